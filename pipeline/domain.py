@@ -1,0 +1,223 @@
+"""The frozen values that the pipeline is about: documents, chunks, requests, batches, jobs, outcomes, usage."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - dataclass fields are read at run time by tables
+from enum import StrEnum
+from typing import Any
+
+
+class Stage(StrEnum):
+    """What a request is for: reading a text, or joining the answers of its chunks."""
+
+    MAP = "map"
+    REDUCE = "reduce"
+
+
+class Mode(StrEnum):
+    """How a request was sent, and so at which price."""
+
+    BATCH = "batch"
+    ON_DEMAND = "on-demand"
+
+
+class Fate(StrEnum):
+    """What became of one request in one round."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    MISSING = "missing"
+
+
+class Reason(StrEnum):
+    """Why a document has no result. `advice` says what to do about it."""
+
+    EMPTY = "empty"
+    UNDECODABLE = "undecodable"
+    UNSUPPORTED = "unsupported"
+    TOO_LARGE = "too_large"
+    VANISHED = "vanished"
+    REFUSED = "refused"
+    MISSING = "missing"
+    MALFORMED = "malformed"
+    INVALID = "invalid"
+
+    @property
+    def advice(self) -> str:
+        return _ADVICE[self]
+
+
+_ADVICE = {
+    Reason.EMPTY: "Remove the document from the source, or put text into it.",
+    Reason.UNDECODABLE: "Save the document as UTF-8 text.",
+    Reason.UNSUPPORTED: "Convert the document to text, Markdown or HTML.",
+    Reason.TOO_LARGE: "Split the document, or raise DOCBATCH_MAX_DOCUMENT_BYTES.",
+    Reason.VANISHED: "The document was deleted or changed between listing and reading; the next run reads it again.",
+    Reason.REFUSED: "Bedrock refused the record; the detail holds its message.",
+    Reason.MISSING: "Every round ended before Bedrock answered; run again, or raise DOCBATCH_MAX_ROUNDS or the job time-out.",
+    Reason.MALFORMED: "The model's answer was not JSON; look at the prompt's examples, or raise max_output_tokens.",
+    Reason.INVALID: "The model's answer does not fit the declared schema; look at the labels and examples of the prompt.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why one record or document failed: a reason from the fixed list, and what was seen."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text as the source lists it. Nothing here says what is in it."""
+
+    uri: str
+    etag: str
+    size_bytes: int
+    last_modified: datetime
+
+    @property
+    def document_id(self) -> str:
+        """24 hexadecimal digits, derived from the uri alone: a changed document keeps its id."""
+        return short_hash(self.uri)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The characters [start, end) of a text, and how many tokens they are by exact count."""
+
+    position: int
+    start: int
+    end: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The parameters of one model call. `temperature` and `top_p` are 0 to 1."""
+
+    max_output_tokens: int
+    temperature: float
+    top_p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One model call of a run, without its prompt: who asks, for which part of which text.
+
+    `level` is 0 for map requests and counts the reductions after that; `position` counts from 0 to `siblings` - 1 within
+    a level. `text_tokens` weighs the answer in a merge; it is None where the text needed no count. `input_tokens` is the
+    exact size of the prompt, None where its bytes alone showed that it fits.
+    """
+
+    record_id: str
+    document_id: str
+    analysis: str
+    stage: Stage
+    level: int
+    position: int
+    siblings: int
+    text_tokens: int | None
+    input_tokens: int | None
+    prompt_bytes: int
+    max_output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as Bedrock reported them for one record."""
+
+    input_tokens: int
+    output_tokens: int
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The fate of one request in one round.
+
+    `answer` is the parsed content, with an answered request only. `usage` is None where Bedrock reported none.
+    `model` is what produced the answer: the model's id, or the embedded engine's name.
+    """
+
+    record_id: str
+    fate: Fate
+    answer: dict[str, Any] | None = None
+    failure: Failure | None = None
+    retryable: bool = False
+    usage: Usage | None = None
+    model: str | None = None
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The requests of one input file: where they lie, and how many there are."""
+
+    batch_key: str
+    mode: Mode
+    records: int
+    input_bytes: int
+    input_uri: str
+    output_uri: str
+    index_uris: tuple[str, ...]
+
+
+class JobStatus(StrEnum):
+    """Bedrock's own statuses of a batch inference job (botocore, ModelInvocationJobStatus)."""
+
+    SUBMITTED = "Submitted"
+    VALIDATING = "Validating"
+    SCHEDULED = "Scheduled"
+    IN_PROGRESS = "InProgress"
+    COMPLETED = "Completed"
+    PARTIALLY_COMPLETED = "PartiallyCompleted"
+    FAILED = "Failed"
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+    EXPIRED = "Expired"
+
+    @property
+    def ended(self) -> bool:
+        return self in _ENDED
+
+
+_ENDED = {
+    JobStatus.COMPLETED,
+    JobStatus.PARTIALLY_COMPLETED,
+    JobStatus.FAILED,
+    JobStatus.STOPPED,
+    JobStatus.EXPIRED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One Bedrock job as it was last described. Counts are 0 until processing starts."""
+
+    arn: str
+    name: str
+    status: JobStatus
+    message: str | None
+    records_total: int
+    records_done: int
+
+    @property
+    def job_id(self) -> str:
+        """The 12 characters behind the ARN's last slash; the name of the output folder."""
+        return self.arn.rpartition("/")[2]
+
+
+def short_hash(*parts: str) -> str:
+    """24 hexadecimal digits of the sha256 over the parts; the parts cannot run into each other."""
+    digest = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "big"))
+        digest.update(encoded)
+    return digest.hexdigest()[:24]

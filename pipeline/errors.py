@@ -1,0 +1,82 @@
+"""Every exception that a caller of docbatch may meet.
+
+    DocbatchError
+    ├── SettingsError            a setting or an argument is wrong
+    ├── DeclarationError         a file under prompts/ or the model catalogue is wrong
+    ├── VocabularyError          the token vocabulary is missing or not Meta's
+    ├── StorageError             an object store did not do what was asked
+    │   ├── ObjectMissing        there is no object at that key
+    │   └── ObjectExists         a conditional write found an object already there
+    ├── ServiceError             Amazon Bedrock did not do what was asked
+    │   ├── ServiceRejected      asking again cannot help: validation, access, not found
+    │   └── ServiceBusy          asking later may help: throttling, quotas, 5xx, lost connections
+    ├── StackError               the embedded S3 and Bedrock could not be started or reached
+    └── RunError                 a run cannot go on
+        ├── BudgetExceeded       the forecast is above the budget; nothing was submitted
+        ├── JobFailed            a batch inference job ended without anything to collect
+        └── AccountingError      the counts or the tokens of a run do not add up; nothing was published
+
+Records fail as values (`domain.Failure`), runs as one of these. A message says what happened, where, and what to do next.
+"""
+
+
+class DocbatchError(Exception):
+    """The root. `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class SettingsError(DocbatchError):
+    exit_code = 2
+
+
+class DeclarationError(DocbatchError):
+    exit_code = 2
+
+
+class VocabularyError(DocbatchError):
+    exit_code = 2
+
+
+class StorageError(DocbatchError):
+    pass
+
+
+class ObjectMissing(StorageError):
+    pass
+
+
+class ObjectExists(StorageError):
+    pass
+
+
+class ServiceError(DocbatchError):
+    pass
+
+
+class ServiceRejected(ServiceError):
+    pass
+
+
+class ServiceBusy(ServiceError):
+    pass
+
+
+class StackError(DocbatchError):
+    pass
+
+
+class RunError(DocbatchError):
+    pass
+
+
+class BudgetExceeded(RunError):
+    exit_code = 3
+
+
+class JobFailed(RunError):
+    pass
+
+
+class AccountingError(RunError):
+    pass
