@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime  # noqa: TC003 - dataclass fields are read at run time by tables
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -54,11 +54,11 @@ _ADVICE = {
     Reason.UNDECODABLE: "Save the document as UTF-8 text.",
     Reason.UNSUPPORTED: "Convert the document to text, Markdown or HTML.",
     Reason.TOO_LARGE: "Split the document, or raise DOCBATCH_MAX_DOCUMENT_BYTES.",
-    Reason.VANISHED: "The document was deleted or changed between listing and reading; the next run reads it again.",
+    Reason.VANISHED: "The document was deleted between listing and reading; the next run lists afresh.",
     Reason.REFUSED: "Bedrock refused the record; the detail holds its message.",
-    Reason.MISSING: "Every round ended before Bedrock answered; run again, or raise DOCBATCH_MAX_ROUNDS or the job time-out.",
-    Reason.MALFORMED: "The model's answer was not JSON; look at the prompt's examples, or raise max_output_tokens.",
-    Reason.INVALID: "The model's answer does not fit the declared schema; look at the labels and examples of the prompt.",
+    Reason.MISSING: "Every round ended before Bedrock answered; run again, or raise DOCBATCH_MAX_ROUNDS.",
+    Reason.MALFORMED: "The answer was not JSON; look at the prompt's examples, or raise max_output_tokens.",
+    Reason.INVALID: "The answer does not fit the declared schema; look at the labels and examples of the prompt.",
 }
 
 
@@ -108,13 +108,14 @@ class Generation:
 class Request:
     """One model call of a run, without its prompt: who asks, for which part of which text.
 
-    `level` is 0 for map requests and counts the reductions after that; `position` counts from 0 to `siblings` - 1 within
-    a level. `text_tokens` weighs the answer in a merge; it is None where the text needed no count. `input_tokens` is the
-    exact size of the prompt, None where its bytes alone showed that it fits.
+    `level` is 0 for map requests and counts the reductions after that; `position` counts from 0 to `siblings` - 1
+    within a level. `text_tokens` weighs the answer in a merge; it is None where the text needed no count.
+    `input_tokens` is the exact size of the prompt, None where its bytes alone showed that it fits.
     """
 
     record_id: str
     document_id: str
+    content_hash: str
     analysis: str
     stage: Stage
     level: int
@@ -165,7 +166,7 @@ class Batch:
     input_bytes: int
     input_uri: str
     output_uri: str
-    index_uris: tuple[str, ...]
+    index_keys: tuple[str, ...]
 
 
 class JobStatus(StrEnum):

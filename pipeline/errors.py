@@ -16,7 +16,7 @@
         ├── JobFailed            a batch inference job ended without anything to collect
         └── AccountingError      the counts or the tokens of a run do not add up; nothing was published
 
-Records fail as values (`domain.Failure`), runs as one of these. A message says what happened, where, and what to do next.
+Records fail as values (`domain.Failure`), runs as one of these. A message says what happened, where, and what to do.
 """
 
 

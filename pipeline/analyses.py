@@ -1,0 +1,206 @@
+"""Declared analyses: a folder under prompts/ holds an answer schema, labels, parameters, a merge rule, templates."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonschema
+from jsonschema.protocols import Validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pipeline.domain import Generation, Stage
+from pipeline.errors import DeclarationError, SettingsError
+from pipeline.merging import RULES
+from pipeline.prompts import Prompt, fingerprint, load_prompt, open_templates
+
+DECLARATION = "analysis.toml"
+COLUMN_NAME = r"^[a-z][a-z0-9_]{0,62}$"
+# Columns that every result table has beside those of the answer.
+PROVENANCE = (
+    "document_id",
+    "uri",
+    "run_key",
+    "run_date",
+    "model",
+    "prompt_fingerprint",
+    "chunks",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "truncated",
+)
+_STRICT = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Generation(BaseModel):
+    model_config = _STRICT
+    max_output_tokens: int = Field(ge=1, le=2048)  # Bedrock, Llama: max_gen_len
+    temperature: float = Field(ge=0, le=1)
+    top_p: float = Field(ge=0, le=1)
+
+
+class Declaration(BaseModel):
+    """analysis.toml, read strictly: an unknown or missing field is an error."""
+
+    model_config = _STRICT
+
+    description: str
+    answer: dict[str, Any]
+    labels: dict[str, str] = {}
+    label_property: str | None = None
+    generation: _Generation
+    merge: Literal["reduce"] | dict[str, str]
+    chunk_tokens: int | None = Field(None, ge=256)
+
+    @field_validator("answer")
+    @classmethod
+    def _is_an_object_schema(cls, answer: dict[str, Any]) -> dict[str, Any]:
+        try:
+            jsonschema.Draft202012Validator.check_schema(answer)
+        except jsonschema.SchemaError as error:
+            raise ValueError(f"not a JSON Schema: {'.'.join(map(str, error.path))}: {error.message}") from None
+        properties = answer.get("properties")
+        if answer.get("type") != "object" or not properties:
+            raise ValueError('must have type = "object" and at least one property: each becomes a column')
+        for name in properties:
+            if name in PROVENANCE:
+                raise ValueError(f"property {name!r} is a column that every table has; choose another name")
+        return answer
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Declaration:
+        properties = self.answer["properties"]
+        if bool(self.labels) != (self.label_property is not None):
+            raise ValueError("labels and label_property go together: the labels are the values of that property")
+        if self.label_property is not None and self.label_property not in properties:
+            raise ValueError(f"label_property {self.label_property!r} is no property of answer")
+        if isinstance(self.merge, dict):
+            for name in properties.keys() ^ self.merge.keys():
+                raise ValueError(f"merge must name a rule for exactly the properties of answer; see {name!r}")
+            for name, rule in self.merge.items():
+                if rule not in RULES:
+                    raise ValueError(f"merge.{name} = {rule!r}: allowed are {', '.join(RULES)}")
+        return self
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A declared analysis, ready to ask. `reduce` is None where chunks are joined by rule."""
+
+    name: str
+    declaration: Declaration
+    schema: Mapping[str, Any]
+    map: Prompt
+    reduce: Prompt | None
+    fingerprint: str
+
+    @cached_property
+    def validator(self) -> Validator:
+        return jsonschema.Draft202012Validator(self.schema)
+
+    @cached_property
+    def generation(self) -> Generation:
+        return Generation(**self.declaration.generation.model_dump())
+
+    def prompt(self, stage: Stage) -> Prompt:
+        if stage is Stage.MAP:
+            return self.map
+        if self.reduce is None:
+            raise DeclarationError(f"analysis {self.name} has no reduce.jinja")
+        return self.reduce
+
+
+def shipped_prompts() -> Path:
+    """The analyses that come with docbatch: inside an installed wheel, or beside the package in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "shipped_prompts"
+    return inside if inside.is_dir() else package.parent / "prompts"
+
+
+def declared(root: Path) -> list[str]:
+    """The names of the analyses below `root`, sorted. Folders that begin with an underscore hold shared templates."""
+    if not root.is_dir():
+        raise SettingsError(f"{root}: there is no such folder of prompts; DOCBATCH_PROMPTS names it")
+    return sorted(path.parent.name for path in root.glob(f"[!_.]*/{DECLARATION}"))
+
+
+def load_analyses(root: Path, names: Sequence[str] = (), *, output_language: str) -> dict[str, Analysis]:
+    """The named analyses, or all that are declared, by name in sorted order.
+
+    Raises SettingsError for a name that is not declared, DeclarationError for a broken declaration or template.
+    """
+    known = declared(root)
+    for name in names:
+        if name not in known:
+            raise SettingsError(f"analysis {name!r}: not declared in {root}; declared are {', '.join(known) or 'none'}")
+    chosen = sorted(set(names)) or known
+    if not chosen:
+        raise SettingsError(f"{root}: no analysis is declared there (a folder with {DECLARATION} declares one)")
+    return {name: load_analysis(root, name, output_language=output_language) for name in chosen}
+
+
+def load_analysis(root: Path, name: str, *, output_language: str) -> Analysis:
+    """One analysis. Raises DeclarationError naming the file, the field and what is allowed."""
+    path = root / name / DECLARATION
+    declaration = _read_declaration(path)
+    schema = _with_labels(declaration)
+    constants = {
+        "schema": json.dumps(schema, ensure_ascii=False, separators=(",", ":")),
+        "labels": declaration.labels,
+        "output_language": output_language,
+    }
+    environment = open_templates(root)
+    names = [f"{name}/map.jinja"]
+    place = {"position": 1, "siblings": 2}
+    mapper = load_prompt(environment, names[0], Stage.MAP, constants, {"document": "", **place})
+    reducer = None
+    if declaration.merge == "reduce":
+        names.append(f"{name}/reduce.jinja")
+        sample = {"parts": [_sample_answer(schema)], **place}
+        reducer = load_prompt(environment, names[1], Stage.REDUCE, constants, sample)
+    return Analysis(name, declaration, schema, mapper, reducer, fingerprint(environment, path, names))
+
+
+def _read_declaration(path: Path) -> Declaration:
+    try:
+        return Declaration(**tomllib.loads(path.read_text("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DeclarationError(f"{path}: not valid TOML: {error}") from None
+    except OSError as error:
+        raise DeclarationError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        raise DeclarationError("\n".join(_explain(path, problem) for problem in error.errors())) from None
+
+
+def _explain(path: Path, problem: Any) -> str:
+    field = ".".join(str(part) for part in problem["loc"]) or "declaration"
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: {field}: there is no such field; allowed are {', '.join(Declaration.model_fields)}"
+    if problem["type"] == "missing":
+        return f"{path}: {field}: is missing"
+    return f"{path}: {field}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _with_labels(declaration: Declaration) -> dict[str, Any]:
+    """The answer schema with the labels as the enum of their property (of its items, for a list of labels)."""
+    schema = dict(declaration.answer)
+    if declaration.label_property is None:
+        return schema
+    labelled = dict(schema["properties"][declaration.label_property])
+    if labelled.get("type") == "array":
+        labelled["items"] = {**labelled.get("items", {}), "enum": list(declaration.labels)}
+    else:
+        labelled["enum"] = list(declaration.labels)
+    schema["properties"] = {**schema["properties"], declaration.label_property: labelled}
+    return schema
+
+
+def _sample_answer(schema: Mapping[str, Any]) -> dict[str, Any]:
+    empty = {"array": [], "object": {}, "boolean": False, "number": 0, "integer": 0}
+    return {name: empty.get(str(spec.get("type")), "") for name, spec in schema["properties"].items()}

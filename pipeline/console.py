@@ -1,0 +1,173 @@
+"""What people see in a terminal: progress, a run's summary, a forecast, a table."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any, TextIO
+from urllib.parse import unquote, urlsplit
+
+import orjson
+import pyarrow as pa
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+
+from pipeline.loop import Step, Watch
+from pipeline.steps import RunSummary
+
+SHOWN_CHARACTERS = 60
+
+ForecastRow = tuple[str, int, int, int, Decimal | None]
+"""Analysis, requests, input tokens, output tokens, USD."""
+
+
+def watch_for(stream: TextIO, *, quiet: bool) -> Watch:
+    """Bars where a person looks on, one plain line per step elsewhere, nothing when a program reads."""
+    if quiet:
+        return _Silent()
+    return _Bars(Console(file=stream)) if stream.isatty() else _Lines(stream)
+
+
+class _Noted:
+    """A step that remembers its note."""
+
+    text = ""
+
+    def advance(self, done: int, total: int) -> None:
+        """Nothing to show in between."""
+
+    def note(self, text: str) -> None:
+        self.text = text
+
+
+class _Silent:
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:  # noqa: ARG002 - nobody reads it
+        yield _Noted()
+
+
+class _Lines:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        noted, began = _Noted(), time.monotonic()
+        yield noted
+        print(_line(name, noted.text, began), file=self._stream, flush=True)
+
+
+class _Bar(_Noted):
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, done: int, total: int) -> None:
+        self._progress.update(self._task, completed=done, total=total)
+
+
+class _Bars:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        began = time.monotonic()
+        columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            bar = _Bar(progress, progress.add_task(name, total=None))
+            yield bar
+        self._console.print(_line(name, bar.text, began), highlight=False, markup=False, soft_wrap=True)
+
+
+def _line(name: str, text: str, began: float) -> str:
+    return f"{name:<18} {text} ({time.monotonic() - began:.1f} s)"
+
+
+def print_summary(summary: RunSummary, stream: TextIO) -> None:
+    """What came out of a run, in words and one table."""
+    console = _console(stream)
+    table = Table("analysis", *(_right(name) for name in ("results", "failures", "input tokens", "output tokens")))
+    table.add_column("cost", justify="right")
+    for name, one in summary.analyses.items():
+        counts = (one.results, one.failures, one.input_tokens, one.output_tokens)
+        table.add_row(name, *(f"{count:,}" for count in counts), usd(one.cost_usd))
+    total = (summary.results, summary.failures, summary.input_tokens, summary.output_tokens)
+    table.add_row("in all", *(f"{count:,}" for count in total), usd(summary.cost_usd), style="bold")
+    duplicates = f" ({summary.duplicates} with a text that another had)" if summary.duplicates else ""
+    console.print(f"Run {summary.run_key}: {summary.documents:,} documents{duplicates}, {summary.requests:,} requests")
+    console.print(table)
+    if summary.reasons:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in summary.reasons.items())
+        console.print(f"Failures   {reasons} (see the table `failures`: what to do is in its column `advice`)")
+    console.print(f"Answered   by {summary.model}, priced as {summary.priced_as}")
+    console.print(
+        f"Forecast   at most {usd(summary.forecast_usd)} for the first round; actual cost {usd(summary.cost_usd)}"
+    )
+    for disagreement in summary.disagreements:
+        console.print(f"[bold]Disagrees[/bold]  {disagreement}")
+    console.print(f"Tables     {shown_place(summary.tables_uri)}")
+
+
+def print_forecast(rows: Sequence[ForecastRow], stream: TextIO) -> None:
+    """What each analysis would send and cost."""
+    table = Table("analysis", *(_right(name) for name in ("requests", "input tokens", "output tokens, at most")))
+    table.add_column("cost, at most", justify="right")
+    for name, requests, tokens_in, tokens_out, cost in rows:
+        table.add_row(name, f"{requests:,}", f"{tokens_in:,}", f"{tokens_out:,}", usd(cost))
+    _console(stream).print(table)
+
+
+def print_table(table: pa.Table, form: str, stream: TextIO) -> None:
+    """A published table as text for people, CSV, or one JSON object a line."""
+    rows = table.to_pylist()
+    if form == "json":
+        stream.writelines(to_json(row) + "\n" for row in rows)
+    elif form == "csv":
+        _write_csv(table.column_names, rows, stream)
+    else:
+        shown = Table(*table.column_names)
+        for row in rows:
+            shown.add_row(*(_cell(value) for value in row.values()))
+        _console(stream).print(shown)
+
+
+def _write_csv(names: Iterable[str], rows: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
+    writer = csv.writer(stream)
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow(to_json(v) if isinstance(v, list | dict) else v for v in row.values())
+
+
+def usd(value: Decimal | None) -> str:
+    """Dollars with the digits that small runs need."""
+    return "unknown" if value is None else f"${value:,.6f}" if value < 1 else f"${value:,.2f}"
+
+
+def shown_place(uri: str) -> str:
+    """A file: uri as the path that people type; any other uri as it is."""
+    return unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    flat = " ".join(text.split())
+    return flat if len(flat) <= SHOWN_CHARACTERS else flat[: SHOWN_CHARACTERS - 1] + "…"
+
+
+def _right(name: str) -> Any:
+    return Column(name, justify="right")
+
+
+def _console(stream: TextIO) -> Console:
+    """Terminal width for people; wide enough for every row in a file or a pipe."""
+    wide = None if stream.isatty() else 200
+    return Console(file=stream, width=wide, highlight=False, soft_wrap=False)
+
+
+def to_json(value: Any) -> str:
+    """JSON for programs; sums of money as strings, which lose no digit."""
+    return orjson.dumps(value, default=str).decode()

@@ -1,0 +1,129 @@
+"""Start programs that outlive their starter, recognise them later, and end them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import StackError
+
+_POLL_SECONDS = 0.05
+_LOG_BYTES = 10_000_000
+# The shell writes its own pid before it becomes the program: a starter that is killed leaves no unknown orphan.
+_WRITE_PID_THEN_BECOME = 'echo $$ > "$1"; shift; exec "$@"'
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program of the stack. `marker` is a part of its command line that no other program has."""
+
+    name: str
+    home: Path
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    marker: str
+
+    @property
+    def log(self) -> Path:
+        return self.home / "logs" / f"{self.name}.log"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.home / "run" / f"{self.name}.pid"
+
+
+def start(program: Program) -> None:
+    """Start detached from this session; the pid is in `program.pid_file` once `pid_of` finds it.
+
+    Raises:
+        StackError: the program cannot be executed.
+    """
+    for folder in (program.log.parent, program.pid_file.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    shell = ["/bin/sh", "-c", _WRITE_PID_THEN_BECOME, "sh", str(program.pid_file), *program.command]
+    with program.log.open("wb" if _is_long(program.log) else "ab") as log:
+        try:
+            subprocess.Popen(  # noqa: S603 - the command is ours
+                shell,
+                cwd=program.home,
+                env=program.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StackError(f"Cannot start {program.name}: {error}. Its command is {program.command[0]}.") from error
+
+
+def pid_of(pid_file: Path, marker: str) -> int | None:
+    """The pid of a program that runs and is the one recorded, not a stranger who got its number."""
+    try:
+        pid = int(pid_file.read_text("ascii"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return pid if marker in _command_line(pid) else None
+
+
+def stop(pid_file: Path, marker: str, *, patience_seconds: float = 15.0) -> bool:
+    """End the recorded program, by SIGKILL if SIGTERM is not enough; False where it was not running.
+
+    Raises:
+        StackError: it is still there after both.
+    """
+    was_running = pid_of(pid_file, marker) is not None
+    for number, seconds in ((signal.SIGTERM, patience_seconds), (signal.SIGKILL, 5.0)):
+        deadline = time.monotonic() + seconds
+        if (pid := pid_of(pid_file, marker)) is not None:
+            _signal(pid, number)
+        while pid_of(pid_file, marker) is not None and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+    if pid_of(pid_file, marker) is not None:
+        raise StackError(f"The process in {pid_file} does not end. End it by hand, then try again.")
+    pid_file.unlink(missing_ok=True)
+    return was_running
+
+
+def last_lines(log: Path, count: int = 12) -> str:
+    """The end of a log, for an error message."""
+    try:
+        with log.open("rb") as source:
+            source.seek(max(0, log.stat().st_size - 8000))
+            text = source.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return "(there is no log)"
+    return "\n".join(text.splitlines()[-count:])
+
+
+def own_environment() -> dict[str, str]:
+    """This process's environment without its AWS settings, which would send a local program to the real AWS."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _command_line(pid: int) -> str:
+    """Arguments joined by blanks; empty for a process that is gone or only waits to be reaped."""
+    proc = Path("/proc")
+    if (proc / "self" / "cmdline").exists():
+        try:
+            return (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+    listed = subprocess.run(  # noqa: S603 - a number that we wrote
+        ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return listed.stdout
+
+
+def _is_long(log: Path) -> bool:
+    return log.exists() and log.stat().st_size > _LOG_BYTES

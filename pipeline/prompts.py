@@ -1,0 +1,113 @@
+"""Templates of prompts: load, fingerprint, and render them around text that cannot break out."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2 import meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from pipeline.domain import Stage
+from pipeline.errors import DeclarationError
+
+# A control token in any spelling of its shape, and the tags that fence a document: `<` alone gets a space after it.
+_ESCAPING = re.compile(r"<(?=\|[A-Za-z0-9_]+\|>|/?\s*(?:document|part)\b)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One template of an analysis. `begun` is the start of the answer that the rendered prompt ends with."""
+
+    stage: Stage
+    template: jinja2.Template
+    constants: Mapping[str, Any]
+    begun: str
+
+    def render(self, **values: Any) -> str:
+        """The prompt. Texts among `values` must have gone through `neutralise`; a missing name is an error."""
+        return self.template.render(self.constants, **values)
+
+
+def neutralise(text: str) -> str:
+    """The text with a space inside whatever Llama would read as a control token or as the end of the fence.
+
+    `<|eot_id|>` becomes `< |eot_id|>`, `</document>` becomes `< /document>`: still legible, no longer a token.
+    """
+    return _ESCAPING.sub("< ", text)
+
+
+def open_templates(root: Path) -> jinja2.Environment:
+    """The sandbox in which the templates below `root` run: no attribute tricks, no missing names."""
+    return ImmutableSandboxedEnvironment(
+        loader=jinja2.FileSystemLoader(root),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        cache_size=-1,
+        auto_reload=False,
+    )
+
+
+def load_prompt(
+    environment: jinja2.Environment, name: str, stage: Stage, constants: Mapping[str, Any], sample: Mapping[str, Any]
+) -> Prompt:
+    """The template `name`, rendered once with `sample` so that a mistake shows before anything is sent.
+
+    Raises DeclarationError naming the file, the line and the mistake.
+    """
+    try:
+        template = environment.get_template(name)
+        rendered = template.render(constants, **sample)
+        begun = "".join(template.blocks["answer"](template.new_context({**constants, **sample})))
+    except jinja2.TemplateSyntaxError as error:
+        raise DeclarationError(f"{error.filename or name}, line {error.lineno}: {error.message}") from None
+    except jinja2.TemplateNotFound as error:
+        raise DeclarationError(f"{name}: includes {error.name!r}, which is not there") from None
+    except KeyError:
+        raise DeclarationError(f"{name}: has no block `answer`; it holds the start of the model's answer") from None
+    except jinja2.TemplateError as error:
+        allowed = ", ".join(sorted([*constants, *sample]))
+        raise DeclarationError(f"{name}: {error.message}; a template may use {allowed}") from None
+    if not rendered.endswith(begun):
+        raise DeclarationError(f"{name}: the block `answer` must be the last thing in the prompt")
+    return Prompt(stage, template, constants, begun)
+
+
+def fingerprint(environment: jinja2.Environment, declaration: Path, names: list[str]) -> str:
+    """sha256 (hexadecimal) over the declaration and the templates with everything that they include or extend."""
+    digest = hashlib.sha256(declaration.read_bytes())
+    for name in sorted(_with_includes(environment, names)):
+        source = _source(environment, name)
+        digest.update(f"\0{name}\0{len(source)}\0{source}".encode())
+    return digest.hexdigest()
+
+
+def _with_includes(environment: jinja2.Environment, names: list[str]) -> set[str]:
+    found: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for reference in meta.find_referenced_templates(environment.parse(_source(environment, name))):
+            if reference is None:
+                raise DeclarationError(f"{name}: the name of an included template must be written out, not computed")
+            pending.append(reference)
+    return found
+
+
+def _source(environment: jinja2.Environment, name: str) -> str:
+    if environment.loader is None:  # pragma: no cover - open_templates always sets one
+        raise DeclarationError(f"{name}: there is no folder to load templates from")
+    try:
+        return environment.loader.get_source(environment, name)[0]
+    except jinja2.TemplateNotFound:
+        raise DeclarationError(f"{name}: there is no such template") from None

@@ -1,0 +1,111 @@
+"""The working files of a run: frozen values as rows of Parquet, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.domain import Fate, Mode, Reason
+
+Row = TypeVar("Row")
+_ARROW: dict[type, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    bool: pa.bool_(),
+    datetime: pa.timestamp("us", tz="UTC"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRecord:
+    """What became of reading one document."""
+
+    document_id: str
+    uri: str
+    size_bytes: int
+    last_modified: datetime
+    etag: str
+    form: str | None
+    encoding: str | None
+    characters: int | None
+    content_hash: str | None
+    duplicate_of: str | None
+    failure: Reason | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRecord:
+    """One outcome as it is kept: the answer as JSON text, with what the ledger needs to know of the call."""
+
+    record_id: str
+    fate: Fate
+    round_number: int
+    mode: Mode
+    job_arn: str | None
+    answer: str | None
+    reason: Reason | None
+    detail: str | None
+    retryable: bool
+    truncated: bool
+    model: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+
+
+@dataclass(frozen=True)
+class _Codec(Generic[Row]):
+    kind: type[Row]
+    schema: pa.Schema
+    enums: dict[str, type[StrEnum]]
+
+
+def to_parquet(kind: type[Row], rows: Sequence[Row]) -> bytes:
+    """The rows of a frozen dataclass as Parquet; fields are str, int, bool, datetime or StrEnum, or that or None."""
+    codec: _Codec[Row] = _codec(cast("Any", kind))
+    columns = [pa.array([getattr(row, field.name) for row in rows], type=field.type) for field in codec.schema]
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays(columns, schema=codec.schema), sink, compression="zstd", compression_level=1)
+    return sink.getvalue()
+
+
+def from_parquet(kind: type[Row], content: bytes) -> Iterator[Row]:
+    """The rows that `to_parquet` wrote, in their order."""
+    codec: _Codec[Row] = _codec(cast("Any", kind))
+    for batch in pq.ParquetFile(io.BytesIO(content)).iter_batches(batch_size=10_000):
+        columns = [_decoded(batch.column(name).to_pylist(), codec.enums.get(name)) for name in codec.schema.names]
+        for values in zip(*columns, strict=True):
+            yield kind(*values)
+
+
+def _decoded(values: list[Any], enum: type[StrEnum] | None) -> list[Any]:
+    return values if enum is None else [None if value is None else enum(value) for value in values]
+
+
+@cache
+def _codec(kind: Any) -> _Codec[Any]:
+    hints = get_type_hints(kind)
+    fields, enums = [], {}
+    for field in dataclasses.fields(kind):
+        inner, optional = _inner(hints[field.name])
+        if issubclass(inner, StrEnum):
+            enums[field.name] = inner
+            inner = str
+        fields.append(pa.field(field.name, _ARROW[inner], nullable=optional))
+    return _Codec(kind, pa.schema(fields), enums)
+
+
+def _inner(hint: Any) -> tuple[type, bool]:
+    if get_origin(hint) is types.UnionType:
+        return next(part for part in get_args(hint) if part is not type(None)), True
+    return hint, False

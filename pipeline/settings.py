@@ -1,0 +1,170 @@
+"""What a user can set, from DOCBATCH_… variables and a TOML file; the only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from pipeline.errors import SettingsError
+
+PREFIX = "DOCBATCH_"
+CONFIG_FILE = "docbatch.toml"
+ROLE_ARN = r"^arn:aws(-[^:]+)?:iam::([0-9]{12})?:role/.+$"  # botocore, CreateModelInvocationJob.roleArn
+
+# Any of these in the environment means that the user has an AWS account in mind (AWS SDKs reference).
+AWS_SIGNS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_BEDROCK",
+)
+
+
+class Settings(BaseModel):
+    """Every setting, frozen. The description of a field is its line in README's table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    backend: Literal["auto", "aws", "local"] = Field(
+        "auto", description="`aws`, `local` (the embedded stack), or `auto`: AWS when the environment has AWS settings"
+    )
+    home: Path = Field(Path(".docbatch"), description="State folder of the embedded stack")
+    engine: str = Field(
+        "baseline",
+        pattern=r"^(baseline|openai:https?://.+)$",
+        description="What answers in the embedded stack: `baseline`, or `openai:<base url>` of a completions server",
+    )
+    region: str | None = Field(None, description="AWS region; default: AWS_REGION, else us-west-2")
+    role_arn: str | None = Field(
+        None, pattern=ROLE_ARN, description="Service role that Bedrock assumes to read and write S3; required on AWS"
+    )
+    work_uri: str | None = Field(
+        None,
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/[-!_*'().a-zA-Z0-9]+)*/?$",
+        description="s3:// prefix for prompts, job outputs and state; on AWS the default is `<output>/work`",
+    )
+    model: str = Field("meta.llama3-1-8b-instruct-v1:0", description="Model or inference profile of the catalogue")
+    prompts: Path | None = Field(None, description="Folder of analyses; default: those that ship with docbatch")
+    vocabulary: Path | None = Field(None, description="Meta's tokenizer.model; default: the one in llama-models")
+    analyses: tuple[str, ...] = Field((), description="Analyses to run, comma-separated; default: all declared")
+    output_language: str = Field(
+        "the language of the document",
+        pattern=r"^[\w ()-]{2,60}$",
+        description="Language of summaries, in English words, for example `German`",
+    )
+    budget_usd: Decimal | None = Field(None, ge=0, description="A run whose forecast is above this is not submitted")
+    max_rounds: int = Field(5, ge=1, le=8, description="Rounds of jobs before what is still owed becomes a failure")
+    margin_tokens: int = Field(64, ge=0, le=8192, description="Tokens of the window left free in every request")
+    max_document_bytes: int = Field(
+        50_000_000, ge=1, description="Larger documents are failures (`too_large`) and are not read"
+    )
+    shard_documents: int = Field(10_000, ge=1, description="Documents one shard holds at most (up to 256 shards)")
+    read_threads: int = Field(16, ge=1, le=256, description="Documents read from the source at the same time")
+    min_records_per_job: int = Field(
+        100, ge=1, description="Bedrock's minimum; a round with fewer records goes on-demand"
+    )
+    max_records_per_file: int = Field(100_000, ge=1, description="Bedrock's quota on records per file and job")
+    max_file_bytes: int = Field(1_000_000_000, ge=1_000_000, description="Bedrock's quota on the input file's size")
+    job_timeout_hours: int = Field(24, ge=24, le=168, description="After this Bedrock ends a job with what it has")
+    poll_seconds: float = Field(30.0, gt=0, le=3600, description="Pause between two looks at a job (embedded: 0.2)")
+    on_demand_threads: int = Field(8, ge=1, le=128, description="InvokeModel calls at the same time")
+    retry_seconds: float = Field(
+        900.0, ge=0, description="How long throttled and failed calls are repeated before the step fails"
+    )
+
+    @field_validator("analyses", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class AwsEnvironment(BaseModel):
+    """What the standard AWS variables say. Without keys, credentials are left to boto3."""
+
+    model_config = ConfigDict(frozen=True)
+
+    signs: tuple[str, ...]
+    region: str | None
+    s3_url: str | None
+    bedrock_url: str | None
+    bedrock_runtime_url: str | None
+    access_key_id: str | None = None
+    secret_access_key: SecretStr | None = None
+
+
+def load_settings(
+    overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Settings:
+    """Command line over environment over `docbatch.toml` (or the file that DOCBATCH_CONFIG names) over defaults.
+
+    Raises SettingsError naming the setting, its value, where it came from and what is allowed.
+    """
+    environ = os.environ if environ is None else environ
+    layers: dict[str, dict[str, Any]] = {
+        "file": _from_file(environ, folder or Path.cwd()),
+        "environment": _from_environment(environ),
+        "argument": {name: value for name, value in (overrides or {}).items() if value is not None},
+    }
+    merged = {name: value for layer in layers.values() for name, value in layer.items()}
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(problem, layers) for problem in error.errors())) from None
+
+
+def read_aws_environment(environ: Mapping[str, str] | None = None) -> AwsEnvironment:
+    """The AWS variables that decide where docbatch connects."""
+    environ = os.environ if environ is None else environ
+    everywhere = environ.get("AWS_ENDPOINT_URL")
+    return AwsEnvironment(
+        signs=tuple(name for name in AWS_SIGNS if environ.get(name)),
+        region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"),
+        s3_url=environ.get("AWS_ENDPOINT_URL_S3") or everywhere,
+        bedrock_url=environ.get("AWS_ENDPOINT_URL_BEDROCK") or everywhere,
+        bedrock_runtime_url=environ.get("AWS_ENDPOINT_URL_BEDROCK_RUNTIME")
+        or environ.get("AWS_ENDPOINT_URL_BEDROCK")
+        or everywhere,
+    )
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """DOCBATCH_ names; an empty value means unset, an unknown name is an error (a misspelt budget must not pass)."""
+    found = {}
+    for name, value in environ.items():
+        if name.startswith(PREFIX) and name != PREFIX + "CONFIG" and value != "":
+            found[name[len(PREFIX) :].lower()] = value
+    return found
+
+
+def _from_file(environ: Mapping[str, str], folder: Path) -> dict[str, Any]:
+    named = environ.get(PREFIX + "CONFIG")
+    path = Path(named) if named else folder / CONFIG_FILE
+    if not named and not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror}); DOCBATCH_CONFIG names it") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+
+
+def _explain(problem: Any, layers: dict[str, dict[str, Any]]) -> str:
+    name = str(problem["loc"][0])
+    origin = next((layer for layer in reversed(layers) if name in layers[layer]), "default")
+    shown = {"environment": PREFIX + name.upper(), "file": f"{name} in {CONFIG_FILE}"}.get(origin, name)
+    if problem["type"] == "extra_forbidden":
+        return f"{shown}: there is no such setting; allowed are {', '.join(sorted(Settings.model_fields))}"
+    allowed = problem["msg"][0].lower() + problem["msg"][1:]
+    about = Settings.model_fields[name].description
+    return f"{shown} = {problem['input']!r}: {allowed}. {name}: {about}."

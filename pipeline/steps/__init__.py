@@ -1,0 +1,31 @@
+"""The few functions that Airflow and the command line call; the only place where core and I/O meet.
+
+    start -> for each round: prepare (per shard) -> plan -> submit, describe, collect (per batch)
+          -> fold (per shard) -> publish
+
+Each takes the run's uri and names what it works on, keeps all state in the work store, and may be repeated.
+"""
+
+from pipeline.steps.collect import collect
+from pipeline.steps.fold import fold
+from pipeline.steps.plan import plan
+from pipeline.steps.prepare import prepare
+from pipeline.steps.publish import RunSummary, publish
+from pipeline.steps.run import Services, connect
+from pipeline.steps.start import RunOrder, start
+from pipeline.steps.submit import describe, submit
+
+__all__ = [
+    "RunOrder",
+    "RunSummary",
+    "Services",
+    "collect",
+    "connect",
+    "describe",
+    "fold",
+    "plan",
+    "prepare",
+    "publish",
+    "start",
+    "submit",
+]

@@ -1,0 +1,180 @@
+"""Read what a batch produced: one outcome for every request, kept by shard, with the job's own totals beside it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import orjson
+from pydantic import TypeAdapter
+
+from pipeline.analyses import Analysis
+from pipeline.answers import parse_answer
+from pipeline.domain import Batch, Failure, Fate, Mode, Outcome, Reason, Request, Usage
+from pipeline.errors import JobFailed, ObjectMissing
+from pipeline.ledger import disagreement
+from pipeline.manifest import collected_key, outcomes_folder, output_folder, shard_of
+from pipeline.records import OutcomeRecord, to_parquet
+from pipeline.segments import read_index
+from pipeline.steps.plan import read_batch
+from pipeline.steps.run import Run, Services
+from pipeline.steps.submit import job_arn
+from pipeline.wire import JobSummary, Reply, read_job_summary, read_reply
+
+DETAIL_CHARACTERS = 300
+# Bedrock charges for the tokens that it processed; the job's own totals confirm that these records had none.
+UNBILLED = Usage(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """The counts of one batch. `unreadable` lines and `unknown` or repeated ids were left out."""
+
+    answered: int
+    failed: int
+    missing: int
+    unreadable: int
+    unknown: int
+    input_tokens: int
+    output_tokens: int
+    disagreement: str | None
+
+
+_COLLECTED = TypeAdapter(Collected)
+
+
+def collect(services: Services, run_uri: str, round_number: int, batch_key: str) -> Collected:
+    """Turn a batch's output into outcomes. Done once: a repetition reads the counts.
+
+    Raises JobFailed when the job left nothing to collect, or refused every record for one reason.
+    """
+    run = Run(services, run_uri)
+    key = collected_key(round_number, batch_key)
+    if not run.store.exists(key):
+        run.store.write(
+            key, _COLLECTED.dump_json(_collect(run, round_number, read_batch(run, round_number, batch_key)))
+        )
+    return read_collected(run, round_number, batch_key)
+
+
+def read_collected(run: Run, round_number: int, batch_key: str) -> Collected:
+    return _COLLECTED.validate_json(run.store.read(collected_key(round_number, batch_key)))
+
+
+def judge(reply: Reply, analysis: Analysis, request: Request, asked_model: str) -> Outcome:
+    """The outcome of one reply: parsed and valid, or failed with a reason."""
+    model = reply.engine or asked_model
+    if reply.text is None:
+        failure = Failure(Reason.REFUSED, f"{reply.error_code}: {reply.error_message}"[:DETAIL_CHARACTERS])
+        return Outcome(reply.record_id, Fate.FAILED, None, failure, reply.retryable, UNBILLED, model)
+    prompt = analysis.prompt(request.stage)
+    parsed = parse_answer(reply.text, prompt.begun, analysis.validator, analysis.declaration.labels)
+    return Outcome(
+        reply.record_id,
+        Fate.FAILED if parsed.answer is None else Fate.ANSWERED,
+        answer=parsed.answer,
+        failure=parsed.failure,
+        usage=reply.usage,
+        model=model,
+        truncated=reply.reached_limit and parsed.cut,
+    )
+
+
+def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
+    requests = {request.record_id: request for request in read_index(run.store, batch.index_keys)}
+    arn = job_arn(run, round_number, batch)
+    folder = output_folder(round_number, batch.batch_key) + (f"/{arn.rpartition('/')[2]}" if arn else "")
+    outcomes: dict[str, Outcome] = {}
+    unreadable = unknown = replied = 0
+    for reply in _replies(run, folder):
+        if reply is None:
+            unreadable += 1
+        elif reply.record_id not in requests or reply.record_id in outcomes:
+            unknown += 1
+        else:
+            request = requests[reply.record_id]
+            replied += reply.text is not None
+            outcomes[reply.record_id] = judge(reply, run.analyses[request.analysis], request, run.manifest.model)
+    _refuse_total_failure(run, batch, arn, outcomes)
+    missing = Failure(Reason.MISSING, "the job ended without this record")
+    for record_id in requests.keys() - outcomes.keys():
+        outcomes[record_id] = Outcome(record_id, Fate.MISSING, None, missing, retryable=True, usage=UNBILLED)
+    _keep(run, round_number, batch, arn, requests, outcomes)
+    summary = _job_summary(run, folder) if batch.mode is Mode.BATCH else None
+    used = sum((outcome.usage for outcome in outcomes.values() if outcome.usage), Usage(0, 0))
+    differs = disagreement(summary, used, replied) if batch.mode is Mode.BATCH else None
+    fates = [outcome.fate for outcome in outcomes.values()]
+    return Collected(
+        fates.count(Fate.ANSWERED),
+        fates.count(Fate.FAILED),
+        fates.count(Fate.MISSING),
+        unreadable,
+        unknown,
+        used.input_tokens,
+        used.output_tokens,
+        f"{batch.batch_key}: {differs}" if differs else None,
+    )
+
+
+def _replies(run: Run, folder: str) -> Iterator[Reply | None]:
+    for entry in run.store.list(folder):
+        if entry.key.endswith(".jsonl.out"):
+            for line in run.store.lines(entry.key):
+                if line.strip():
+                    yield read_reply(line)
+
+
+def _refuse_total_failure(run: Run, batch: Batch, arn: str | None, outcomes: dict[str, Outcome]) -> None:
+    """A job without output, or with one and the same error in every record, would only be paid again."""
+    if not outcomes:
+        job = run.services.batch_client().describe(arn) if arn else None
+        if job and job.message:
+            raise JobFailed(f"batch {batch.batch_key}, job {arn}: {job.status}: {job.message}")
+        return
+    failures = {outcome.failure.detail for outcome in outcomes.values() if outcome.failure}
+    refused = all(o.failure and o.failure.reason is Reason.REFUSED and not o.retryable for o in outcomes.values())
+    if refused and len(failures) == 1 and len(outcomes) == batch.records and batch.mode is Mode.BATCH:
+        raise JobFailed(f"batch {batch.batch_key}, job {arn}: all {batch.records} records failed: {failures.pop()}")
+
+
+def _keep(
+    run: Run,
+    round_number: int,
+    batch: Batch,
+    arn: str | None,
+    requests: dict[str, Request],
+    outcomes: dict[str, Outcome],
+) -> None:
+    by_shard: dict[int, list[OutcomeRecord]] = defaultdict(list)
+    for record_id in requests:
+        shard = shard_of(requests[record_id].document_id, run.manifest.shards)
+        by_shard[shard].append(_record(outcomes[record_id], round_number, batch.mode, arn))
+    for shard, records in by_shard.items():
+        key = f"{outcomes_folder(round_number, shard)}/{batch.batch_key}.parquet"
+        run.store.write(key, to_parquet(OutcomeRecord, records))
+
+
+def _record(outcome: Outcome, round_number: int, mode: Mode, arn: str | None) -> OutcomeRecord:
+    return OutcomeRecord(
+        record_id=outcome.record_id,
+        fate=outcome.fate,
+        round_number=round_number,
+        mode=mode,
+        job_arn=arn,
+        answer=None if outcome.answer is None else orjson.dumps(outcome.answer).decode(),
+        reason=outcome.failure.reason if outcome.failure else None,
+        detail=outcome.failure.detail if outcome.failure else None,
+        retryable=outcome.retryable,
+        truncated=outcome.truncated,
+        model=outcome.model,
+        input_tokens=outcome.usage.input_tokens if outcome.usage else None,
+        output_tokens=outcome.usage.output_tokens if outcome.usage else None,
+    )
+
+
+def _job_summary(run: Run, folder: str) -> JobSummary | None:
+    try:
+        return read_job_summary(run.store.read(f"{folder}/manifest.json.out"))
+    except ObjectMissing:
+        return None

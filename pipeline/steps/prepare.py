@@ -1,0 +1,168 @@
+"""The requests of one shard for one round: from its documents at first, then from what is still owed."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from pipeline.domain import Document, Failure, Reason, Request, short_hash
+from pipeline.errors import ObjectMissing
+from pipeline.extraction import Text, extract
+from pipeline.ledger import forecast
+from pipeline.manifest import documents_key, listing_key, prepared_key, requests_folder
+from pipeline.planning import Again, Planner, Reduce, Rendered
+from pipeline.records import DocumentRecord, from_parquet, to_parquet
+from pipeline.segments import SegmentWriter
+from pipeline.settings import Settings
+from pipeline.steps.run import Run, Services
+from pipeline.steps.state import load_state, read_prepared, write_prepared
+from pipeline.storage import ObjectStore
+from pipeline.tokens import TokenCounter, count_prompt
+from pipeline.wire import read_record_id, write_record
+
+# So many prompts at the start of a shard, and one in so many after that, are counted exactly for the forecast.
+COUNTED_FIRST = 32
+COUNTED_EVERY = 200
+# Documents on their way from the source are at most so many bytes together (and at least one document).
+READ_AHEAD_BYTES = 64_000_000
+
+Report = Callable[[int, int], None]
+"""Called with how many of how many are done."""
+
+
+def silent(_done: int, _total: int) -> None:
+    """A report that nobody reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDocument:
+    """A document with its text and the text's hash, or why it has none."""
+
+    document: Document
+    text: Text | Failure
+    content_hash: str
+
+    def record(self, duplicate_of: str | None) -> DocumentRecord:
+        document, text = self.document, self.text
+        place = (document.document_id, document.uri, document.size_bytes, document.last_modified, document.etag)
+        if isinstance(text, Failure):
+            return DocumentRecord(*place, None, None, None, None, None, text.reason, text.detail)
+        found = (text.form, text.encoding, len(text.content), self.content_hash)
+        return DocumentRecord(*place, *found, duplicate_of, None, None)
+
+
+def prepare(services: Services, run_uri: str, round_number: int, shard: int, report: Report = silent) -> int:
+    """Write the requests that a shard has in a round; how many there are. Done once: a repetition reads the count.
+
+    Raises StorageError, RunError, VocabularyError.
+    """
+    run = Run(services, run_uri)
+    if not run.store.exists(prepared_key(round_number, shard)):
+        lines = _first_round(run, shard, report) if round_number == 0 else _later_round(run, round_number, shard)
+        _write_segments(run, round_number, shard, lines)
+    segments, _ = read_prepared(run.store, round_number, shard)
+    return sum(segment.records for segment in segments)
+
+
+def _write_segments(run: Run, round_number: int, shard: int, lines: Iterable[tuple[Request, bytes]]) -> None:
+    asked: dict[str, list[Request]] = defaultdict(list)
+    folder = requests_folder(round_number, shard)
+    with SegmentWriter(run.store, folder, shard, run.services.quotas) as writer:
+        for request, line in lines:
+            writer.add(request, line)
+            asked[request.analysis].append(request)
+    forecasts = {name: forecast(requests) for name, requests in asked.items()}
+    write_prepared(run.store, round_number, shard, writer.segments, forecasts)
+
+
+def _first_round(run: Run, shard: int, report: Report) -> Iterator[tuple[Request, bytes]]:
+    documents = list(from_parquet(Document, run.store.read(listing_key(shard))))
+    source = run.services.open(run.manifest.source_uri)
+    records: list[DocumentRecord] = []
+    read = read_documents(source, documents, run.services.settings)
+    for rendered in first_requests(read, run.planners, run.services.counter, records.append):
+        yield _line(run, rendered)
+        report(len(records), len(documents))
+    run.store.write(documents_key(shard), to_parquet(DocumentRecord, records))
+
+
+def first_requests(
+    read: Iterable[ReadDocument],
+    planners: Mapping[str, Planner],
+    counter: TokenCounter,
+    keep: Callable[[DocumentRecord], None],
+) -> Iterator[Rendered]:
+    """The map requests of every document that has a text of its own; `keep` gets every document, read or not."""
+    owners: dict[str, str] = {}
+    made = 0
+    for one in read:
+        owner = owners.setdefault(one.content_hash, one.document.document_id)
+        original = owner == one.document.document_id
+        keep(one.record(None if original else owner))
+        if isinstance(one.text, Failure) or not original:
+            continue
+        for planner in planners.values():
+            for request, prompt in planner.map_requests(owner, one.content_hash, one.text.content):
+                yield _sampled(request, prompt, made, counter), prompt
+                made += 1
+
+
+def read_documents(source: ObjectStore, documents: Iterable[Document], settings: Settings) -> Iterator[ReadDocument]:
+    """Every document with its text, in order, many at once within READ_AHEAD_BYTES."""
+    pending: deque[tuple[Document, Future[bytes | Failure]]] = deque()
+    ahead_bytes = 0
+    with ThreadPoolExecutor(settings.read_threads) as pool:
+        for document in documents:
+            pending.append((document, pool.submit(_read, source, document, settings.max_document_bytes)))
+            ahead_bytes += document.size_bytes
+            while len(pending) > 4 * settings.read_threads or (ahead_bytes > READ_AHEAD_BYTES and len(pending) > 1):
+                ahead_bytes -= pending[0][0].size_bytes
+                yield _extracted(*pending.popleft())
+        while pending:
+            yield _extracted(*pending.popleft())
+
+
+def _read(source: ObjectStore, document: Document, max_bytes: int) -> bytes | Failure:
+    if document.size_bytes > max_bytes:
+        return Failure(Reason.TOO_LARGE, f"{document.size_bytes} bytes; the limit is {max_bytes}")
+    try:
+        return source.read(source.key(document.uri))
+    except ObjectMissing:
+        return Failure(Reason.VANISHED, "listed, but no longer there when it was read")
+
+
+def _extracted(document: Document, content: Future[bytes | Failure]) -> ReadDocument:
+    found = content.result()
+    text = found if isinstance(found, Failure) else extract(found, document.uri)
+    hashed = document.document_id if isinstance(text, Failure) else short_hash(text.content)
+    return ReadDocument(document, text, hashed)
+
+
+def _later_round(run: Run, round_number: int, shard: int) -> Iterator[tuple[Request, bytes]]:
+    """Requests once more with the very lines they had, and the next level of every reduction."""
+    again: dict[str, Request] = {}
+    for (_, analysis), position in load_state(run, shard, round_number).positions(run):
+        if isinstance(position, Again):
+            again |= {request.record_id: request for request in position.requests}
+        if isinstance(position, Reduce):
+            for rendered in run.planners[analysis].reduce_requests(position):
+                yield _line(run, rendered)
+    for earlier in range(round_number if again else 0):
+        for segment in read_prepared(run.store, earlier, shard)[0]:
+            for line in run.store.lines(segment.key):
+                if request := again.pop(read_record_id(line), None):
+                    yield request, line + b"\n"
+
+
+def _line(run: Run, rendered: Rendered) -> tuple[Request, bytes]:
+    request, prompt = rendered
+    return request, write_record(request.record_id, prompt, run.analyses[request.analysis].generation)
+
+
+def _sampled(request: Request, prompt: str, made: int, counter: TokenCounter) -> Request:
+    wanted = made < COUNTED_FIRST or made % COUNTED_EVERY == 0
+    if request.input_tokens is not None or not wanted:
+        return request
+    return replace(request, input_tokens=count_prompt(prompt, counter))

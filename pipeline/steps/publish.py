@@ -1,0 +1,199 @@
+"""Check that a run adds up, and put its tables where the analyst reads them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+import orjson
+from pydantic import TypeAdapter
+
+from pipeline.domain import Usage
+from pipeline.errors import AccountingError, ObjectExists
+from pipeline.ledger import add_costs
+from pipeline.manifest import PUBLISHED, staged_key
+from pipeline.steps.collect import Collected, read_collected
+from pipeline.steps.fold import AnalysisCounts, ShardCounts, read_counts
+from pipeline.steps.plan import RoundPlan, planned_rounds, read_plan
+from pipeline.steps.run import Run, Services
+from pipeline.tables import FIXED, arrow_schema, money, write_rows
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run came to; the row of `runs`, and what the command line prints."""
+
+    run_key: str
+    run_date: dt.date
+    source_uri: str
+    output_uri: str
+    model: str
+    priced_as: str
+    output_language: str
+    docbatch_version: str
+    rounds: int
+    documents: int
+    duplicates: int
+    results: int
+    failures: int
+    analyses: dict[str, AnalysisCounts]
+    reasons: dict[str, int]
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    forecast_usd: Decimal | None
+    cost_usd: Decimal | None
+    budget_usd: Decimal | None
+    disagreements: list[str]
+    started: dt.datetime
+    ended: dt.datetime
+
+    @property
+    def tables_uri(self) -> str:
+        return f"{self.output_uri}/tables"
+
+
+SUMMARY = TypeAdapter(RunSummary)
+
+
+def publish(services: Services, run_uri: str) -> RunSummary:
+    """Check the counts, copy the staged tables to the output, and write the row of `runs` last.
+
+    Repeating it writes the same bytes. Raises AccountingError, with nothing published, when the run does not add up.
+    """
+    run = Run(services, run_uri)
+    shards = [read_counts(run, shard) for shard in range(run.manifest.shards)]
+    plans = [read_plan(run, number) for number in range(planned_rounds(run))]
+    collected = list(_collected(run, plans))
+    check(run.manifest.documents, shards, plans, collected)
+    summary = _summarise(run, shards, plans, collected, _ended(run))
+    output = services.open(run.manifest.output_uri, make=True)
+    for table in ("documents", "ledger", "failures", *run.analyses):
+        for shard in range(run.manifest.shards):
+            target = f"tables/{table}/{run.manifest.run_key}/part-{shard:04d}.parquet"
+            with tempfile.TemporaryFile() as file:
+                for piece in run.store.stream(staged_key(table, shard)):
+                    file.write(piece)
+                file.seek(0)
+                output.write(target, file)
+    with tempfile.TemporaryFile() as file:
+        write_rows(arrow_schema("runs", *FIXED["runs"]), [_row(run, summary)], file)
+        file.seek(0)
+        output.write(f"tables/runs/{run.manifest.run_key}/part-0000.parquet", file)
+    return summary
+
+
+def check(documents: int, shards: list[ShardCounts], plans: list[RoundPlan], collected: list[Collected]) -> None:
+    """Every document ended once in every analysis, every request has one outcome, every token is in the ledger.
+
+    Raises AccountingError listing what does not add up.
+    """
+    problems = []
+    listed = sum(shard.documents for shard in shards)
+    if listed != documents:
+        problems.append(f"{documents} documents were listed, {listed} were read")
+    for name, counts in _by_analysis(shards).items():
+        if counts.results + counts.failures != documents:
+            ends = f"{counts.results} results + {counts.failures} failures"
+            problems.append(f"{name}: {ends} for {documents} documents")
+    requests, planned = sum(shard.requests for shard in shards), sum(plan.requests for plan in plans)
+    if requests != planned:
+        problems.append(f"{planned} requests were planned, {requests} are in the ledger")
+    ledger = _used(shards)
+    reported = sum((Usage(one.input_tokens, one.output_tokens) for one in collected), Usage(0, 0))
+    if ledger != reported:
+        problems.append(f"the ledger holds {ledger}, the collected batches {reported}")
+    if problems:
+        raise AccountingError("the run does not add up, nothing was published: " + "; ".join(problems))
+
+
+def _collected(run: Run, plans: list[RoundPlan]) -> Iterator[Collected]:
+    for number, plan in enumerate(plans):
+        for batch in plan.batches:
+            yield read_collected(run, number, batch.batch_key)
+
+
+def _ended(run: Run) -> dt.datetime:
+    """When the run was first published: fixed by whoever is first, so that publishing again gives the same bytes."""
+    now = run.services.clock()
+    try:
+        run.store.write(PUBLISHED, orjson.dumps({"ended": now}), create=True)
+    except ObjectExists:
+        return dt.datetime.fromisoformat(orjson.loads(run.store.read(PUBLISHED))["ended"])
+    return now
+
+
+def _by_analysis(shards: list[ShardCounts]) -> dict[str, AnalysisCounts]:
+    names = sorted({name for shard in shards for name in shard.analyses})
+    parts = {name: [shard.analyses[name] for shard in shards] for name in names}
+    return {
+        name: AnalysisCounts(
+            sum(part.results for part in found),
+            sum(part.failures for part in found),
+            sum(part.input_tokens for part in found),
+            sum(part.output_tokens for part in found),
+            add_costs(part.cost_usd for part in found),
+        )
+        for name, found in parts.items()
+    }
+
+
+def _used(shards: list[ShardCounts]) -> Usage:
+    counts = _by_analysis(shards).values()
+    return Usage(sum(one.input_tokens for one in counts), sum(one.output_tokens for one in counts))
+
+
+def _summarise(
+    run: Run, shards: list[ShardCounts], plans: list[RoundPlan], collected: list[Collected], ended: dt.datetime
+) -> RunSummary:
+    manifest, analyses, used = run.manifest, _by_analysis(shards), _used(shards)
+    reasons = sum((Counter(shard.reasons) for shard in shards), Counter[str]())
+    return RunSummary(
+        run_key=manifest.run_key,
+        run_date=manifest.run_date,
+        source_uri=manifest.source_uri,
+        output_uri=manifest.output_uri,
+        model=", ".join(sorted({model for shard in shards for model in shard.models})) or manifest.model,
+        priced_as=manifest.priced_as,
+        output_language=manifest.output_language,
+        docbatch_version=manifest.docbatch_version,
+        rounds=sum(plan.requests > 0 for plan in plans),
+        documents=manifest.documents,
+        duplicates=sum(shard.duplicates for shard in shards),
+        results=sum(one.results for one in analyses.values()),
+        failures=sum(one.failures for one in analyses.values()),
+        analyses=analyses,
+        reasons=dict(sorted(reasons.items())),
+        requests=sum(plan.requests for plan in plans),
+        input_tokens=used.input_tokens,
+        output_tokens=used.output_tokens,
+        forecast_usd=plans[0].forecast_usd,
+        cost_usd=add_costs(one.cost_usd for one in analyses.values()),
+        budget_usd=manifest.budget_usd,
+        disagreements=[one.disagreement for one in collected if one.disagreement],
+        started=manifest.started,
+        ended=ended,
+    )
+
+
+def _row(run: Run, summary: RunSummary) -> list[object]:
+    """The summary in the order of the columns of `runs`."""
+    analyses = [
+        {
+            "analysis": name,
+            "prompt_fingerprint": run.manifest.analyses[name],
+            "results": counts.results,
+            "failures": counts.failures,
+            "cost_usd": money(counts.cost_usd),
+        }
+        for name, counts in summary.analyses.items()
+    ]
+    replaced = {
+        "analyses": analyses,
+        **{name: money(getattr(summary, name)) for name in ("forecast_usd", "cost_usd", "budget_usd")},
+    }
+    return [replaced.get(name, getattr(summary, name)) for name, _, _ in FIXED["runs"][1]]

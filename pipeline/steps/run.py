@@ -1,0 +1,113 @@
+"""What every step works with: the services it may reach, and the run that it belongs to."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pipeline.analyses import Analysis, load_analyses, shipped_prompts
+from pipeline.batching import Quotas
+from pipeline.bedrock import BatchClient, BedrockAccess, OnDemandClient, connect_batch, connect_on_demand
+from pipeline.domain import Mode
+from pipeline.errors import RunError, SettingsError
+from pipeline.manifest import MANIFEST, RunManifest
+from pipeline.models import Price, find_model
+from pipeline.planning import Limits, Planner
+from pipeline.settings import AwsEnvironment, Settings
+from pipeline.storage import ObjectStore, S3Access, open_store
+from pipeline.tokens import TokenCounter, load_counter
+
+DEFAULT_REGION = "us-west-2"
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything outside the process that steps reach, and the clock."""
+
+    settings: Settings
+    s3: S3Access
+    role_arn: str
+    batch_client: Callable[[], BatchClient]
+    on_demand_client: Callable[[], OnDemandClient]
+    clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
+
+    def open(self, uri: str, *, make: bool = False) -> ObjectStore:
+        return open_store(uri, self.s3, make=make)
+
+    @cached_property
+    def counter(self) -> TokenCounter:
+        return load_counter(self.settings.vocabulary)
+
+    @cached_property
+    def prompts(self) -> Path:
+        return self.settings.prompts or shipped_prompts()
+
+    def analyses(self, names: tuple[str, ...], output_language: str) -> dict[str, Analysis]:
+        return load_analyses(self.prompts, names, output_language=output_language)
+
+    @property
+    def quotas(self) -> Quotas:
+        chosen = self.settings
+        return Quotas(chosen.min_records_per_job, chosen.max_records_per_file, chosen.max_file_bytes)
+
+
+def connect(settings: Settings, environment: AwsEnvironment) -> Services:
+    """Services on AWS, or on whatever the AWS endpoint variables name.
+
+    Raises SettingsError when the service role is missing.
+    """
+    if settings.role_arn is None:
+        raise SettingsError(
+            "role_arn: is missing. Set DOCBATCH_ROLE_ARN to the service role that Bedrock assumes to read and write "
+            "S3 (README, On AWS), or DOCBATCH_BACKEND=local to use the embedded stack."
+        )
+    region = settings.region or environment.region or DEFAULT_REGION
+    secret = environment.secret_access_key.get_secret_value() if environment.secret_access_key else None
+    keys = (environment.access_key_id, secret)
+    bedrock = BedrockAccess(region, environment.bedrock_url, environment.bedrock_runtime_url, *keys)
+    retry_seconds, threads = settings.retry_seconds, settings.on_demand_threads
+    return Services(
+        settings,
+        S3Access(region, environment.s3_url, *keys),
+        settings.role_arn,
+        lambda: connect_batch(bedrock, retry_seconds),
+        lambda: connect_on_demand(bedrock, retry_seconds, threads),
+    )
+
+
+class Run:
+    """One run: its manifest, its work store, and what follows from them."""
+
+    def __init__(self, services: Services, run_uri: str) -> None:
+        self.services = services
+        self.store = services.open(run_uri)
+        self.manifest = RunManifest.model_validate_json(self.store.read(MANIFEST))
+
+    @cached_property
+    def analyses(self) -> dict[str, Analysis]:
+        """The analyses of the run. Raises RunError when a prompt is no longer what it was when the run began."""
+        names = tuple(self.manifest.analyses)
+        loaded = self.services.analyses(names, self.manifest.output_language)
+        for name, analysis in loaded.items():
+            if analysis.fingerprint != self.manifest.analyses[name]:
+                raise RunError(
+                    f"run {self.manifest.run_key}: the prompt of {name} in {self.services.prompts} has changed since "
+                    "the run began; start a new run, or put the prompt back"
+                )
+        return loaded
+
+    @cached_property
+    def planners(self) -> dict[str, Planner]:
+        limits = limits_for(self.services.settings, self.manifest.model)
+        return {name: Planner(one, limits, self.services.counter) for name, one in self.analyses.items()}
+
+    def price(self, mode: Mode) -> Price | None:
+        return self.manifest.batch_price if mode is Mode.BATCH else self.manifest.on_demand_price
+
+
+def limits_for(settings: Settings, model_name: str) -> Limits:
+    model, sent_id = find_model(model_name)
+    return Limits(sent_id, model.window_tokens, settings.margin_tokens)

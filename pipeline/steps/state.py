@@ -1,0 +1,89 @@
+"""What is known of one shard: its requests and outcomes in all rounds so far, and what follows from them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import orjson
+
+from pipeline.batching import Segment
+from pipeline.domain import Failure, Outcome, Request, Usage
+from pipeline.ledger import Forecast
+from pipeline.manifest import outcomes_folder, prepared_key
+from pipeline.planning import Again, Reduce, Settled, settle
+from pipeline.records import OutcomeRecord, from_parquet
+from pipeline.segments import read_index
+from pipeline.steps.run import Run
+from pipeline.storage import ObjectStore
+
+Key = tuple[str, str]
+"""document_id and analysis."""
+
+
+@dataclass(frozen=True)
+class ShardState:
+    """Requests by document and analysis, the newest outcome of each, and every outcome in the order of the rounds."""
+
+    requests: dict[Key, dict[str, Request]]
+    outcomes: dict[str, Outcome]
+    records: list[OutcomeRecord]
+
+    def positions(self, run: Run) -> Iterator[tuple[Key, Settled | Again | Reduce]]:
+        """Where every document and analysis that asked anything stands, sorted by key."""
+        for key in sorted(self.requests):
+            yield key, settle(run.analyses[key[1]], list(self.requests[key].values()), self.outcomes)
+
+
+def load_state(run: Run, shard: int, rounds: int) -> ShardState:
+    """The state of a shard after its first `rounds` rounds."""
+    requests: dict[Key, dict[str, Request]] = defaultdict(dict)
+    records: list[OutcomeRecord] = []
+    for round_number in range(rounds):
+        segments, _ = read_prepared(run.store, round_number, shard)
+        for request in read_index(run.store, [segment.index_key for segment in segments]):
+            requests[request.document_id, request.analysis].setdefault(request.record_id, request)
+        for entry in sorted(run.store.list(outcomes_folder(round_number, shard)), key=lambda entry: entry.key):
+            records += from_parquet(OutcomeRecord, run.store.read(entry.key))
+    return ShardState(dict(requests), {record.record_id: _outcome(record) for record in records}, records)
+
+
+def read_prepared(store: ObjectStore, round_number: int, shard: int) -> tuple[list[Segment], dict[str, Forecast]]:
+    """The segments of a shard and round, and the forecast of each analysis in them."""
+    found = orjson.loads(store.read(prepared_key(round_number, shard)))
+    forecasts = {
+        name: Forecast(requests, Usage(input_tokens, output_tokens))
+        for name, (requests, input_tokens, output_tokens) in found["forecasts"].items()
+    }
+    return [Segment(**segment) for segment in found["segments"]], forecasts
+
+
+def write_prepared(
+    store: ObjectStore, round_number: int, shard: int, segments: list[Segment], forecasts: dict[str, Forecast]
+) -> None:
+    """The same, written; its presence says that the shard is prepared."""
+    lines = {
+        name: (one.requests, one.usage.input_tokens, one.usage.output_tokens) for name, one in sorted(forecasts.items())
+    }
+    store.write(prepared_key(round_number, shard), orjson.dumps({"segments": segments, "forecasts": lines}))
+
+
+def _outcome(record: OutcomeRecord) -> Outcome:
+    return Outcome(
+        record.record_id,
+        record.fate,
+        answer=None if record.answer is None else orjson.loads(record.answer),
+        failure=None if record.reason is None else Failure(record.reason, record.detail or ""),
+        retryable=record.retryable,
+        usage=usage_of(record),
+        model=record.model,
+        truncated=record.truncated,
+    )
+
+
+def usage_of(record: OutcomeRecord) -> Usage | None:
+    """The tokens of a record; None when Bedrock reported none."""
+    if record.input_tokens is None or record.output_tokens is None:
+        return None
+    return Usage(record.input_tokens, record.output_tokens)

@@ -1,0 +1,193 @@
+"""Object stores: one prefix of an S3 bucket, one local folder, or memory, behind the same few calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote, unquote, urlsplit
+
+from obstore import exceptions as vendor
+from obstore.store import LocalStore, MemoryStore, S3Store
+
+from pipeline.errors import ObjectExists, ObjectMissing, SettingsError, StorageError
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore as VendorStore
+
+READ_BYTES = 1 << 20
+PART_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class S3Access:
+    """How to reach S3. Without keys, boto3's own credential chain is used."""
+
+    region: str
+    url: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One object as a listing shows it; `key` is relative to the store."""
+
+    key: str
+    size_bytes: int
+    etag: str
+    last_modified: datetime
+
+
+class ObjectStore:
+    """The objects below one uri. Keys are relative to it, with `/` between segments."""
+
+    def __init__(self, vendor_store: VendorStore, uri: str) -> None:
+        self._store = vendor_store
+        self._uri = uri.rstrip("/")
+        self._is_file = uri.startswith("file:")
+
+    @classmethod
+    def in_memory(cls, uri: str = "memory://store") -> ObjectStore:
+        """A store that lives in this process: the fake for tests, shipped."""
+        return cls(MemoryStore(), uri)
+
+    def uri(self, key: str = "") -> str:
+        """The full uri of a key; file: uris are percent-encoded, s3: uris are not."""
+        tail = quote(key) if self._is_file else key
+        return f"{self._uri}/{tail}" if key else self._uri
+
+    def key(self, uri: str) -> str:
+        """The key of a uri below this store."""
+        if not uri.startswith(self._uri + "/"):
+            raise StorageError(f"{uri} does not lie below {self._uri}")
+        tail = uri[len(self._uri) + 1 :]
+        return unquote(tail) if self._is_file else tail
+
+    def list(self, prefix: str = "") -> Iterator[Listed]:
+        """Every object below `prefix` (a folder), page by page. S3 gives them in the order of their keys."""
+        with _Translated(self.uri(prefix)):
+            for page in self._store.list(prefix or None):
+                for entry in page:
+                    yield Listed(
+                        entry["path"], entry["size"], (entry["e_tag"] or "").strip('"'), entry["last_modified"]
+                    )
+
+    def read(self, key: str) -> bytes:
+        """The whole object. Raises ObjectMissing."""
+        with _Translated(self.uri(key)):
+            return self._store.get(key).bytes().to_bytes()
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """The object in pieces of about 1 MiB. Raises ObjectMissing."""
+        with _Translated(self.uri(key)):
+            for piece in self._store.get(key).stream(min_chunk_size=READ_BYTES):
+                yield bytes(piece)
+
+    def lines(self, key: str) -> Iterator[bytes]:
+        """The object's lines without their line ends; one line is the most that is held."""
+        rest: list[bytes] = []
+        for piece in self.stream(key):
+            first, *more = piece.split(b"\n")
+            rest.append(first)
+            for line in more:
+                yield b"".join(rest)
+                rest = [line]
+        if last := b"".join(rest):
+            yield last
+
+    def write(self, key: str, content: bytes | BinaryIO, *, create: bool = False) -> None:
+        """Put an object, from memory or streamed from an open file.
+
+        With `create`, raises ObjectExists if it is there.
+        """
+        with _Translated(self.uri(key)):
+            if create:
+                self._store.put(key, content, mode="create")
+            else:
+                self._store.put(key, content, chunk_size=PART_BYTES)
+
+    def fetch(self, key: str, path: Path) -> None:
+        """Copy an object into a local file."""
+        with path.open("wb") as file:
+            for piece in self.stream(key):
+                file.write(piece)
+
+    def exists(self, key: str) -> bool:
+        try:
+            with _Translated(self.uri(key)):
+                self._store.head(key)
+        except ObjectMissing:
+            return False
+        return True
+
+
+def absolute_uri(place: str) -> str:
+    """A folder or an s3:// prefix as a uri; relative folders are taken from the current one.
+
+    Raises SettingsError for any other scheme.
+    """
+    if place.startswith(("s3://", "file://")):
+        return place.rstrip("/")
+    if "://" in place:
+        raise SettingsError(f"{place!r}: neither a folder nor an s3:// prefix")
+    return Path(place).expanduser().absolute().as_uri().rstrip("/")
+
+
+def open_store(uri: str, access: S3Access, *, make: bool = False) -> ObjectStore:
+    """The store at an s3:// or file:// uri. `make` creates a missing local folder.
+
+    Raises ObjectMissing for a local folder that is not there, SettingsError for another scheme.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "s3" and parts.netloc:
+        prefix = uri.removeprefix(f"s3://{parts.netloc}").strip("/")
+        return ObjectStore(_open_s3(parts.netloc, prefix, access), uri)
+    if parts.scheme == "file":
+        return ObjectStore(_open_folder(Path(unquote(parts.path)), make=make), uri)
+    raise SettingsError(f"{uri!r}: neither a folder nor an s3:// prefix")
+
+
+def _open_folder(path: Path, *, make: bool) -> VendorStore:
+    if path.is_file():
+        raise SettingsError(f"{path}: is a file; name the folder that holds the documents")
+    if not make and not path.is_dir():
+        raise ObjectMissing(f"{path}: there is no such folder")
+    return LocalStore(path, mkdir=True)
+
+
+def _open_s3(bucket: str, prefix: str, access: S3Access) -> VendorStore:
+    options: dict[str, Any] = {"region": access.region}
+    if access.url:
+        options |= {"endpoint": access.url, "virtual_hosted_style_request": False}
+    if access.access_key_id:
+        options |= {"access_key_id": access.access_key_id, "secret_access_key": access.secret_access_key}
+    else:
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        options["credential_provider"] = Boto3CredentialProvider()
+    plain_http = {"allow_http": bool(access.url and access.url.startswith("http://"))}
+    return S3Store(bucket, prefix=prefix or None, client_options=plain_http, **options)  # type: ignore[arg-type] # TypedDict
+
+
+class _Translated:
+    """Vendor errors as ours, with the uri that they were about."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, vendor.NotFoundError | FileNotFoundError):
+            raise ObjectMissing(f"{self._uri}: not found") from error
+        if isinstance(error, vendor.AlreadyExistsError | vendor.PreconditionError):
+            raise ObjectExists(f"{self._uri}: already exists") from error
+        if isinstance(error, vendor.PermissionDeniedError | vendor.UnauthenticatedError):
+            raise StorageError(f"{self._uri}: access denied; check the credentials and the bucket policy") from error
+        if isinstance(error, vendor.BaseError | OSError):
+            reason = str(error).split("\n\nDebug source", 1)[0]
+            raise StorageError(f"{self._uri}: {reason}") from error

@@ -1,0 +1,201 @@
+"""The published tables: Arrow schemas with a description on every column, and their Parquet files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.analyses import Analysis
+from pipeline.errors import DeclarationError
+
+# Holds one token at the cheapest batch price exactly, and runs of up to ten thousand million dollars.
+USD = pa.decimal128(20, 10)
+SECOND_EXACT = Decimal("0.0000000001")
+TIME = pa.timestamp("us", tz="UTC")
+
+Column = tuple[str, pa.DataType, str]
+
+_RUN: list[Column] = [
+    ("run_key", pa.string(), "The run that wrote the row"),
+    ("run_date", pa.date32(), "The date of that run; its prices are those of this day"),
+]
+_TOKENS: list[Column] = [
+    ("input_tokens", pa.int64(), "Prompt tokens as Bedrock reported them; null when it reported none"),
+    ("output_tokens", pa.int64(), "Answer tokens as Bedrock reported them; null when it reported none"),
+]
+_DOCUMENT: list[Column] = [
+    ("document_id", pa.string(), "Derived from the uri; stays when the document changes"),
+    ("uri", pa.string(), "Where the document lies"),
+]
+DOCUMENTS: list[Column] = [
+    *_DOCUMENT,
+    ("size_bytes", pa.int64(), "Size of the object in the source"),
+    ("last_modified", TIME, "When the source says that the object was last changed"),
+    ("etag", pa.string(), "The object's ETag when it was listed"),
+    ("form", pa.string(), "How the text was read: text, markdown or html; null when it could not be read"),
+    ("encoding", pa.string(), "The encoding it was decoded from; null when it could not be read"),
+    ("characters", pa.int64(), "Characters of the text; null when it could not be read"),
+    ("content_hash", pa.string(), "Derived from the text: equal texts are asked and paid once"),
+    ("duplicate_of", pa.string(), "document_id of the document with the same text that was asked; null for most"),
+    ("failure", pa.string(), "Reason why it could not be read; null when it could"),
+    *_RUN,
+]
+FAILURES: list[Column] = [
+    *_DOCUMENT,
+    ("analysis", pa.string(), "The analysis that has no result for the document"),
+    ("stage", pa.string(), "Where it ended: read, map or reduce"),
+    ("reason", pa.string(), "One word from the fixed list"),
+    ("detail", pa.string(), "What was seen; never text of the document"),
+    ("advice", pa.string(), "What to do about it"),
+    *_RUN,
+    *_TOKENS,
+    ("cost_usd", USD, "What was paid for the document and analysis all the same; null when unknown"),
+]
+LEDGER: list[Column] = [
+    ("record_id", pa.string(), "Derived from text, prompt, model and parameters: the same request has the same id"),
+    ("document_id", pa.string(), "The document that asked (of several with equal text, the first)"),
+    ("analysis", pa.string(), "The analysis that asked"),
+    ("stage", pa.string(), "map: reading a text or chunk; reduce: joining the answers of chunks"),
+    ("level", pa.int32(), "0 for map, 1 for the first reduction, and so on"),
+    ("position", pa.int32(), "Which chunk or group of its level, from 0"),
+    ("round", pa.int32(), "The round in which it was sent, from 0"),
+    ("mode", pa.string(), "batch or on-demand, which have different prices"),
+    ("job_arn", pa.string(), "The Bedrock job; null for on-demand calls"),
+    ("status", pa.string(), "answered, failed or missing"),
+    ("model", pa.string(), "What answered: a Bedrock model, or the embedded engine by its name"),
+    ("priced_as", pa.string(), "The model whose price was used"),
+    *_TOKENS,
+    ("input_usd_per_million", USD, "Price of a million prompt tokens; null when unknown"),
+    ("output_usd_per_million", USD, "Price of a million answer tokens; null when unknown"),
+    ("price_since", pa.date32(), "The date from which that price holds"),
+    ("cost_usd", USD, "Tokens times price, exact; null when either is unknown, never zero for it"),
+    *_RUN,
+]
+RUNS: list[Column] = [
+    *_RUN,
+    ("source_uri", pa.string(), "The prefix whose documents were listed"),
+    ("output_uri", pa.string(), "Where the tables were published"),
+    ("model", pa.string(), "What answered; several names when answers came from several"),
+    ("priced_as", pa.string(), "The model that was asked for, and whose price was used"),
+    ("output_language", pa.string(), "The language asked for in summaries"),
+    ("docbatch_version", pa.string(), "The version that ran"),
+    ("rounds", pa.int32(), "Rounds in which something was sent"),
+    ("documents", pa.int64(), "Documents listed"),
+    ("duplicates", pa.int64(), "Documents whose text another document already had"),
+    ("results", pa.int64(), "Result rows over all analyses"),
+    ("failures", pa.int64(), "Failure rows over all analyses"),
+    (
+        "analyses",
+        pa.list_(
+            pa.struct(
+                [
+                    ("analysis", pa.string()),
+                    ("prompt_fingerprint", pa.string()),
+                    ("results", pa.int64()),
+                    ("failures", pa.int64()),
+                    ("cost_usd", USD),
+                ]
+            )
+        ),
+        "The same counts and the cost for each analysis, with the fingerprint of its prompt",
+    ),
+    ("requests", pa.int64(), "Requests sent, repetitions included"),
+    *_TOKENS,
+    ("forecast_usd", USD, "What the run was expected to cost at most, before anything was sent"),
+    ("cost_usd", USD, "What it cost: the sum of its ledger; null when a part is unknown"),
+    ("budget_usd", USD, "The budget that was set; null for none"),
+    ("disagreements", pa.list_(pa.string()), "Where the ledger and a job's own totals differ; empty when they agree"),
+    ("started", TIME, "When the run began"),
+    ("ended", TIME, "When its tables were complete"),
+]
+FIXED: Mapping[str, tuple[str, list[Column]]] = {
+    "documents": ("Every document listed for a run, and how it was read", DOCUMENTS),
+    "failures": ("Every document and analysis without a result, and why", FAILURES),
+    "ledger": ("One row per request and round: tokens, price, cost", LEDGER),
+    "runs": ("One row per run: parameters, counts, forecast and cost", RUNS),
+}
+_SCALARS: Mapping[str, pa.DataType] = {
+    "string": pa.string(),
+    "number": pa.float64(),
+    "integer": pa.int64(),
+    "boolean": pa.bool_(),
+}
+
+
+def result_columns(analysis: Analysis) -> list[Column]:
+    """The columns of an analysis' table: document, answer, provenance, tokens and cost."""
+    answer = [
+        (name, arrow_type(spec, f"{analysis.name}.answer.{name}"), spec.get("description") or f"`{name}` of the answer")
+        for name, spec in analysis.schema["properties"].items()
+    ]
+    return [
+        *_DOCUMENT,
+        *answer,
+        ("truncated", pa.bool_(), "The answer reached the output limit and was closed by us"),
+        *_RUN,
+        ("model", pa.string(), "What answered: a Bedrock model, or the embedded engine by its name"),
+        ("prompt_fingerprint", pa.string(), "sha256 of the templates, their includes and the declaration"),
+        ("chunks", pa.int32(), "Chunks the document was split into; 1 when it fitted whole"),
+        *_TOKENS,
+        ("cost_usd", USD, "What the row cost, repetitions and reductions included; null when unknown"),
+    ]
+
+
+def arrow_type(spec: Mapping[str, Any], where: str) -> pa.DataType:
+    """The column type of a JSON Schema. Raises DeclarationError naming the property and what is allowed."""
+    kind = spec.get("type", "string" if "enum" in spec else None)
+    if isinstance(kind, list):
+        others = [name for name in kind if name != "null"]
+        kind = others[0] if len(others) == 1 else None
+    if kind == "array" and "items" in spec:
+        return pa.list_(arrow_type(spec["items"], where + "[]"))
+    if kind == "object" and spec.get("properties"):
+        return pa.struct([(name, arrow_type(part, f"{where}.{name}")) for name, part in spec["properties"].items()])
+    if kind not in _SCALARS:
+        allowed = ", ".join(_SCALARS)
+        raise DeclarationError(
+            f"{where}: type {spec.get('type')!r} cannot become a column; allowed are {allowed}, array with items, "
+            "object with properties, each also with null"
+        )
+    return _SCALARS[kind]
+
+
+def arrow_schema(table: str, description: str, columns: Sequence[Column]) -> pa.Schema:
+    """The schema with its descriptions: on each field, and as JSON under the file's key `docbatch`."""
+    about = {"table": table, "description": description, "columns": {name: text for name, _, text in columns}}
+    fields = [pa.field(name, kind, metadata={"description": text}) for name, kind, text in columns]
+    return pa.schema(fields, metadata={"docbatch": json.dumps(about, ensure_ascii=False)})
+
+
+def write_rows(schema: pa.Schema, rows: Iterable[Sequence[Any]], file: BinaryIO, *, group_rows: int = 50_000) -> int:
+    """Rows (values in the order of the schema) as one Parquet file, a row group at a time; how many there were.
+
+    The same rows give the same bytes.
+    """
+    written = 0
+    with pq.ParquetWriter(file, schema, compression="zstd", compression_level=3) as writer:
+        group: list[Sequence[Any]] = []
+        for row in rows:
+            group.append(row)
+            if len(group) == group_rows:
+                writer.write_table(_table(schema, group))
+                written, group = written + len(group), []
+        if group or not written:
+            writer.write_table(_table(schema, group))
+    return written + len(group)
+
+
+def money(value: Decimal | None) -> Decimal | None:
+    """A sum as the tables hold it; exact, since no price has more than ten places a token."""
+    return None if value is None else value.quantize(SECOND_EXACT)
+
+
+def _table(schema: pa.Schema, rows: Sequence[Sequence[Any]]) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
+    arrays = [pa.array(list(column), type=field.type) for column, field in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
