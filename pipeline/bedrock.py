@@ -113,9 +113,15 @@ class BotoBatchClient:
         return answer["jobArn"]
 
     def find(self, name: str) -> str | None:
-        pages = self._client.get_paginator("list_model_invocation_jobs").paginate(nameContains=name)
-        jobs = self._call(lambda: [job for page in pages for job in page.get("invocationJobSummaries", [])])
-        return next((job["jobArn"] for job in jobs if job["jobName"] == name), None)
+        more: dict[str, Any] = {}
+        while True:
+            page = self._call(lambda: self._client.list_model_invocation_jobs(nameContains=name, **more))  # noqa: B023
+            for job in page.get("invocationJobSummaries", []):
+                if job["jobName"] == name:
+                    return job["jobArn"]
+            if not page.get("nextToken"):
+                return None
+            more = {"nextToken": page["nextToken"]}
 
     def describe(self, arn: str) -> Job:
         found: Mapping[str, Any] = self._call(lambda: self._client.get_model_invocation_job(jobIdentifier=arn))

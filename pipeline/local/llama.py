@@ -111,6 +111,10 @@ def _malformed(problems: list[str]) -> Exception:
 def _text_problems(value: object) -> list[str]:
     if not isinstance(value, str):
         return [f"expected type: String, found: {_json_type(value)}"]
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair: JSON can write it, but it is no character and has no tokens
+        return ["not valid Unicode"]
     return [] if value else ["expected minLength: 1, actual: 0"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from pipeline.local.engine import Engine
 
+_log = logging.getLogger(__name__)
 _WINDOW_LINES = 1000
 _WINDOW_BYTES = 32_000_000
 
@@ -83,6 +85,9 @@ def answer_line(engine: Engine, vocabulary: llama.Vocabulary, line: Line) -> tup
         return _error(echo, 503, str(error))
     except ServiceError as error:
         return _error(echo, 424, str(error))
+    except Exception:  # noqa: BLE001 - one document must not end the other records' job
+        _log.exception("record %s", echo["recordId"])
+        return _error(echo, 500, "Internal error; the endpoint's log says which.")
     counted = Totals(succeeded=1, input_tokens=completion.prompt_tokens, output_tokens=completion.generation_tokens)
     return _encode(echo | {"modelOutput": completion.body()}), counted
 

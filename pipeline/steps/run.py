@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Protocol
 
 from pipeline.analyses import Analysis, load_analyses, shipped_prompts
 from pipeline.batching import Quotas
@@ -23,19 +24,22 @@ from pipeline.tokens import TokenCounter, load_counter
 DEFAULT_REGION = "us-west-2"
 
 
+class Opener(Protocol):
+    """Opens the store at a uri; `make` creates a missing local folder."""
+
+    def __call__(self, uri: str, *, make: bool = False) -> ObjectStore: ...
+
+
 @dataclass(frozen=True)
 class Services:
     """Everything outside the process that steps reach, and the clock."""
 
     settings: Settings
-    s3: S3Access
+    open: Opener
     role_arn: str
     batch_client: Callable[[], BatchClient]
     on_demand_client: Callable[[], OnDemandClient]
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
-
-    def open(self, uri: str, *, make: bool = False) -> ObjectStore:
-        return open_store(uri, self.s3, make=make)
 
     @cached_property
     def counter(self) -> TokenCounter:
@@ -71,7 +75,7 @@ def connect(settings: Settings, environment: AwsEnvironment) -> Services:
     retry_seconds, threads = settings.retry_seconds, settings.on_demand_threads
     return Services(
         settings,
-        S3Access(region, environment.s3_url, *keys),
+        partial(open_store, access=S3Access(region, environment.s3_url, *keys)),
         settings.role_arn,
         lambda: connect_batch(bedrock, retry_seconds),
         lambda: connect_on_demand(bedrock, retry_seconds, threads),

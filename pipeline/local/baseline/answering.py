@@ -30,7 +30,7 @@ _LIST_ITEMS = 3
 
 def complete_answer(asked: Asked, room_characters: int) -> str:
     """What follows `asked.begun`, so that both together are one JSON object with the schema's properties in order."""
-    properties: dict[str, dict[str, Any]] = (asked.schema or {})["properties"]
+    properties: dict[str, dict[str, Any] | bool] = (asked.schema or {})["properties"]
     began = _BEGUN_NAME.match(asked.begun)
     names = sorted(properties, key=lambda name: began is None or name != began[1])
     answer = {name: _value(asked, name, properties[name], room_characters) for name in names}
@@ -50,7 +50,9 @@ def _after(begun: str, answer: str) -> str:
     return answer[position:]
 
 
-def _value(asked: Asked, name: str, schema: dict[str, Any], room: int) -> object:
+def _value(asked: Asked, name: str, schema: dict[str, Any] | bool, room: int) -> object:
+    if isinstance(schema, bool):  # JSON Schema's "anything" and "nothing"
+        return None
     kinds = _kinds(schema)
     if "const" in schema:
         return schema["const"]
@@ -72,8 +74,10 @@ def _value(asked: Asked, name: str, schema: dict[str, Any], room: int) -> object
     return False if "boolean" in kinds else None
 
 
-def _kinds(schema: dict[str, Any]) -> set[str]:
+def _kinds(schema: dict[str, Any] | bool) -> set[str]:
     """The JSON types that are allowed, through `type` as a word or a list, or one `anyOf`."""
+    if isinstance(schema, bool):
+        return set()
     kinds = schema.get("type", [])
     if "anyOf" in schema:
         return {kind for option in schema["anyOf"] for kind in _kinds(option)}
@@ -123,7 +127,9 @@ def _length(schema: dict[str, Any], *, short: bool) -> tuple[int, int]:
 
 
 def _array(asked: Asked, schema: dict[str, Any], room: int) -> list[object]:
-    items: dict[str, Any] = schema.get("items", {})
+    items = schema.get("items", {})
+    if isinstance(items, bool):
+        return []
     most = int(schema.get("maxItems", _LIST_ITEMS))
     if "enum" in items:
         offered = [label for label in items["enum"] if isinstance(label, str)]
@@ -145,7 +151,7 @@ def _few(ranked: list[tuple[str, float]], least: int, most: int) -> list[object]
 
 def _score(asked: Asked, schema: dict[str, Any]) -> float | None:
     """How sure the method is, 0 to 1; the tone itself where the range goes below 0. None where nothing was judged."""
-    enums = [each["enum"] for each in (asked.schema or {})["properties"].values() if "enum" in each]
+    enums = [each["enum"] for each in (asked.schema or {})["properties"].values() if isinstance(each, dict) and "enum" in each]
     offered = next(([label for label in enum if isinstance(label, str)] for enum in enums), [])
     compound = tone(asked.text).compound if not offered or _is_sentiment(offered) else None
     if schema.get("minimum", 0) < 0:

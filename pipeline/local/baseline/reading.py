@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
 
 _TURN = re.compile(r"<\|start_header_id\|>(\w+)<\|end_header_id\|>\n\n")
 _END = "<|eot_id|>"
@@ -61,10 +65,14 @@ def _fences(content: str) -> list[str]:
 
 def _schema(system: str) -> dict[str, Any] | None:
     _, announced, rest = system.partition(_ANNOUNCES_SCHEMA)
-    if not announced:
-        return None
+    return _valid_schema(rest.lstrip().partition("\n")[0]) if announced else None
+
+
+@lru_cache(maxsize=64)  # all prompts of an analysis hold the same one
+def _valid_schema(written: str) -> dict[str, Any] | None:
     try:
-        schema, _ = json.JSONDecoder().raw_decode(rest.lstrip())
-    except ValueError:
+        schema = json.loads(written)
+        Draft202012Validator.check_schema(schema)
+    except (ValueError, SchemaError):
         return None
     return schema if isinstance(schema, dict) and isinstance(schema.get("properties"), dict) else None
