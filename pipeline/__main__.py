@@ -17,7 +17,7 @@ import typer
 
 from pipeline import console
 from pipeline.domain import Mode
-from pipeline.errors import DocbatchError, SettingsError, StackError
+from pipeline.errors import DocbatchError, StackError
 from pipeline.ledger import NOTHING, Forecast, cost_of
 from pipeline.local import stack
 from pipeline.local.embedded import embedded_environment, embedded_settings, shell_variables
@@ -26,7 +26,7 @@ from pipeline.manifest import derive_run_key
 from pipeline.models import Price, find_model
 from pipeline.reading import list_tables, read_table
 from pipeline.settings import Settings, load_settings, read_aws_environment
-from pipeline.steps import RunOrder, Services, connect
+from pipeline.steps import RunOrder, Services, connect, work_uri_for
 from pipeline.steps.forecasting import forecast_source
 from pipeline.steps.publish import SUMMARY
 from pipeline.steps.run import DEFAULT_REGION
@@ -76,7 +76,7 @@ def run(
         source_uri, output_uri = absolute_uri(source), absolute_uri(output)
         key = derive_run_key(run_key) if run_key else new_run_key(services, source_uri, output_uri)
         day = run_date.date() if run_date else services.clock().date()
-        work_uri = _work_uri(services.settings, output_uri)
+        work_uri = work_uri_for(services.settings, output_uri)
         watch = console.watch_for(sys.stderr, quiet=as_json)
         try:
             summary = run_to_the_end(
@@ -206,17 +206,6 @@ def _reading(output_uri: str) -> Iterator[ObjectStore]:
         return
     with _connected(load_settings(), quiet=True) as services:
         yield services.open(output_uri)
-
-
-def _work_uri(settings: Settings, output_uri: str) -> str:
-    if settings.work_uri:
-        return settings.work_uri.rstrip("/")
-    if output_uri.startswith("s3://"):
-        return f"{output_uri}/work"
-    raise SettingsError(
-        "work_uri: is missing. Bedrock reads prompts from S3: set DOCBATCH_WORK_URI to an s3:// prefix, or give one "
-        "to --output."
-    )
 
 
 def _forecast_row(name: str, one: Forecast, price: Price | None) -> console.ForecastRow:

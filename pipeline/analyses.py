@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pipeline.domain import Generation, Stage
 from pipeline.errors import DeclarationError, SettingsError
-from pipeline.merging import RULES
+from pipeline.merging import JOINS
 from pipeline.prompts import Prompt, fingerprint, load_prompt, open_templates
 
 DECLARATION = "analysis.toml"
@@ -35,6 +36,9 @@ PROVENANCE = (
     "cost_usd",
     "truncated",
 )
+# Tables that every output has beside those of the analyses, which are called after them.
+TABLES = ("documents", "failures", "ledger", "runs")
+SCALARS = ("string", "number", "integer", "boolean")
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -68,10 +72,32 @@ class Declaration(BaseModel):
         properties = answer.get("properties")
         if answer.get("type") != "object" or not properties:
             raise ValueError('must have type = "object" and at least one property: each becomes a column')
-        for name in properties:
+        for name, spec in properties.items():
             if name in PROVENANCE:
                 raise ValueError(f"property {name!r} is a column that every table has; choose another name")
+            if not re.fullmatch(COLUMN_NAME, name):
+                raise ValueError(f"property {name!r} cannot name a column; allowed are a-z, 0-9 and _, a letter first")
+            _check_column(spec, name)
+        for name in answer.get("required", []):
+            if name not in properties:
+                raise ValueError(f"required names {name!r}, which is no property; each becomes a column")
         return answer
+
+    @field_validator("merge", mode="before")
+    @classmethod
+    def _is_a_merge(cls, merge: Any) -> Any:
+        if merge != "reduce" and not isinstance(merge, dict):
+            raise ValueError(f'{merge!r}: allowed are "reduce", or a table that names a rule for every property')
+        return merge
+
+    @field_validator("labels")
+    @classmethod
+    def _are_distinct(cls, labels: dict[str, str]) -> dict[str, str]:
+        folded = [label.strip().casefold() for label in labels]
+        for label in labels:
+            if not label.strip() or folded.count(label.strip().casefold()) > 1:
+                raise ValueError(f"label {label!r}: allowed are labels that differ in more than case and blanks")
+        return labels
 
     @model_validator(mode="after")
     def _fits_together(self) -> Declaration:
@@ -84,9 +110,43 @@ class Declaration(BaseModel):
             for name in properties.keys() ^ self.merge.keys():
                 raise ValueError(f"merge must name a rule for exactly the properties of answer; see {name!r}")
             for name, rule in self.merge.items():
-                if rule not in RULES:
-                    raise ValueError(f"merge.{name} = {rule!r}: allowed are {', '.join(RULES)}")
+                allowed = [known for known in JOINS if _can_join(known, properties[name])]
+                if rule not in allowed:
+                    kind = column_type(properties[name])
+                    raise ValueError(f"merge.{name} = {rule!r}: allowed for type {kind} are {', '.join(allowed)}")
         return self
+
+
+def column_type(spec: Any) -> str | None:
+    """The JSON type that a property's column follows, `null` left aside; None where it cannot become a column."""
+    if not isinstance(spec, dict):
+        return None
+    kind = spec.get("type", "string" if all(isinstance(one, str) for one in spec.get("enum", [0])) else None)
+    if isinstance(kind, list):
+        others = [name for name in kind if name != "null"]
+        kind = others[0] if len(others) == 1 else None
+    whole = {"array": isinstance(spec.get("items"), dict), "object": bool(spec.get("properties"))}
+    return kind if kind in SCALARS or whole.get(str(kind)) else None
+
+
+def _check_column(spec: Any, where: str) -> None:
+    kind = column_type(spec)
+    if kind is None:
+        found = spec.get("type") if isinstance(spec, dict) else spec
+        raise ValueError(
+            f"{where}: type {found!r} cannot become a column; allowed are {', '.join(SCALARS)}, array with items, "
+            "object with properties, each also with null"
+        )
+    if kind == "array":
+        _check_column(spec["items"], f"{where}.items")
+    if kind == "object":
+        for name, part in spec["properties"].items():
+            _check_column(part, f"{where}.properties.{name}")
+
+
+def _can_join(rule: str, spec: Mapping[str, Any]) -> bool:
+    kind = column_type(spec)
+    return kind in JOINS[rule] and (rule != "union" or column_type(spec["items"]) in SCALARS)
 
 
 @dataclass(frozen=True)
@@ -114,6 +174,10 @@ class Analysis:
         if self.reduce is None:
             raise DeclarationError(f"analysis {self.name} has no reduce.jinja")
         return self.reduce
+
+    def part(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """An answer as reduce.jinja sees it: every property is there; an absent list is empty, the rest is none."""
+        return _part(self.schema, answer)
 
 
 def shipped_prompts() -> Path:
@@ -148,6 +212,10 @@ def load_analyses(root: Path, names: Sequence[str] = (), *, output_language: str
 def load_analysis(root: Path, name: str, *, output_language: str) -> Analysis:
     """One analysis. Raises DeclarationError naming the file, the field and what is allowed."""
     path = root / name / DECLARATION
+    if name in TABLES or not re.fullmatch(COLUMN_NAME, name):
+        raise DeclarationError(
+            f"{path}: the folder names a table; allowed are a-z, 0-9 and _, a letter first, but not {', '.join(TABLES)}"
+        )
     declaration = _read_declaration(path)
     schema = _with_labels(declaration)
     constants = {
@@ -162,7 +230,7 @@ def load_analysis(root: Path, name: str, *, output_language: str) -> Analysis:
     reducer = None
     if declaration.merge == "reduce":
         names.append(f"{name}/reduce.jinja")
-        sample = {"parts": [_sample_answer(schema)], **place}
+        sample = {"parts": [_part(schema, {})], **place}
         reducer = load_prompt(environment, names[1], Stage.REDUCE, constants, sample)
     return Analysis(name, declaration, schema, mapper, reducer, fingerprint(environment, path, names))
 
@@ -181,7 +249,8 @@ def _read_declaration(path: Path) -> Declaration:
 def _explain(path: Path, problem: Any) -> str:
     field = ".".join(str(part) for part in problem["loc"]) or "declaration"
     if problem["type"] == "extra_forbidden":
-        return f"{path}: {field}: there is no such field; allowed are {', '.join(Declaration.model_fields)}"
+        owner = _Generation if problem["loc"][0] == "generation" else Declaration
+        return f"{path}: {field}: there is no such field; allowed are {', '.join(owner.model_fields)}"
     if problem["type"] == "missing":
         return f"{path}: {field}: is missing"
     return f"{path}: {field}: {problem['msg'].removeprefix('Value error, ')}"
@@ -201,6 +270,7 @@ def _with_labels(declaration: Declaration) -> dict[str, Any]:
     return schema
 
 
-def _sample_answer(schema: Mapping[str, Any]) -> dict[str, Any]:
-    empty = {"array": [], "object": {}, "boolean": False, "number": 0, "integer": 0}
-    return {name: empty.get(str(spec.get("type")), "") for name, spec in schema["properties"].items()}
+def _part(schema: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = {name: column_type(spec) for name, spec in schema["properties"].items()}
+    absent: dict[str, Any] = {name: [] if kind == "array" else None for name, kind in kinds.items()}
+    return absent | {name: value for name, value in answer.items() if value is not None}

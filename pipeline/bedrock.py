@@ -10,7 +10,17 @@ import boto3
 import orjson
 import tenacity
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    SSLError,
+)
 
 from pipeline.domain import Job, JobStatus
 from pipeline.errors import ServiceBusy, ServiceError, ServiceRejected
@@ -192,7 +202,8 @@ def repeat(call: Callable[[], T], retry_seconds: float) -> T:
 def translate(error: ClientError | BotoCoreError) -> ServiceError:
     """boto3's error as one of ours, with what to do next."""
     if isinstance(error, ClientError):
-        code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+        said = error.response.get("Error", {})
+        code, message = said.get("Code", ""), said.get("Message", "")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         where = f"Bedrock {error.operation_name}: {code}: {message}"
         if code in BUSY or (code not in REJECTED and (status == 429 or status >= 500)):
@@ -200,7 +211,9 @@ def translate(error: ClientError | BotoCoreError) -> ServiceError:
         return ServiceRejected(f"{where} ({REJECTED.get(code, 'asking again cannot help')})")
     if isinstance(error, NoCredentialsError | PartialCredentialsError | NoRegionError):
         return ServiceRejected(f"Bedrock: {error}; set AWS credentials and a region, or DOCBATCH_BACKEND=local")
-    return ServiceBusy(f"Bedrock could not be reached: {error}")
+    if isinstance(error, HTTPClientError | ConnectionError | IncompleteReadError) and not isinstance(error, SSLError):
+        return ServiceBusy(f"Bedrock could not be reached: {error}")
+    return ServiceRejected(f"Bedrock could not be asked: {error}")
 
 
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 1}, connect_timeout=10, read_timeout=60)

@@ -28,8 +28,23 @@ _UNREAD = "script, style, template, noscript, nav, header nav, footer, aside, sv
 _BLOCKS = (
     "address article blockquote br dd div dl dt figcaption h1 h2 h3 h4 h5 h6 hr li main ol p pre section table tr ul"
 )
+# Formats whose bytes may pass for text.
+_SIGNATURES = {b"%PDF-": "PDF", b"{\\rtf": "RTF", b"PK\x03\x04": "ZIP or Office", b"%!PS": "PostScript"}
+# Of what Python can decode, only what a page may declare: `idna`, `unicode_escape` and the like are no charsets.
+_CHARSETS = re.compile(
+    r"(?:x-)?(?:iso-?8859|latin|us-ascii|ascii|windows|cp[0-9]|ibm|koi8|mac|shift|sjis|ms_?kanji|euc|gb|hz|big5|tis)",
+    re.IGNORECASE,
+)
+# What pages call Latin-1 is Windows' superset of it (WHATWG Encoding Standard, names and labels).
+_LATIN_1 = {"iso-8859-1", "iso8859-1", "latin1", "latin-1", "us-ascii", "ascii"}
+# End tags may be missing here, so their start tags do not show how deep a page is nested; nor do those without content.
+_FLAT_TAGS = (
+    "area base br col embed hr img input link meta source track wbr "
+    "li dt dd p rb rt rtc rp optgroup option colgroup caption thead tbody tfoot tr td th"
+)
+_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
 DETECTION_BYTES = 100_000
-UNDECODABLE_SHARE = 0.01
+MOST_NESTED = 5_000  # elements; the parser takes quadratic time in the depth of a page
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +65,8 @@ def extract(content: bytes, name: str) -> Text | Failure:
         return decoded
     raw, encoding = decoded
     form = "html" if _HTML_START.match(raw) else _FORMS.get(PurePosixPath(name).suffix.lower(), "text")
+    if form == "html" and _is_too_deep(raw):
+        return Failure(Reason.UNSUPPORTED, f"elements nested more than {MOST_NESTED} deep")
     text = _READERS.get(form, _as_it_is)(raw)
     if not text.strip():
         return Failure(Reason.EMPTY, f"{form} without text")
@@ -61,6 +78,9 @@ def decode(content: bytes) -> tuple[str, str] | Failure:
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return _decode_as(content, encoding)
+    for signature, kind in _SIGNATURES.items():
+        if content.startswith(signature):
+            return Failure(Reason.UNSUPPORTED, f"{kind}, not text")
     if b"\0" in content[:DETECTION_BYTES]:
         return Failure(Reason.UNSUPPORTED, "binary content: a NUL byte in what should be text")
     try:
@@ -71,8 +91,9 @@ def decode(content: bytes) -> tuple[str, str] | Failure:
 
 def _decode_other(content: bytes, error: UnicodeDecodeError) -> tuple[str, str] | Failure:
     declared = _META_CHARSET.search(content[:DETECTION_BYTES])
-    if declared:
-        found = _decode_as(content, declared[1].decode("ascii"))
+    charset = declared[1].decode("ascii").lower() if declared else ""
+    if _CHARSETS.match(charset):
+        found = _decode_as(content, "cp1252") if charset in _LATIN_1 else _decode_as(content, charset)
         if not isinstance(found, Failure):
             return found
     best = from_bytes(content[:DETECTION_BYTES]).best()
@@ -84,8 +105,19 @@ def _decode_other(content: bytes, error: UnicodeDecodeError) -> tuple[str, str] 
 def _decode_as(content: bytes, encoding: str) -> tuple[str, str] | Failure:
     try:
         return content.decode(encoding), encoding
-    except (UnicodeDecodeError, LookupError) as error:
+    except (UnicodeError, LookupError) as error:
         return Failure(Reason.UNDECODABLE, f"not {encoding}: {error}"[:200])
+
+
+def _is_too_deep(raw: str) -> bool:
+    depth = 0
+    flat = frozenset(_FLAT_TAGS.split())
+    for closing, name in _TAG.findall(raw):
+        if name.lower() not in flat:
+            depth = max(0, depth - 1) if closing else depth + 1
+            if depth > MOST_NESTED:
+                return True
+    return False
 
 
 def _as_it_is(raw: str) -> str:

@@ -12,6 +12,7 @@ from pipeline.domain import short_hash
 from pipeline.models import Price
 
 SCHEMA_VERSION = 1
+LONGEST_RUN_KEY = 200  # characters; tags of a job hold 256, and S3 uris 1,024
 BUCKET_BITS = 8  # documents fall into 256 buckets by the first digits of their id; a shard is a range of them
 
 
@@ -45,7 +46,9 @@ def derive_run_key(name: str) -> str:
     Only letters, digits, `-` and `.` are legal both in Bedrock's S3 uris and in job names.
     """
     legal = re.sub(r"[^a-zA-Z0-9]+", "-", name).strip("-")
-    return legal if legal == name else f"{legal[:40].strip('-')}-{short_hash(name)[:8]}"
+    if legal == name and 0 < len(name) <= LONGEST_RUN_KEY:
+        return name
+    return f"{legal[:40].strip('-')}-{short_hash(name)[:8]}".lstrip("-")
 
 
 def shard_of(document_id: str, shards: int) -> int:

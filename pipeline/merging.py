@@ -51,6 +51,20 @@ RULES: Mapping[str, Rule] = {
 }
 
 
+# The JSON types whose values a rule can join; a property of another type would stop a run at its first long document.
+JOINS: Mapping[str, tuple[str, ...]] = {
+    "vote": ("string", "number", "integer", "boolean"),
+    "mean": ("number",),
+    "union": ("array",),
+    "sum": ("number", "integer"),
+    "max": ("number", "integer", "string"),
+    "min": ("number", "integer", "string"),
+    "any": ("boolean",),
+    "all": ("boolean",),
+    "first": ("string", "number", "integer", "boolean", "array", "object"),
+}
+
+
 def merge(answers: Sequence[Mapping[str, Any]], weights: Sequence[int], rules: Mapping[str, str]) -> dict[str, Any]:
     """One answer out of `answers` (in chunk order), property by property. One answer is itself."""
     if len(answers) == 1:

@@ -61,7 +61,9 @@ def load_catalogue(path: Path = CATALOGUE) -> tuple[Model, ...]:
     """Every model of the file. Raises DeclarationError naming the file, the entry and the field."""
     try:
         return _Catalogue(**tomllib.loads(path.read_text("utf-8"))).model
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise DeclarationError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DeclarationError(f"{path}: not valid TOML: {error}") from None
     except ValidationError as error:
         places = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())

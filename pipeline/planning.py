@@ -11,12 +11,13 @@ from typing import Any
 from pipeline.analyses import Analysis
 from pipeline.chunking import chunk
 from pipeline.domain import Failure, Fate, Outcome, Reason, Request, Stage
-from pipeline.errors import RunError
+from pipeline.errors import DeclarationError, RunError
 from pipeline.merging import merge
 from pipeline.prompts import Prompt, neutralise
 from pipeline.tokens import TokenCounter, bound_tokens, count_prompt
 
 Rendered = tuple[Request, str]
+LEAST_CHUNK_TOKENS = 64  # a budget that every grapheme fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,12 @@ class Planner:
         self._chunk_tokens = min(
             analysis.declaration.chunk_tokens or self._prompt_tokens, self._prompt_tokens - overhead
         )
+        if self._chunk_tokens < LEAST_CHUNK_TOKENS:
+            raise DeclarationError(
+                f"analysis {analysis.name}: its prompt has {overhead} tokens before any text, and the window leaves "
+                f"{self._prompt_tokens} for both; shorten map.jinja, or lower generation.max_output_tokens or "
+                "DOCBATCH_MARGIN_TOKENS"
+            )
 
     def map_requests(self, document_id: str, content_hash: str, text: str) -> list[Rendered]:
         """One request for a text that fits, else one for each chunk, balanced in size."""
@@ -87,7 +94,7 @@ class Planner:
     def reduce_requests(self, owed: Reduce) -> list[Rendered]:
         """One request that joins all answers, or several that each join some, so that a further level follows."""
         prompt = self.analysis.prompt(Stage.REDUCE)
-        parts = [_neutralised(answer) for answer in owed.answers]
+        parts = [_neutralised(self.analysis.part(answer)) for answer in owed.answers]
         for groups in range(1, len(parts)):
             rendered = self._render_groups(prompt, parts, groups)
             tokens = [self._count_if_needed(text) for text in rendered]

@@ -18,6 +18,8 @@ from pipeline.errors import DeclarationError
 
 # A control token in any spelling of its shape, and the tags that fence a document: `<` alone gets a space after it.
 _ESCAPING = re.compile(r"<(?=\|[A-Za-z0-9_]+\|>|/?\s*(?:document|part)\b)", re.IGNORECASE)
+# What an expression in a template raises when it meets a value of another kind than it was written for.
+_EXPRESSION_ERRORS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +66,18 @@ def load_prompt(
     """
     try:
         template = environment.get_template(name)
+        if "answer" not in template.blocks:
+            raise DeclarationError(f"{name}: has no block `answer`; it holds the start of the model's answer")
         rendered = template.render(constants, **sample)
         begun = "".join(template.blocks["answer"](template.new_context({**constants, **sample})))
     except jinja2.TemplateSyntaxError as error:
         raise DeclarationError(f"{error.filename or name}, line {error.lineno}: {error.message}") from None
     except jinja2.TemplateNotFound as error:
-        raise DeclarationError(f"{name}: includes {error.name!r}, which is not there") from None
-    except KeyError:
-        raise DeclarationError(f"{name}: has no block `answer`; it holds the start of the model's answer") from None
-    except jinja2.TemplateError as error:
+        missing = "there is no such file" if error.name == name else f"includes {error.name!r}, which is not there"
+        raise DeclarationError(f"{name}: {missing}") from None
+    except (jinja2.TemplateError, *_EXPRESSION_ERRORS) as error:
         allowed = ", ".join(sorted([*constants, *sample]))
-        raise DeclarationError(f"{name}: {error.message}; a template may use {allowed}") from None
+        raise DeclarationError(f"{name}: {error}; a template may use {allowed}") from None
     if not rendered.endswith(begun):
         raise DeclarationError(f"{name}: the block `answer` must be the last thing in the prompt")
     return Prompt(stage, template, constants, begun)

@@ -38,6 +38,9 @@ class Settings(BaseModel):
     backend: Literal["auto", "aws", "local"] = Field(
         "auto", description="`aws`, `local` (the embedded stack), or `auto`: AWS when the environment has AWS settings"
     )
+    source: str | None = Field(None, description="Folder or s3:// prefix that the nightly DAG reads")
+    output: str = Field("./output", description="Folder or s3:// prefix under which tables are published")
+    schedule: str | None = Field("0 2 * * *", description="When the nightly DAG runs (cron, UTC)")
     home: Path = Field(Path(".docbatch"), description="State folder of the embedded stack")
     engine: str = Field(
         "baseline",
@@ -63,7 +66,7 @@ class Settings(BaseModel):
         description="Language of summaries, in English words, for example `German`",
     )
     budget_usd: Decimal | None = Field(None, ge=0, description="A run whose forecast is above this is not submitted")
-    max_rounds: int = Field(5, ge=1, le=8, description="Rounds of jobs before what is still owed becomes a failure")
+    max_rounds: int = Field(4, ge=1, le=8, description="Rounds of jobs before what is still owed becomes a failure")
     margin_tokens: int = Field(64, ge=0, le=8192, description="Tokens of the window left free in every request")
     max_document_bytes: int = Field(
         50_000_000, ge=1, description="Larger documents are failures (`too_large`) and are not read"
@@ -110,8 +113,9 @@ def load_settings(
     Raises SettingsError naming the setting, its value, where it came from and what is allowed.
     """
     environ = os.environ if environ is None else environ
+    path = Path(environ.get(PREFIX + "CONFIG") or (folder or Path.cwd()) / CONFIG_FILE)
     layers: dict[str, dict[str, Any]] = {
-        "file": _from_file(environ, folder or Path.cwd()),
+        "file": _from_file(path, named=bool(environ.get(PREFIX + "CONFIG"))),
         "environment": _from_environment(environ),
         "argument": {name: value for name, value in (overrides or {}).items() if value is not None},
     }
@@ -119,7 +123,7 @@ def load_settings(
     try:
         return Settings(**merged)
     except ValidationError as error:
-        raise SettingsError("\n".join(_explain(problem, layers) for problem in error.errors())) from None
+        raise SettingsError("\n".join(_explain(problem, layers, path) for problem in error.errors())) from None
 
 
 def read_aws_environment(environ: Mapping[str, str] | None = None) -> AwsEnvironment:
@@ -146,23 +150,21 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _from_file(environ: Mapping[str, str], folder: Path) -> dict[str, Any]:
-    named = environ.get(PREFIX + "CONFIG")
-    path = Path(named) if named else folder / CONFIG_FILE
+def _from_file(path: Path, *, named: bool) -> dict[str, Any]:
     if not named and not path.exists():
         return {}
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror}); DOCBATCH_CONFIG names it") from None
+        raise SettingsError(f"{path}: cannot be read ({error.strerror}){'; DOCBATCH_CONFIG names it' if named else ''}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
 
 
-def _explain(problem: Any, layers: dict[str, dict[str, Any]]) -> str:
+def _explain(problem: Any, layers: dict[str, dict[str, Any]], path: Path) -> str:
     name = str(problem["loc"][0])
     origin = next((layer for layer in reversed(layers) if name in layers[layer]), "default")
-    shown = {"environment": PREFIX + name.upper(), "file": f"{name} in {CONFIG_FILE}"}.get(origin, name)
+    shown = {"environment": PREFIX + name.upper(), "file": f"{name} in {path}"}.get(origin, name)
     if problem["type"] == "extra_forbidden":
         return f"{shown}: there is no such setting; allowed are {', '.join(sorted(Settings.model_fields))}"
     allowed = problem["msg"][0].lower() + problem["msg"][1:]

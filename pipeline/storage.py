@@ -115,6 +115,10 @@ class ObjectStore:
             for piece in self.stream(key):
                 file.write(piece)
 
+    def delete(self, key: str) -> None:
+        with _Translated(self.uri(key)):
+            self._store.delete(key)
+
     def exists(self, key: str) -> bool:
         try:
             with _Translated(self.uri(key)):
@@ -145,7 +149,7 @@ def open_store(uri: str, access: S3Access, *, make: bool = False) -> ObjectStore
     if parts.scheme == "s3" and parts.netloc:
         prefix = uri.removeprefix(f"s3://{parts.netloc}").strip("/")
         return ObjectStore(_open_s3(parts.netloc, prefix, access), uri)
-    if parts.scheme == "file":
+    if parts.scheme == "file" and parts.path:
         return ObjectStore(_open_folder(Path(unquote(parts.path)), make=make), uri)
     raise SettingsError(f"{uri!r}: neither a folder nor an s3:// prefix")
 
@@ -155,7 +159,8 @@ def _open_folder(path: Path, *, make: bool) -> VendorStore:
         raise SettingsError(f"{path}: is a file; name the folder that holds the documents")
     if not make and not path.is_dir():
         raise ObjectMissing(f"{path}: there is no such folder")
-    return LocalStore(path, mkdir=True)
+    with _Translated(path.as_uri()):
+        return LocalStore(path, mkdir=True)
 
 
 def _open_s3(bucket: str, prefix: str, access: S3Access) -> VendorStore:

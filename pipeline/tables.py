@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.analyses import Analysis
+from pipeline.analyses import Analysis, column_type
 from pipeline.errors import DeclarationError
 
 # Holds one token at the cheapest batch price exactly, and runs of up to ten thousand million dollars.
@@ -147,21 +147,14 @@ def result_columns(analysis: Analysis) -> list[Column]:
 
 
 def arrow_type(spec: Mapping[str, Any], where: str) -> pa.DataType:
-    """The column type of a JSON Schema. Raises DeclarationError naming the property and what is allowed."""
-    kind = spec.get("type", "string" if "enum" in spec else None)
-    if isinstance(kind, list):
-        others = [name for name in kind if name != "null"]
-        kind = others[0] if len(others) == 1 else None
-    if kind == "array" and "items" in spec:
+    """The column type of a JSON Schema; `load_analysis` has refused what cannot become one. Raises DeclarationError."""
+    kind = column_type(spec)
+    if kind is None:
+        raise DeclarationError(f"{where}: type {spec.get('type')!r} cannot become a column")
+    if kind == "array":
         return pa.list_(arrow_type(spec["items"], where + "[]"))
-    if kind == "object" and spec.get("properties"):
+    if kind == "object":
         return pa.struct([(name, arrow_type(part, f"{where}.{name}")) for name, part in spec["properties"].items()])
-    if kind not in _SCALARS:
-        allowed = ", ".join(_SCALARS)
-        raise DeclarationError(
-            f"{where}: type {spec.get('type')!r} cannot become a column; allowed are {allowed}, array with items, "
-            "object with properties, each also with null"
-        )
     return _SCALARS[kind]
 
 

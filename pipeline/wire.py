@@ -97,12 +97,13 @@ def read_reply(line: bytes) -> Reply | None:
 def _answer(record_id: str, output: Mapping[str, Any]) -> Reply:
     tokens_in, tokens_out = output.get("prompt_token_count"), output.get("generation_token_count")
     reported = isinstance(tokens_in, int) and isinstance(tokens_out, int)
+    engine = output.get("engine")
     return Reply(
         record_id,
         text=str(output.get("generation") or ""),
         usage=Usage(tokens_in, tokens_out) if reported else None,  # type: ignore[arg-type] # both are int here
         reached_limit=output.get("stop_reason") == "length",
-        engine=output.get("engine"),
+        engine=engine if isinstance(engine, str) else None,
     )
 
 
@@ -111,7 +112,8 @@ def _error(record_id: str, error: Any) -> Reply:
     found = error if isinstance(error, dict) else {}
     code = str(found.get("errorCode", ""))
     message = str(found.get("errorMessage") or error or "neither modelOutput nor error in the record")
-    return Reply(record_id, error_code=int(code) if code.isdigit() else 500, error_message=message)
+    known = code.isascii() and code.isdigit() and len(code) < 10
+    return Reply(record_id, error_code=int(code) if known else 500, error_message=message)
 
 
 def read_job_summary(content: bytes) -> JobSummary | None:

@@ -28,6 +28,7 @@ _PORT_FLAGS = ("s3.port", "filer.port", "master.port", "volume.port", "admin.por
 # weed's admin worker dials its server at this distance, whatever -admin.port.grpc says.
 _GRPC_DISTANCE = 10_000
 _HIGHEST_PORT = 65_535
+_PROBE = ".stack-probe"
 
 
 def program(home: Path, state: State) -> Program:
@@ -127,7 +128,35 @@ def _bind(held: ExitStack, port: int) -> int | None:
 
 def answers(state: State) -> bool:
     """Whether the server is up, accepts our keys and has our bucket."""
-    store = S3Store(
+    try:
+        obstore.list_with_delimiter(_bucket(state), prefix="nothing-is-here")
+    except (OSError, obstore.exceptions.BaseError):
+        return False
+    return True
+
+
+def ready(state: State) -> bool:
+    """Whether a server that was just started can do its work; creates the bucket where it is missing.
+
+    weed answers some hundred milliseconds before it knows its volumes: until then, reading what was kept and writing
+    anything end in an internal error.
+    """
+    if not _listens(state) or not (answers(state) or _create_bucket(state)):
+        return False
+    store = _bucket(state)
+    try:
+        kept = next(iter(obstore.list(store, chunk_size=20)), [])
+        for path in [meta["path"] for meta in kept if meta["size"]]:
+            obstore.get_range(store, path, start=0, end=1)
+        obstore.put(store, _PROBE, b"written to see whether it can be")
+        obstore.delete(store, _PROBE)
+    except (OSError, obstore.exceptions.BaseError):
+        return False
+    return True
+
+
+def _bucket(state: State) -> S3Store:
+    return S3Store(
         BUCKET,
         endpoint=state.s3_url,
         access_key_id=state.access_key_id,
@@ -137,19 +166,9 @@ def answers(state: State) -> bool:
         client_options={"allow_http": True, "connect_timeout": "2s", "timeout": "10s"},
         retry_config={"max_retries": 0},
     )
-    try:
-        obstore.list_with_delimiter(store, prefix="nothing-is-here")
-    except (OSError, obstore.exceptions.BaseError):
-        return False
-    return True
 
 
-def ready(state: State) -> bool:
-    """Like `answers`, but creates the bucket where a server that has just started lacks it."""
-    if answers(state):
-        return True
-    if not _listens(state):
-        return False
+def _create_bucket(state: State) -> bool:
     client: Any = botocore.session.Session().create_client(
         "s3",
         REGION,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _AT_ONCE_RECORDS = 4
 _SLICE_RECORDS = 32
+_SLICE_BYTES = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +200,12 @@ def output_place(job: StoredJob) -> Place:
 
 
 def _slices(lines: Iterator[bytes]) -> Iterator[list[Line]]:
-    numbered = (Line(line, position) for position, line in enumerate(lines, start=1))
-    while part := list(itertools.islice(numbered, _SLICE_RECORDS)):
+    """Numbered lines in parts that are small enough to hold, each with its answers, in memory."""
+    part: list[Line] = []
+    for position, line in enumerate(lines, start=1):
+        part.append(Line(line, position))
+        if len(part) == _SLICE_RECORDS or sum(len(each.content) for each in part) > _SLICE_BYTES:
+            yield part
+            part = []
+    if part:
         yield part

@@ -11,7 +11,7 @@ from pipeline.steps.fold import fold
 from pipeline.steps.plan import plan
 from pipeline.steps.prepare import prepare
 from pipeline.steps.publish import RunSummary, publish
-from pipeline.steps.run import Services, connect
+from pipeline.steps.run import Services, connect, work_uri_for
 from pipeline.steps.start import RunOrder, start
 from pipeline.steps.submit import describe, submit
 
@@ -28,4 +28,5 @@ __all__ = [
     "publish",
     "start",
     "submit",
+    "work_uri_for",
 ]

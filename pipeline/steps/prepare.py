@@ -16,6 +16,7 @@ from pipeline.planning import Again, Planner, Reduce, Rendered
 from pipeline.records import DocumentRecord, from_parquet, to_parquet
 from pipeline.segments import SegmentWriter
 from pipeline.settings import Settings
+from pipeline.steps.plan import read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.state import load_state, read_prepared, write_prepared
 from pipeline.storage import ObjectStore
@@ -142,6 +143,8 @@ def _extracted(document: Document, content: Future[bytes | Failure]) -> ReadDocu
 
 def _later_round(run: Run, round_number: int, shard: int) -> Iterator[tuple[Request, bytes]]:
     """Requests once more with the very lines they had, and the next level of every reduction."""
+    if not read_plan(run, round_number - 1).requests:
+        return  # nothing was owed then, so nothing is now
     again: dict[str, Request] = {}
     for (_, analysis), position in load_state(run, shard, round_number).positions(run):
         if isinstance(position, Again):

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-import orjson
 from pydantic import TypeAdapter
 
 from pipeline.domain import Usage
@@ -20,6 +19,7 @@ from pipeline.steps.collect import Collected, read_collected
 from pipeline.steps.fold import AnalysisCounts, ShardCounts, read_counts
 from pipeline.steps.plan import RoundPlan, planned_rounds, read_plan
 from pipeline.steps.run import Run, Services
+from pipeline.storage import ObjectStore
 from pipeline.tables import FIXED, arrow_schema, money, write_rows
 
 
@@ -70,7 +70,7 @@ def publish(services: Services, run_uri: str) -> RunSummary:
     plans = [read_plan(run, number) for number in range(planned_rounds(run))]
     collected = list(_collected(run, plans))
     check(run.manifest.documents, shards, plans, collected)
-    summary = _summarise(run, shards, plans, collected, _ended(run))
+    summary = _first_published(run, _summarise(run, shards, plans, collected, services.clock()))
     output = services.open(run.manifest.output_uri, make=True)
     for table in ("documents", "ledger", "failures", *run.analyses):
         for shard in range(run.manifest.shards):
@@ -117,14 +117,18 @@ def _collected(run: Run, plans: list[RoundPlan]) -> Iterator[Collected]:
             yield read_collected(run, number, batch.batch_key)
 
 
-def _ended(run: Run) -> dt.datetime:
-    """When the run was first published: fixed by whoever is first, so that publishing again gives the same bytes."""
-    now = run.services.clock()
+def _first_published(run: Run, summary: RunSummary) -> RunSummary:
+    """The summary of whoever published first: publishing again says the same, to the byte."""
     try:
-        run.store.write(PUBLISHED, orjson.dumps({"ended": now}), create=True)
+        run.store.write(PUBLISHED, SUMMARY.dump_json(summary, indent=2), create=True)
     except ObjectExists:
-        return dt.datetime.fromisoformat(orjson.loads(run.store.read(PUBLISHED))["ended"])
-    return now
+        return read_summary(run.store)
+    return summary
+
+
+def read_summary(store: ObjectStore) -> RunSummary:
+    """What a run came to, from its work store. Raises ObjectMissing when it was not published yet."""
+    return SUMMARY.validate_json(store.read(PUBLISHED))
 
 
 def _by_analysis(shards: list[ShardCounts]) -> dict[str, AnalysisCounts]:

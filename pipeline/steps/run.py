@@ -115,3 +115,15 @@ class Run:
 def limits_for(settings: Settings, model_name: str) -> Limits:
     model, sent_id = find_model(model_name)
     return Limits(sent_id, model.window_tokens, settings.margin_tokens)
+
+
+def work_uri_for(settings: Settings, output_uri: str) -> str:
+    """Where the run keeps its state: as set, else below an output that is on S3. Raises SettingsError."""
+    if settings.work_uri:
+        return settings.work_uri.rstrip("/")
+    if output_uri.startswith("s3://"):
+        return f"{output_uri}/work"
+    raise SettingsError(
+        "work_uri: is missing. Bedrock reads prompts from S3: set DOCBATCH_WORK_URI to an s3:// prefix, or give one "
+        "to --output."
+    )

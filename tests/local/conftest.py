@@ -37,7 +37,7 @@ def client(stack: Stack) -> Callable[..., Any]:
 def make_client(stack: Stack, service: str, **changed: str) -> Any:
     """A boto3 client; without retries, so that a refusal is seen at once."""
     variables = stack.environment()
-    session = boto3.Session(
+    session: Any = boto3.Session(
         aws_access_key_id=changed.get("access_key_id", variables["AWS_ACCESS_KEY_ID"]),
         aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
         region_name=variables["AWS_REGION"],

@@ -90,9 +90,7 @@ def test_a_seen_token_gives_the_first_job(bedrock: Any, job_request: dict[str, A
 
 def test_list_filters_and_pages(bedrock: Any, job_request: dict[str, Any]) -> None:
     """nameContains, statusEquals, the time filters, the order and nextToken select what they say."""
-    arns = [
-        bedrock.create_model_invocation_job(**job_request | {"jobName": f"listed-{n}"})["jobArn"] for n in range(5)
-    ]
+    arns = [bedrock.create_model_invocation_job(**job_request | {"jobName": f"listed-{n}"})["jobArn"] for n in range(5)]
     for arn in arns:
         wait_for_end(bedrock, arn)
 
@@ -112,9 +110,7 @@ def test_list_filters_and_pages(bedrock: Any, job_request: dict[str, Any]) -> No
     assert page["nextToken"]
 
 
-def test_stop_ends_a_job_and_an_ended_job_cannot_be_stopped(
-    s3: Any, bedrock: Any, job_request: dict[str, Any]
-) -> None:
+def test_stop_ends_a_job_and_an_ended_job_cannot_be_stopped(s3: Any, bedrock: Any, job_request: dict[str, Any]) -> None:
     """Stopping passes into Stopped; a second Stop after that is a conflict."""
     _put(s3, job_request, input_lines(5000))
     arn = bedrock.create_model_invocation_job(**job_request)["jobArn"]
@@ -157,11 +153,12 @@ def test_a_bad_location_is_refused_in_the_words_of_the_service(bedrock: Any, job
 def test_another_access_key_is_refused(client: Callable[..., Any], service: str) -> None:
     """A request signed with keys of a real account is turned away with 403."""
     stranger = client(service, access_key_id="AKIAIOSFODNN7EXAMPLE")
+    requests = {
+        "bedrock": lambda: stranger.list_model_invocation_jobs(),
+        "bedrock-runtime": lambda: stranger.invoke_model(modelId=MODEL, body=b"{}"),
+    }
     with pytest.raises(ClientError) as caught:
-        if service == "bedrock":
-            stranger.list_model_invocation_jobs()
-        else:
-            stranger.invoke_model(modelId=MODEL, body=b"{}")
+        requests[service]()
     assert caught.value.response["Error"]["Code"] == "UnrecognizedClientException"
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 

@@ -32,7 +32,7 @@ class Scripted:
     name: str = "scripted"
     calls: int = 0
 
-    def complete(self, prompt: str, max_output_tokens: int, temperature: float, top_p: float) -> str:
+    def complete(self, prompt: str, max_output_tokens: int, temperature: float, top_p: float) -> str:  # noqa: ARG002 - the seam's
         self.calls += 1
         if self.calls in self.at:
             self.at[self.calls]()
@@ -105,9 +105,7 @@ def test_a_bad_record_fails_alone(make: Callable[..., InProcessBedrock], job_req
     assert (job["status"], job["successRecordCount"], job["errorRecordCount"]) == ("Completed", 99, 1)
 
 
-def test_completed_says_nothing_of_success(
-    make: Callable[..., InProcessBedrock], job_request: dict[str, Any]
-) -> None:
+def test_completed_says_nothing_of_success(make: Callable[..., InProcessBedrock], job_request: dict[str, Any]) -> None:
     """A job whose records all failed is Completed."""
     bedrock = make()
     _put(bedrock, job_request, input_lines(100, max_gen_len=9999))
@@ -119,7 +117,9 @@ def _raise(error: Exception) -> None:
     raise error
 
 
-@pytest.mark.parametrize(("error", "code"), [(ServiceBusy("down"), 503), (ServiceRejected("no"), 424)])
+@pytest.mark.parametrize(
+    ("error", "code"), [(ServiceBusy("down"), 503), (ServiceRejected("no"), 424), (IndexError("a defect"), 500)]
+)
 def test_an_engine_that_fails_fails_the_record(
     make: Callable[..., InProcessBedrock], job_request: dict[str, Any], error: Exception, code: int
 ) -> None:
@@ -134,13 +134,14 @@ def test_an_engine_that_fails_fails_the_record(
 def test_a_record_without_an_id_is_given_one(
     make: Callable[..., InProcessBedrock], job_request: dict[str, Any]
 ) -> None:
-    """Bedrock adds the id that is missing; half a surrogate pair in a prompt survives the round trip."""
+    """Bedrock adds the id that is missing; half a surrogate pair comes back as it was sent, with an error."""
     bedrock = make()
     _put(bedrock, job_request, input_lines(99) + b'{"modelInput": {"prompt": "half \\ud83d"}}')
     records = _read(bedrock, job_request, _run(bedrock, job_request)["jobArn"], "in.jsonl.out")
     (added,) = (record for record in records if not record["recordId"].startswith("r"))
     assert added["recordId"] == "CALL0000100"
     assert added["modelInput"] == {"prompt": "half \ud83d"}
+    assert added["error"]["errorCode"] == 400
 
 
 @pytest.mark.parametrize(
@@ -209,9 +210,7 @@ def test_stop_keeps_what_was_answered(make: Callable[..., InProcessBedrock], job
     assert job["processedRecordCount"] == len(records)
 
 
-def test_the_quota_of_jobs_is_by_base_model(
-    make: Callable[..., InProcessBedrock], job_request: dict[str, Any]
-) -> None:
+def test_the_quota_of_jobs_is_by_base_model(make: Callable[..., InProcessBedrock], job_request: dict[str, Any]) -> None:
     """A profile counts with its model; another model has room of its own; a seen token is never refused."""
     bedrock = make(rules=Rules(state_seconds=0, maximum_jobs=1))
     first = bedrock.create_model_invocation_job(**job_request, clientRequestToken="one")
@@ -229,7 +228,7 @@ def test_the_quota_of_jobs_is_by_base_model(
 def test_a_job_that_outlives_its_service_is_run_again(
     make: Callable[..., InProcessBedrock], job_request: dict[str, Any], tmp_path: Path, status: JobStatus
 ) -> None:
-    """Whatever state the job was left in, a new service on the same file ends it, and gives the same token the same job."""
+    """Whatever state it was left in, a new service on the same file ends it; its token still means this job."""
     bedrock = make(jobs=JobStore(tmp_path / "jobs.sqlite"))
     _put(bedrock, job_request, input_lines(100))
     arn = bedrock.create_model_invocation_job(**job_request, clientRequestToken="kept")["jobArn"]

@@ -21,7 +21,7 @@ class Says:
     text: str
     name: str = "says"
 
-    def complete(self, prompt: str, max_output_tokens: int, temperature: float, top_p: float) -> str:
+    def complete(self, prompt: str, max_output_tokens: int, temperature: float, top_p: float) -> str:  # noqa: ARG002 - the seam's
         return self.text
 
 
@@ -50,9 +50,7 @@ def test_a_wrong_body_gets_the_message_of_bedrock(body: object, problem: str) ->
     """The words are those of recorded traffic, around the problem."""
     with pytest.raises(Fault) as caught:
         llama.check_body(body)
-    assert caught.value.message == (
-        f"Malformed input request: {problem}, please reformat your input and try again."
-    )
+    assert caught.value.message == (f"Malformed input request: {problem}, please reformat your input and try again.")
 
 
 def test_defaults_are_filled_in() -> None:

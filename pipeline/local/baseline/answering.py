@@ -151,7 +151,11 @@ def _few(ranked: list[tuple[str, float]], least: int, most: int) -> list[object]
 
 def _score(asked: Asked, schema: dict[str, Any]) -> float | None:
     """How sure the method is, 0 to 1; the tone itself where the range goes below 0. None where nothing was judged."""
-    enums = [each["enum"] for each in (asked.schema or {})["properties"].values() if isinstance(each, dict) and "enum" in each]
+    enums = [
+        each["enum"]
+        for each in (asked.schema or {})["properties"].values()
+        if isinstance(each, dict) and "enum" in each
+    ]
     offered = next(([label for label in enum if isinstance(label, str)] for enum in enums), [])
     compound = tone(asked.text).compound if not offered or _is_sentiment(offered) else None
     if schema.get("minimum", 0) < 0:

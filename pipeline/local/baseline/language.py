@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from functools import lru_cache
 
 import py3langid  # type: ignore[import-untyped]  # it ships no types
@@ -11,6 +12,8 @@ _SAMPLE_CHARACTERS = 4000
 _LETTERS = re.compile(r"[^\W\d_]")
 _SCRIPTS = {"hi": re.compile(r"[\u0900-\u097f]"), "th": re.compile(r"[\u0e00-\u0e7f]")}
 _MAJORITY = 0.5
+# The model is loaded by the first call; threads that call first together would each load it, 100 MB every time.
+_LOADING = threading.Lock()
 
 
 @lru_cache(maxsize=16)
@@ -23,5 +26,6 @@ def language(text: str) -> str | None:
     for code, script in _SCRIPTS.items():
         if len(script.findall(sample)) > _MAJORITY * letters:
             return code
-    code, _ = py3langid.classify(sample)
+    with _LOADING:
+        code, _ = py3langid.classify(sample)
     return str(code)

@@ -1,0 +1,42 @@
+# `make run` runs the main job, `make test` the tests; both do all the set-up. Works from any directory and any path.
+SHELL := /bin/sh
+HERE := $(shell cd "$$(dirname '$(subst ','\'',$(MAKEFILE_LIST))' | sed 's/^ *//')" && pwd)
+BIN := $(HERE)/.venv/bin
+PYTHON ?= python3
+
+.PHONY: help run test lint install install-dev bench airflow lock clean
+
+help:
+	@echo "make run [DOCS=folder]  run the main job through Airflow, on sample_data or on your own folder"
+	@echo "make test               run the tests"
+	@echo "make airflow            start Airflow with the DAG, wired to the embedded stack"
+	@echo "make bench              print what README's figures come from"
+	@echo "make lint               ruff and mypy"
+	@echo "make install            only the set-up"
+
+run: install
+	@"$(BIN)/python" -m pipeline.local.main_job $(if $(DOCS),--documents "$(DOCS)") --output "$(HERE)/output"
+
+airflow: install
+	@"$(BIN)/python" -m pipeline.local.airflow_server
+
+test: install-dev
+	@cd "$(HERE)" && "$(BIN)/python" -m pytest $(ARGS)
+
+lint: install-dev
+	@cd "$(HERE)" && "$(BIN)/ruff" check . && "$(BIN)/ruff" format --check . && "$(BIN)/mypy"
+
+bench: install-dev
+	@cd "$(HERE)" && "$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --group bench && "$(BIN)/python" -m benchmarks
+
+install:
+	@cd "$(HERE)" && PYTHON="$(PYTHON)" sh install.sh requirements.lock
+
+install-dev:
+	@cd "$(HERE)" && PYTHON="$(PYTHON)" sh install.sh requirements-dev.lock
+
+lock: install
+	@cd "$(HERE)" && sh install.sh --lock
+
+clean:
+	@cd "$(HERE)" && if [ -x .venv/bin/docbatch ]; then .venv/bin/docbatch local down; fi; rm -rf .venv .docbatch

@@ -1,0 +1,105 @@
+"""Nightly document analysis: wiring only; what the tasks do stands in pipeline/airflow/tasks.py."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import Param, dag, get_current_context, task, task_group
+
+from pipeline.airflow import tasks
+from pipeline.airflow.waiting import JobSensor
+from pipeline.settings import load_settings
+
+SETTINGS = load_settings()
+
+PARAMS = {
+    "source": Param(SETTINGS.source, type=["null", "string"], description="Folder or s3:// prefix with the documents"),
+    "output": Param(SETTINGS.output, type="string", description="Folder or s3:// prefix for the tables"),
+    "run_key": Param(None, type=["null", "string"], description="Name of the run; default: Airflow's run id"),
+    "analyses": Param([], type="array", items={"type": "string"}, description="Analyses to run; none means all"),
+    "budget_usd": Param(
+        None if SETTINGS.budget_usd is None else float(SETTINGS.budget_usd),
+        type=["null", "number"],
+        minimum=0,
+        description="Nothing is submitted when the forecast is above this",
+    ),
+}
+
+
+@task
+def start() -> str:
+    return tasks.begin(get_current_context())
+
+
+@task
+def shards(run_uri: str) -> list[int]:
+    return tasks.shards_of(run_uri)
+
+
+@task(trigger_rule="none_failed")
+def prepare(run_uri: str, round_number: int, shard: int) -> int:
+    return tasks.prepare_shard(run_uri, round_number, shard)
+
+
+@task
+def plan(run_uri: str, round_number: int) -> list[str]:
+    return tasks.plan_round(run_uri, round_number)
+
+
+@task
+def submit(run_uri: str, round_number: int, batch_key: str) -> str:
+    return tasks.submit_batch(run_uri, round_number, batch_key)
+
+
+@task
+def collect(run_uri: str, round_number: int, batch_key: str) -> dict:
+    return tasks.collect_batch(run_uri, round_number, batch_key)
+
+
+@task(trigger_rule="none_failed")
+def fold(run_uri: str, shard: int) -> int:
+    return tasks.fold_shard(run_uri, shard)
+
+
+@task
+def publish(run_uri: str) -> dict:
+    return tasks.publish_run(run_uri)
+
+
+@task_group
+def batch(run_uri: str, round_number: int, batch_key: str) -> None:
+    arn = submit(run_uri, round_number, batch_key)
+    wait = JobSensor(task_id="wait", arn=arn)
+    wait >> collect(run_uri, round_number, batch_key)
+
+
+@dag(
+    schedule=SETTINGS.schedule,
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    params=PARAMS,
+    default_args={"owner": "docbatch", "retries": 2, "retry_delay": timedelta(minutes=1)},
+    tags=["docbatch", "bedrock"],
+    doc_md=__doc__,
+)
+def document_analysis() -> None:
+    run_uri = start()
+    all_shards = earlier = shards(run_uri)
+    for number in range(SETTINGS.max_rounds):
+        with_number = {"run_uri": run_uri, "round_number": number}
+
+        @task_group(group_id=f"round_{number}")
+        def one_round(with_number: dict = with_number) -> None:
+            planned = plan(**with_number)
+            prepare.partial(**with_number).expand(shard=all_shards) >> planned
+            batch.partial(**with_number).expand(batch_key=planned)
+
+        done = one_round()
+        earlier >> done
+        earlier = done
+    folded = fold.partial(run_uri=run_uri).expand(shard=all_shards)
+    earlier >> folded >> publish(run_uri)
+
+
+document_analysis()

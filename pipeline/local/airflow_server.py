@@ -1,0 +1,106 @@
+"""`make airflow`: Airflow with the DAG in it, wired to the embedded stack, until Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from pipeline.errors import DocbatchError, StackError
+from pipeline.local import launch, stack
+from pipeline.local.embedded import shell_variables
+from pipeline.local.main_job import ROOT, airflow_variables, sample_folders, say, upload
+from pipeline.local.seaweed import free_port
+from pipeline.settings import load_settings
+
+PATIENCE_SECONDS = 240.0
+PASSWORDS = "simple_auth_manager_passwords.json.generated"
+
+
+def main() -> int:
+    """Exit code 0 after Ctrl-C, 1 when Airflow did not come up."""
+    home = ROOT / load_settings().home
+    try:
+        before = stack.status(home)
+        running = before or stack.up(home, engine=load_settings().engine)
+    except DocbatchError as error:
+        say(f"docbatch: {error}")
+        return error.exit_code
+    try:
+        return _serve(home, running)
+    except DocbatchError as error:
+        say(f"docbatch: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        if before is None:
+            stack.down(home)
+
+
+def _serve(home: Path, running: stack.Stack) -> int:
+    source = upload(running, sample_folders(home))
+    port = free_port()
+    environment = {
+        **launch.own_environment(),
+        **shell_variables(running),
+        **airflow_variables(home),
+        "DOCBATCH_SOURCE": source,
+        "DOCBATCH_OUTPUT": str(ROOT / "output"),
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",  # without it every task fails on another port
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+    }
+    log = home / "logs" / "airflow.log"
+    say(f"Starting Airflow (a minute or two); its log is {log}")
+    with log.open("w") as file:
+        command = [sys.executable, "-m", "airflow", "standalone"]
+        child = subprocess.Popen(command, env=environment, stdout=file, stderr=file)  # noqa: S603 - ours
+        try:
+            _wait_until_healthy(child, port, log)
+            say(
+                f"Airflow at http://127.0.0.1:{port} , login {_login(home)}. Trigger document_analysis; Ctrl-C ends all."
+            )
+            return child.wait()
+        finally:
+            _end(child)
+
+
+def _wait_until_healthy(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline and child.poll() is None:
+        try:
+            health = httpx.get(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5.0, trust_env=False).json()
+            parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+            if all(health.get(part, {}).get("status") == "healthy" for part in parts):
+                return
+        except (httpx.TransportError, json.JSONDecodeError):
+            pass
+        time.sleep(1.0)
+    raise StackError(f"Airflow did not become healthy. The end of its log {log}:\n{launch.last_lines(log)}")
+
+
+def _login(home: Path) -> str:
+    passwords = json.loads((home / "airflow" / PASSWORDS).read_text("utf-8"))
+    return ", ".join(f"{user} / {password}" for user, password in passwords.items())
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        child.send_signal(signal.SIGINT)
+        try:
+            child.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,293 @@
+"""A whole run in one process: memory for S3, the in-process Bedrock for Bedrock, a folder for the documents."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+from zlib import crc32
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from obstore.store import MemoryStore
+
+from pipeline.analyses import shipped_prompts
+from pipeline.bedrock import BotoBatchClient, BotoOnDemandClient
+from pipeline.local.engine import Engine
+from pipeline.local.inprocess import InProcessBedrock
+from pipeline.local.objects import Objects
+from pipeline.local.vocabulary import LlamaVocabulary
+from pipeline.local.work import Rules
+from pipeline.loop import Looped, Step, Watch, run_to_the_end
+from pipeline.manifest import PUBLISHED
+from pipeline.reading import read_table
+from pipeline.settings import Settings
+from pipeline.steps import RunOrder, RunSummary, Services
+from pipeline.steps.run import Run
+from pipeline.storage import ObjectStore, S3Access, absolute_uri, open_store
+from pipeline.tokens import TokenCounter, load_counter
+
+BUCKET = "bucket"
+WORK_URI = f"s3://{BUCKET}/work"
+ROLE = "arn:aws:iam::123456789012:role/batch"
+NOW = dt.datetime(2026, 11, 23, 2, 0, tzinfo=dt.UTC)
+LABELS = ("review", "support", "news", "contract", "minutes", "other")
+FIXED = ("documents", "ledger", "failures", "runs")
+ANALYSES = ("classification", "sentiment", "summarization")
+
+
+class Broken(Exception):
+    """What a test raises to break a run off; no error of the project."""
+
+
+@dataclass
+class Canned:
+    """An engine that answers at once, from a checksum of the prompt; `script` may answer first.
+
+    `script` gets the prompt and how often this very prompt was asked before; None leaves the answer to the engine.
+    """
+
+    script: Callable[[str, int], str | None] = lambda _prompt, _before: None
+    name: str = "canned"
+    asked: dict[str, int] = field(default_factory=dict)
+
+    def complete(self, prompt: str, max_output_tokens: int, temperature: float, top_p: float) -> str:
+        before = self.asked.get(prompt, 0)
+        self.asked[prompt] = before + 1
+        scripted = self.script(prompt, before)
+        return good_answer(prompt) if scripted is None else scripted
+
+
+def good_answer(prompt: str) -> str:
+    """What follows a prompt of the shipped analyses; another prompt, another answer."""
+    number = crc32(prompt.encode())
+    if prompt.endswith('{"category": "'):
+        return LABELS[number % len(LABELS)] + '"}'
+    if prompt.endswith('{"sentiment": "'):
+        return f'mixed", "score": {number % 200 / 100 - 1}}}'
+    return f'Summary {number}.", "key_points": ["Point {number % 7}."]}}'
+
+
+class Prefixed:
+    """The part of a vendor store that lies below a prefix."""
+
+    def __init__(self, store: MemoryStore, prefix: str) -> None:
+        self._store, self._prefix = store, prefix + "/" if prefix else ""
+
+    def list(self, prefix: str | None) -> Iterator[list[dict[str, Any]]]:
+        below = (self._prefix + (prefix or "")).rstrip("/")
+        for page in self._store.list(below or None):
+            yield [{**entry, "path": entry["path"].removeprefix(self._prefix)} for entry in page]
+
+    def get(self, key: str) -> Any:
+        return self._store.get(self._prefix + key)
+
+    def head(self, key: str) -> Any:
+        return self._store.head(self._prefix + key)
+
+    def put(self, key: str, content: Any, **how: Any) -> Any:
+        return self._store.put(self._prefix + key, content, **how)
+
+
+@dataclass
+class Wire:
+    """The in-process Bedrock with its calls counted; `fail` may raise before or after a call of the given name."""
+
+    bedrock: InProcessBedrock
+    calls: list[str] = field(default_factory=list)
+    before: Callable[[str, int], None] = lambda _name, _count: None
+    after: Callable[[str, int], None] = lambda _name, _count: None
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.bedrock, name)
+
+        def call(**request: Any) -> Any:
+            self.calls.append(name)
+            self.before(name, self.count(name))
+            answer = method(**request)
+            self.after(name, self.count(name))
+            return answer
+
+        return call
+
+    def count(self, name: str) -> int:
+        return self.calls.count(name)
+
+    @property
+    def created(self) -> int:
+        return self.count("create_model_invocation_job")
+
+    @property
+    def invoked(self) -> int:
+        return self.count("invoke_model")
+
+
+class Writing(ObjectStore):
+    """A store that tells `seen` of every key before it is written."""
+
+    def __init__(self, vendor: Any, uri: str, seen: Callable[[str], None]) -> None:
+        super().__init__(vendor, uri)
+        self._seen = seen
+
+    def write(self, key: str, content: Any, *, create: bool = False) -> None:
+        self._seen(key)
+        super().write(key, content, create=create)
+
+
+class OneCounter(Services):
+    """Services that share one token counter, the one that loads quickest."""
+
+    @cached_property
+    def counter(self) -> TokenCounter:
+        return load_counter(fast=False)
+
+
+class Unseen:
+    """A watch that shows nothing; it may break off at the n-th step, or do something when the named step begins."""
+
+    def __init__(self, break_at: int | None = None, at: Mapping[str, Callable[[], object]] | None = None) -> None:
+        self.names: list[str] = []
+        self.notes: list[str] = []
+        self._break_at = break_at
+        self._at = at or {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        if len(self.names) == self._break_at:
+            raise Broken(name)
+        self.names.append(name)
+        self._at.get(name, lambda: None)()
+        yield self
+
+    def advance(self, done: int, total: int) -> None:
+        assert done <= total
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+class World:
+    """A source folder, an output folder, a bucket, a Bedrock, and the services that reach them."""
+
+    def __init__(self, folder: Path, engine: Engine | None = None, least: int = 4, **settings: Any) -> None:
+        self.folder = folder
+        self.source, self.output = folder / "documents", folder / "output"
+        self.source.mkdir(parents=True, exist_ok=True)
+        self.bucket = MemoryStore()
+        self.engine = engine or Canned()
+        objects = Objects(lambda _name: self.bucket)
+        rules = Rules(minimum_records=least, state_seconds=0.0)
+        self.bedrock = InProcessBedrock(
+            self.engine, folder / "scratch", objects, LlamaVocabulary(load_counter(fast=False)), rules
+        )
+        self.wire = Wire(self.bedrock)
+        self.on_write: Callable[[str], None] = lambda _key: None
+        self.settings = Settings(**{"min_records_per_job": least, "retry_seconds": 0.0, **settings})
+
+    def with_settings(self, **changed: Any) -> None:
+        self.settings = Settings(**{**self.settings.model_dump(), **changed})
+
+    @property
+    def services(self) -> Services:
+        return OneCounter(
+            self.settings,
+            self._open,
+            ROLE,
+            lambda: BotoBatchClient(cast("Any", self.wire), self.settings.retry_seconds),
+            lambda: BotoOnDemandClient(cast("Any", self.wire), self.settings.retry_seconds),
+            lambda: NOW,
+        )
+
+    def _open(self, uri: str, *, make: bool = False) -> ObjectStore:
+        if not uri.startswith("s3://"):
+            return open_store(uri, S3Access("us-west-2"), make=make)
+        prefix = uri.removeprefix(f"s3://{BUCKET}").strip("/")
+        return Writing(Prefixed(self.bucket, prefix), uri, lambda key: self.on_write(key))
+
+    def put(self, name: str, text: str | bytes) -> str:
+        """A document; its uri."""
+        path = self.source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path.absolute().as_uri()
+
+    def put_many(self, count: int) -> None:
+        for number in range(count):
+            self.put(f"{number:03d}.txt", f"Document number {number} of {count}.")
+
+    def own_prompts(self, analysis: str, **lines: object) -> Path:
+        """A copy of the shipped prompts as the run's own, with lines put at the top of one declaration."""
+        prompts = self.folder / "prompts"
+        if not prompts.exists():
+            shutil.copytree(shipped_prompts(), prompts)
+        path = prompts / analysis / "analysis.toml"
+        added = "".join(f"{name} = {value}\n" for name, value in lines.items())
+        path.write_text(added + path.read_text("utf-8"), "utf-8")
+        self.with_settings(prompts=prompts)
+        return prompts
+
+    def order(self, key: str = "night", day: dt.date = NOW.date()) -> RunOrder:
+        source, output = absolute_uri(str(self.source)), absolute_uri(str(self.output))
+        return RunOrder(key, day, source, output, WORK_URI)
+
+    def run(self, key: str = "night", watch: Watch | None = None, day: dt.date = NOW.date()) -> RunSummary:
+        pace = Looped(1.0, sleep=lambda _seconds: None)
+        return run_to_the_end(self.services, self.order(key, day), watch or Unseen(), pace)
+
+    def state(self, key: str = "night") -> Run:
+        return Run(self.services, f"{WORK_URI}/runs/{key}")
+
+    def published(self, key: str = "night") -> bool:
+        return self.state(key).store.exists(PUBLISHED)
+
+    def table(self, name: str, key: str = "night") -> pa.Table:
+        return read_table(open_store(absolute_uri(str(self.output)), S3Access("us-west-2")), name, key)
+
+    def rows(self, name: str, key: str = "night") -> list[dict[str, Any]]:
+        return self.table(name, key).to_pylist()
+
+    def files(self) -> dict[str, bytes]:
+        """Every published file by its path below the output."""
+        paths = sorted(path for path in self.output.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.output)): path.read_bytes() for path in paths}
+
+    def outputs(self, key: str = "night") -> list[str]:
+        """The keys of every output file of a run, in the bucket."""
+        entries = [entry["path"] for page in self.bucket.list(f"work/runs/{key}") for entry in page]
+        return [path for path in entries if path.endswith(".jsonl.out")]
+
+    def rewrite(self, change: Callable[[list[bytes]], list[bytes]], key: str = "night") -> None:
+        """Every output file with its lines (without line ends) changed."""
+        for path in self.outputs(key):
+            lines = bytes(self.bucket.get(path).bytes()).splitlines()
+            self.bucket.put(path, b"\n".join(change(lines)) + b"\n")
+
+
+def read_parquet(content: bytes) -> pa.Table:
+    return pq.read_table(io.BytesIO(content))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """An empty world whose jobs need four records."""
+    return World(tmp_path / "a world")
+
+
+@pytest.fixture
+def make_world(tmp_path: Path) -> Callable[..., World]:
+    """Makes worlds, each in a folder of its own (or in the folder that is named)."""
+    made = 0
+
+    def make(*, folder: str = "", **how: Any) -> World:
+        nonlocal made
+        made += 1
+        return World(tmp_path / (folder or f"world {made}"), **how)
+
+    return make
