@@ -78,6 +78,7 @@ def run(
         day = run_date.date() if run_date else services.clock().date()
         work_uri = work_uri_for(services.settings, output_uri)
         watch = console.watch_for(sys.stderr, quiet=as_json)
+        services.open(source_uri)  # a folder that is not there shows before there is anything to continue
         try:
             summary = run_to_the_end(
                 services,
@@ -85,7 +86,7 @@ def run(
                 watch,
                 Looped(services.settings.poll_seconds),
             )
-        except (DocbatchError, KeyboardInterrupt):
+        except (StorageError, ServiceError, StackError, KeyboardInterrupt):
             _say(f"The run is not complete. To continue it, repeat the command with --run-key {key}")
             raise
     if as_json:
@@ -186,12 +187,11 @@ def _connected(settings: Settings, *, quiet: bool) -> Iterator[Services]:
         yield connect(settings, environment)
         return
     before = stack.status(settings.home)
-    running = before or stack.up(settings.home, engine=settings.engine)
-    if not quiet:
-        _say(
-            f"No AWS settings: using the embedded stack in {settings.home} (answers by {running.engine}, not by Llama)."
-        )
     try:
+        running = before or stack.up(settings.home, engine=settings.engine)
+        if not quiet:
+            place = f"{settings.home} (answers by {running.engine}, not by Llama)"
+            _say(f"No AWS settings: using the embedded stack in {place}.")
         yield connect(embedded_settings(settings, running), embedded_environment(running))
     finally:
         if before is None:
@@ -223,7 +223,7 @@ def _say(text: str) -> None:
 def main() -> None:
     """Run a command; end with 0, 1 (a step failed), 2 (wrong settings), 3 (above the budget) or 130 (Ctrl-C)."""
     try:
-        app(standalone_mode=False)
+        sys.exit(app(standalone_mode=False))  # None, or the code of a typer.Exit
     except click.exceptions.Abort:
         sys.exit(INTERRUPTED)
     except KeyboardInterrupt:

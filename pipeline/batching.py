@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pipeline.domain import Mode
 
@@ -47,23 +48,32 @@ def choose_mode(segments: Sequence[Segment], quotas: Quotas) -> Mode:
 def pack(segments: Sequence[Segment], quotas: Quotas) -> list[list[Segment]]:
     """Every segment in exactly one batch, in their order, each batch within the quotas.
 
-    A last batch below the minimum takes segments from the one before it until it has enough.
+    Of all such divisions, one with the fewest batches below the minimum, then with the fewest batches; of equal ones,
+    the one whose first batches are fullest. A segment that alone exceeds the quotas is a batch of its own.
     """
-    batches: list[list[Segment]] = []
-    for segment in segments:
-        if batches and _fits([*batches[-1], segment], quotas):
-            batches[-1].append(segment)
-        else:
-            batches.append([segment])
-    while len(batches) > 1 and _records(batches[-1]) < quotas.min_records and len(batches[-2]) > 1:
-        batches[-1].insert(0, batches[-2].pop())
-    return batches
+    # For the segments from each place on: batches below the minimum, batches, and where the first of them ends.
+    best = [(0, 0, 0)] * (len(segments) + 1)
+    for start in reversed(range(len(segments))):
+        choices = (
+            (best[end][0] + (records < quotas.min_records), best[end][1] + 1, -end)
+            for end, records in _ends(segments, start, quotas)
+        )
+        short, batches, negative_end = min(choices)
+        best[start] = (short, batches, -negative_end)
+    ends, place = [0], 0
+    while place < len(segments):
+        place = best[place][2]
+        ends.append(place)
+    return [list(segments[start:end]) for start, end in pairwise(ends)]
 
 
-def _fits(segments: Sequence[Segment], quotas: Quotas) -> bool:
-    size_bytes = sum(segment.size_bytes for segment in segments)
-    return _records(segments) <= quotas.max_records and size_bytes <= quotas.max_file_bytes
-
-
-def _records(segments: Sequence[Segment]) -> int:
-    return sum(segment.records for segment in segments)
+def _ends(segments: Sequence[Segment], start: int, quotas: Quotas) -> Iterator[tuple[int, int]]:
+    """Where a batch that begins at `start` may end, with its records; at least after one segment."""
+    records = size_bytes = 0
+    for end in range(start + 1, len(segments) + 1):
+        segment = segments[end - 1]
+        records += segment.records
+        size_bytes += segment.size_bytes
+        if end > start + 1 and (records > quotas.max_records or size_bytes > quotas.max_file_bytes):
+            return
+        yield end, records

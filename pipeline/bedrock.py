@@ -13,7 +13,6 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError,
     HTTPClientError,
     IncompleteReadError,
     NoCredentialsError,
@@ -21,6 +20,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     SSLError,
 )
+from botocore.exceptions import ConnectionError as NoConnection
 
 from pipeline.domain import Job, JobStatus
 from pipeline.errors import ServiceBusy, ServiceError, ServiceRejected
@@ -164,7 +164,10 @@ class BotoOnDemandClient:
         answer = self._client.invoke_model(
             modelId=model_id, body=encoded, contentType="application/json", accept="application/json"
         )
-        reply: dict[str, Any] = orjson.loads(answer["body"].read())
+        try:
+            reply: dict[str, Any] = orjson.loads(answer["body"].read())
+        except orjson.JSONDecodeError as error:
+            raise ServiceBusy(f"Bedrock InvokeModel: the reply is not JSON ({error})") from None
         return reply
 
 
@@ -211,7 +214,7 @@ def translate(error: ClientError | BotoCoreError) -> ServiceError:
         return ServiceRejected(f"{where} ({REJECTED.get(code, 'asking again cannot help')})")
     if isinstance(error, NoCredentialsError | PartialCredentialsError | NoRegionError):
         return ServiceRejected(f"Bedrock: {error}; set AWS credentials and a region, or DOCBATCH_BACKEND=local")
-    if isinstance(error, HTTPClientError | ConnectionError | IncompleteReadError) and not isinstance(error, SSLError):
+    if isinstance(error, HTTPClientError | NoConnection | IncompleteReadError) and not isinstance(error, SSLError):
         return ServiceBusy(f"Bedrock could not be reached: {error}")
     return ServiceRejected(f"Bedrock could not be asked: {error}")
 

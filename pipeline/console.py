@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,10 @@ from pipeline.loop import Step, Watch
 from pipeline.steps import RunSummary
 
 SHOWN_CHARACTERS = 60
+# In a file or a pipe nothing is cut or wrapped.
+UNBOUNDED_COLUMNS = 100_000
+# A text may hold escape sequences that a terminal would obey.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 ForecastRow = tuple[str, int, int, int, Decimal | None]
 """Analysis, requests, input tokens, output tokens, USD."""
@@ -108,7 +113,7 @@ def print_summary(summary: RunSummary, stream: TextIO) -> None:
         f"Forecast   at most {usd(summary.forecast_usd)} for the first round; actual cost {usd(summary.cost_usd)}"
     )
     for disagreement in summary.disagreements:
-        console.print(f"[bold]Disagrees[/bold]  {disagreement}")
+        console.print(f"Disagrees  {disagreement}", style="bold")
     console.print(f"Tables     {shown_place(summary.tables_uri)}")
 
 
@@ -154,7 +159,7 @@ def shown_place(uri: str) -> str:
 
 def _cell(value: Any) -> str:
     text = "" if value is None else str(value)
-    flat = " ".join(text.split())
+    flat = " ".join(_CONTROL.sub(" ", text).split())
     return flat if len(flat) <= SHOWN_CHARACTERS else flat[: SHOWN_CHARACTERS - 1] + "…"
 
 
@@ -163,9 +168,9 @@ def _right(name: str) -> Any:
 
 
 def _console(stream: TextIO) -> Console:
-    """Terminal width for people; wide enough for every row in a file or a pipe."""
-    wide = None if stream.isatty() else 200
-    return Console(file=stream, width=wide, highlight=False, soft_wrap=False)
+    """Terminal width for people, any width for files and pipes; `[…]` and `:…:` are text, as in file names."""
+    wide = None if stream.isatty() else UNBOUNDED_COLUMNS
+    return Console(file=stream, width=wide, highlight=False, markup=False, emoji=False, soft_wrap=False)
 
 
 def to_json(value: Any) -> str:

@@ -16,7 +16,8 @@ LONGEST_GRAPHEME = 256
 _GRAPHEME = regex.compile(r"\X")
 _PLAIN = re.compile(r"[\n -~]")
 
-# Repeats are possessive or bounded, so that a search is linear on any input. The cut is at the end of the match.
+# Repeats are possessive or bounded and follow something else, so that a search is linear on any input, also on a run of
+# blanks. The cut is at the end of the match.
 # Latin, Devanagari and CJK marks end sentences. Thai has none: a blank between Thai letters separates clauses. A single
 # letter before a full stop is taken for an abbreviation.
 _CLOSERS = "[\"'”’»›)\\]」』）】]{0,3}"
@@ -27,7 +28,7 @@ _SENTENCE = re.compile(
     r"|(?<=[\u0e01-\u0e5b])[ ]++(?=[\u0e01-\u0e5b])"
 )
 _LINE = re.compile(r"\n|\u2028")
-_WORD = re.compile(r"\s++(?=\S)|[，、；：\u200b]")
+_WORD = re.compile(r"\s(?=\S)|[，、；：\u200b]")
 
 # How far from the wanted place each kind is looked for before the window is taken whole.
 _RADII = (256, 4_096)

@@ -167,7 +167,7 @@ def _tokenizer_json(ranks: dict[bytes, int]) -> dict[str, Any]:
 
 def _merges(ranks: dict[bytes, int]) -> list[tuple[bytes, bytes]]:
     """Every way to join two tokens into a third, by the rank of the third: tiktoken joins any such pair."""
-    merges = []
+    merges: list[tuple[bytes, bytes]] = []
     for token in ranks:
         pairs = ((token[:cut], token[cut:]) for cut in range(1, len(token)))
         known = [(ranks[left], left, right) for left, right in pairs if left in ranks and right in ranks]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pipeline.errors import DocbatchError, StackError
 from pipeline.local import launch, stack
 from pipeline.local.embedded import shell_variables
 from pipeline.local.main_job import ROOT, airflow_variables, sample_folders, say, upload
-from pipeline.local.seaweed import free_port
+from pipeline.local.ports import free_port
 from pipeline.settings import load_settings
 
 PATIENCE_SECONDS = 240.0
@@ -46,8 +47,10 @@ def main() -> int:
 def _serve(home: Path, running: stack.Stack) -> int:
     source = upload(running, sample_folders(home))
     port = free_port()
+    inherited = launch.own_environment()
     environment = {
-        **launch.own_environment(),
+        **inherited,
+        "PATH": f"{Path(sys.executable).parent}:{inherited.get('PATH', '')}",  # standalone looks for `airflow` there
         **shell_variables(running),
         **airflow_variables(home),
         "DOCBATCH_SOURCE": source,
@@ -63,12 +66,12 @@ def _serve(home: Path, running: stack.Stack) -> int:
     say(f"Starting Airflow (a minute or two); its log is {log}")
     with log.open("w") as file:
         command = [sys.executable, "-m", "airflow", "standalone"]
-        child = subprocess.Popen(command, env=environment, stdout=file, stderr=file)  # noqa: S603 - ours
+        # A session of its own, so that all that standalone starts can be ended together.
+        child = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)  # noqa: S603
         try:
             _wait_until_healthy(child, port, log)
-            say(
-                f"Airflow at http://127.0.0.1:{port} , login {_login(home)}. Trigger document_analysis; Ctrl-C ends all."
-            )
+            say(f"Airflow: http://127.0.0.1:{port}  login {_login(home)}")
+            say("Trigger document_analysis there; Ctrl-C here ends Airflow and what was started with it.")
             return child.wait()
         finally:
             _end(child)
@@ -94,12 +97,25 @@ def _login(home: Path) -> str:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    if child.poll() is None:
-        child.send_signal(signal.SIGINT)
-        try:
-            child.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            child.kill()
+    """Ask standalone and all that it started to end; what is left after a while is killed."""
+    for number, seconds in ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+        deadline = time.monotonic() + seconds
+        left = _signalled(child.pid, number)
+        while left and time.monotonic() < deadline:
+            time.sleep(0.2)
+            child.poll()
+            left = _signalled(child.pid, 0)
+        if not left:
+            return
+
+
+def _signalled(group: int, number: int) -> bool:
+    """Send a signal (0: none) to a process group; False when nobody is left in it."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -98,12 +98,14 @@ def _guarded(
     async def guarded(request: Request) -> Response:
         try:
             _check_caller(request, access_key_id)
-            return await run_in_threadpool(answer, request, await _body(request))
+            response = await run_in_threadpool(answer, request, await _body(request))
         except Fault as fault:
-            return _refusal(fault)
+            response = _refusal(fault)
         except Exception:  # noqa: BLE001 - whatever it is, the caller gets the service's own 500
             _log.exception("%s %s", request.method, request.url.path)
-            return _refusal(Fault("InternalServerException", "The server met an error; its log says which."))
+            response = _refusal(Fault("InternalServerException", "The server met an error; its log says which."))
+        response.headers["x-amzn-RequestId"] = secrets.token_hex(16)
+        return response
 
     return guarded
 
@@ -124,8 +126,7 @@ async def _body(request: Request) -> bytes:
 
 
 def _refusal(fault: Fault) -> Response:
-    headers = {"x-amzn-ErrorType": f"{fault.code}:{_ERROR_TYPE}", "x-amzn-RequestId": secrets.token_hex(16)}
-    return JSONResponse({"message": fault.message}, fault.status, headers)
+    return JSONResponse({"message": fault.message}, fault.status, {"x-amzn-ErrorType": f"{fault.code}:{_ERROR_TYPE}"})
 
 
 def _unknown(request: Request, _content: bytes) -> Response:

@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeline.errors import StackError
 
 _POLL_SECONDS = 0.05
+_SHELL_SECONDS = 30.0
 _LOG_BYTES = 10_000_000
 # The shell writes its own pid before it becomes the program: a starter that is killed leaves no unknown orphan.
 _WRITE_PID_THEN_BECOME = 'echo $$ > "$1"; shift; exec "$@"'
@@ -37,13 +38,14 @@ class Program:
 
 
 def start(program: Program) -> None:
-    """Start detached from this session; the pid is in `program.pid_file` once `pid_of` finds it.
+    """Start detached from this session; when this returns, the pid is in `program.pid_file`.
 
     Raises:
         StackError: the program cannot be executed.
     """
     for folder in (program.log.parent, program.pid_file.parent):
         folder.mkdir(parents=True, exist_ok=True)
+    program.pid_file.unlink(missing_ok=True)
     shell = ["/bin/sh", "-c", _WRITE_PID_THEN_BECOME, "sh", str(program.pid_file), *program.command]
     with program.log.open("wb" if _is_long(program.log) else "ab") as log:
         try:
@@ -58,6 +60,9 @@ def start(program: Program) -> None:
             )
         except OSError as error:
             raise StackError(f"Cannot start {program.name}: {error}. Its command is {program.command[0]}.") from error
+    deadline = time.monotonic() + _SHELL_SECONDS
+    while not _is_written(program.pid_file) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
 
 
 def pid_of(pid_file: Path, marker: str) -> int | None:
@@ -125,6 +130,10 @@ def _command_line(pid: int) -> str:
         ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return listed.stdout
+
+
+def _is_written(pid_file: Path) -> bool:
+    return pid_file.exists() and pid_file.read_text("ascii").endswith("\n")
 
 
 def _is_long(log: Path) -> bool:

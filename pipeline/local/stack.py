@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from pipeline.errors import StackError
-from pipeline.local import launch, seaweed
+from pipeline.local import launch, ports, seaweed
 from pipeline.local.engine import check_spec
 from pipeline.local.state import BUCKET, REGION, State, new_keys, read_state, write_state
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.1
+_PORT_SECONDS = 2.0
 _ATTEMPTS = 3
 
 
@@ -63,7 +64,7 @@ def up(home: Path, *, engine: str = "baseline") -> Stack:
     home.mkdir(parents=True, exist_ok=True)
     with _alone(home):
         state = read_state(home) or State(
-            **new_keys(), engine=engine, s3_ports=seaweed.free_ports(), bedrock_port=seaweed.free_port()
+            **new_keys(), engine=engine, s3_ports=ports.free_ports(), bedrock_port=ports.free_port()
         )
         state = _ensure_s3(home, state)
         return _stack(_ensure_endpoint(home, state, engine))
@@ -114,8 +115,8 @@ def _ensure_s3(home: Path, state: State) -> State:
         return state
     launch.stop(program.pid_file, program.marker)
     for _ in range(_ATTEMPTS):
-        if not seaweed.are_free(seaweed.with_twins(state.s3_ports)):
-            state = replace(state, s3_ports=seaweed.free_ports(taken=[state.bedrock_port]))
+        if not _free_soon(ports.with_twins(state.s3_ports)):
+            state = replace(state, s3_ports=ports.free_ports(taken=[state.bedrock_port]))
         if _started(home, state, seaweed.program(home, state), seaweed.ready):
             return state
     raise _not_started(program)
@@ -129,11 +130,19 @@ def _ensure_endpoint(home: Path, state: State, engine: str) -> State:
     launch.stop(program.pid_file, program.marker)
     state = replace(state, engine=engine)
     for _ in range(_ATTEMPTS):
-        if not seaweed.are_free([state.bedrock_port]):
-            state = replace(state, bedrock_port=seaweed.free_port(taken=seaweed.with_twins(state.s3_ports)))
+        if not _free_soon([state.bedrock_port]):
+            state = replace(state, bedrock_port=ports.free_port(taken=ports.with_twins(state.s3_ports)))
         if _started(home, state, _endpoint_program(home, state), _endpoint_answers):
             return state
     raise _not_started(program)
+
+
+def _free_soon(wanted: list[int]) -> bool:
+    """A server that was killed a moment ago may still hold its ports; a stranger keeps them."""
+    deadline = time.monotonic() + _PORT_SECONDS
+    while not (free := ports.are_free(wanted)) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    return free
 
 
 def _started(home: Path, state: State, program: launch.Program, answers: Callable[[State], bool]) -> bool:
@@ -141,11 +150,10 @@ def _started(home: Path, state: State, program: launch.Program, answers: Callabl
     write_state(home, state)
     launch.start(program)
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    grace = time.monotonic() + 1.0  # until then the shell may not have become the program yet
     while time.monotonic() < deadline:
         if answers(state):
             return True
-        if time.monotonic() > grace and launch.pid_of(program.pid_file, program.marker) is None:
+        if launch.pid_of(program.pid_file, program.marker) is None:
             return False
         time.sleep(_POLL_SECONDS)
     launch.stop(program.pid_file, program.marker)

@@ -23,6 +23,7 @@ from pipeline.steps.submit import job_arn
 from pipeline.wire import JobSummary, Reply, read_job_summary, read_reply
 
 DETAIL_CHARACTERS = 300
+NEXT = "a job is never started twice: once the cause is mended, begin a run with another key"
 # Bedrock charges for the tokens that it processed; the job's own totals confirm that these records had none.
 UNBILLED = Usage(0, 0)
 
@@ -130,12 +131,13 @@ def _refuse_total_failure(run: Run, batch: Batch, arn: str | None, outcomes: dic
     if not outcomes:
         job = run.services.batch_client().describe(arn) if arn else None
         if job and job.message:
-            raise JobFailed(f"batch {batch.batch_key}, job {arn}: {job.status}: {job.message}")
+            raise JobFailed(f"batch {batch.batch_key}, job {arn}: {job.status}: {job.message} ({NEXT})")
         return
     failures = {outcome.failure.detail for outcome in outcomes.values() if outcome.failure}
     refused = all(o.failure and o.failure.reason is Reason.REFUSED and not o.retryable for o in outcomes.values())
     if refused and len(failures) == 1 and len(outcomes) == batch.records and batch.mode is Mode.BATCH:
-        raise JobFailed(f"batch {batch.batch_key}, job {arn}: all {batch.records} records failed: {failures.pop()}")
+        found = f"all {batch.records} records failed: {failures.pop()}"
+        raise JobFailed(f"batch {batch.batch_key}, job {arn}: {found} ({NEXT})")
 
 
 def _keep(

@@ -188,7 +188,7 @@ class _Fold:
                     failures += 1
                     reasons[found[1].reason] += 1
             spent = [spent for (_, analysis), spent in self._spent.items() if analysis == name]
-            usage = sum((one.usage for one in spent if one.usage), FREE)
+            usage = self._known_usage(name)
             cost = add_costs(one.cost_usd for one in spent)
             results = sum(1 for _, settled, _ in self._ends(name) if settled and settled.answer is not None)
             analyses[name] = AnalysisCounts(results, failures, usage.input_tokens, usage.output_tokens, cost)
@@ -196,6 +196,11 @@ class _Fold:
         models = sorted({record.model for record in self._state.records if record.model})
         reason_counts = dict(sorted(reasons.items()))
         return ShardCounts(len(self._documents), duplicates, len(self._state.records), analyses, reason_counts, models)
+
+    def _known_usage(self, analysis: str) -> Usage:
+        """Every token that was reported, also where another request of the same document reported none."""
+        asked = (record for record in self._state.records if self._requests[record.record_id].analysis == analysis)
+        return sum((usage for usage in map(usage_of, asked) if usage is not None), FREE)
 
     def _ends(self, analysis: str) -> Iterator[tuple[DocumentRecord, Settled | None, Spent]]:
         """Every document of the shard with its end in an analysis; a duplicate has its owner's end at no cost."""

@@ -43,7 +43,7 @@ class Services:
 
     @cached_property
     def counter(self) -> TokenCounter:
-        return load_counter(self.settings.vocabulary)
+        return load_counter(self.settings.vocabulary, fast=self.settings.fast_counting)
 
     @cached_property
     def prompts(self) -> Path:

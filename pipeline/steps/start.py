@@ -13,7 +13,7 @@ import orjson
 
 from pipeline import __version__
 from pipeline.domain import Document, Mode, short_hash
-from pipeline.errors import ObjectExists, SettingsError
+from pipeline.errors import ObjectExists, RunError, SettingsError
 from pipeline.manifest import MANIFEST, RunManifest, listing_key, shard_of, shards_for
 from pipeline.models import find_model
 from pipeline.records import to_parquet
@@ -35,11 +35,14 @@ class RunOrder:
 def start(services: Services, order: RunOrder) -> str:
     """List the source and write the run's manifest; the uri of the run. A run that was begun already is left as it is.
 
-    Raises SettingsError for unknown analyses or models, DeclarationError for broken prompts, StorageError.
+    Raises SettingsError for unknown analyses or models, DeclarationError for broken prompts, StorageError, and
+    RunError when the key is that of a run between other places.
     """
     _refuse_overlap(order)
     store = services.open(f"{order.work_uri}/runs/{order.run_key}")
-    if not store.exists(MANIFEST):
+    if store.exists(MANIFEST):
+        _refuse_other_places(order, RunManifest.model_validate_json(store.read(MANIFEST)))
+    else:
         analyses = services.analyses(services.settings.analyses, services.settings.output_language)
         with tempfile.TemporaryDirectory(prefix="docbatch-") as folder:
             listing = Listing(Path(folder))
@@ -138,3 +141,12 @@ def _refuse_overlap(order: RunOrder) -> None:
     for name, uri in (("output", order.output_uri), ("work_uri", order.work_uri)):
         if f"{uri}/".startswith(f"{order.source_uri}/"):
             raise SettingsError(f"{name} = {uri}: lies inside the source {order.source_uri}; choose a place beside it")
+
+
+def _refuse_other_places(order: RunOrder, begun: RunManifest) -> None:
+    """Whoever takes a used key for other documents would get the tables of the first."""
+    if (order.source_uri, order.output_uri) != (begun.source_uri, begun.output_uri):
+        raise RunError(
+            f"run {order.run_key}: was begun for the source {begun.source_uri} and the output {begun.output_uri}; "
+            "name those to continue it, or choose another run key"
+        )

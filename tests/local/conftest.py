@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -34,8 +35,9 @@ def client(stack: Stack) -> Callable[..., Any]:
     return lambda service, **changed: make_client(stack, service, **changed)
 
 
+@cache
 def make_client(stack: Stack, service: str, **changed: str) -> Any:
-    """A boto3 client; without retries, so that a refusal is seen at once."""
+    """A boto3 client, the same one for the same stack; without retries, so that a refusal is seen at once."""
     variables = stack.environment()
     session: Any = boto3.Session(
         aws_access_key_id=changed.get("access_key_id", variables["AWS_ACCESS_KEY_ID"]),

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from pipeline.analyses import load_analysis, shipped_prompts
+from pipeline.answers import parse_answer
 from pipeline.local.baseline import Baseline
 from pipeline.local.baseline.language import language
 from pipeline.local.baseline.reading import read_prompt
 from pipeline.local.baseline.sentiment import tone
 from pipeline.local.baseline.terms import MAX_SENTENCES, sentences
+
+if TYPE_CHECKING:
+    from pipeline.local.vocabulary import LlamaVocabulary
 
 TEXTS = {
     "en": "The hotel was wonderful. The staff were friendly and helpful. We loved the view and will come back.",
@@ -192,6 +197,21 @@ _HOSTILE = {
     "label lines": "- a: b\n" * 40_000,
     "Thai": "โรงแรมดีมาก" * 27_000,
 }
+
+
+@pytest.mark.parametrize("code", TEXTS)
+@pytest.mark.parametrize("name", ["classification", "sentiment", "summarization"])
+def test_the_shipped_prompts_are_understood(name: str, code: str, vocabulary: LlamaVocabulary) -> None:
+    """A long document in the real templates: the answer is whole within the declared tokens, without any repair."""
+    analysis = load_analysis(shipped_prompts(), name, output_language="English")
+    prompt = analysis.map.render(document=TEXTS[code] * 40, position=1, siblings=1)
+    tokens = analysis.generation.max_output_tokens
+    generation = Baseline().complete(prompt, tokens, 0.0, 1.0)
+    parsed = parse_answer(generation, analysis.map.begun, analysis.validator, analysis.declaration.labels or {})
+    assert parsed.answer is not None
+    assert not parsed.cut
+    assert vocabulary.text_tokens(generation) < tokens
+    assert analysis.map.begun + generation == json.dumps(parsed.answer, ensure_ascii=False)
 
 
 @pytest.mark.parametrize("name", _HOSTILE)

@@ -241,11 +241,11 @@ def test_an_on_demand_batch_that_broke_off_asks_only_what_has_no_answer(make_wor
     world.wire.before = stop
     with pytest.raises(Broken):
         world.run()
-    kept = len(world.outputs())
-    assert kept == 7
+    kept, asked = len(world.outputs()), world.wire.invoked
+    assert 7 <= kept < 12
     world.wire.before = lambda _name, _count: None
     summary = world.run()
-    assert world.wire.invoked == 8 + (12 - kept)
+    assert world.wire.invoked == asked + 12 - kept
     assert set(world.engine.asked.values()) == {1}  # type: ignore[attr-defined]  # Canned
     assert summary.results == 12
 

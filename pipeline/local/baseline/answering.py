@@ -33,7 +33,9 @@ def complete_answer(asked: Asked, room_characters: int) -> str:
     properties: dict[str, dict[str, Any] | bool] = (asked.schema or {})["properties"]
     began = _BEGUN_NAME.match(asked.begun)
     names = sorted(properties, key=lambda name: began is None or name != began[1])
-    answer = {name: _value(asked, name, properties[name], room_characters) for name in names}
+    wordy = [name for name in names if _is_wordy(properties[name])]
+    room = max(40, room_characters // max(1, len(wordy)))
+    answer = {name: _value(asked, name, properties[name], room) for name in names}
     return _after(asked.begun, json.dumps(answer, ensure_ascii=False))
 
 
@@ -82,6 +84,11 @@ def _kinds(schema: dict[str, Any] | bool) -> set[str]:
     if "anyOf" in schema:
         return {kind for option in schema["anyOf"] for kind in _kinds(option)}
     return {kinds} if isinstance(kinds, str) else set(kinds)
+
+
+def _is_wordy(schema: dict[str, Any] | bool) -> bool:
+    """Whether text of the document goes into the property, so that it takes its share of the room."""
+    return bool({"string", "array"} & _kinds(schema)) and isinstance(schema, dict) and "enum" not in schema
 
 
 def _label(asked: Asked, offered: list[str]) -> str | None:

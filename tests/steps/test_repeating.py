@@ -1,0 +1,183 @@
+"""Every step may be repeated, and a run that was broken off anywhere goes on to the same tables and the same jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from world import Broken, Canned, Unseen, World
+
+from pipeline.steps import collect, describe, fold, plan, prepare, publish, start, submit
+
+# Long enough for a reduction, so that a run has two rounds: one by job, one on demand.
+LONG = "".join(f"Sentence {n} of a long document. " for n in range(60))
+
+
+def fill(world: World) -> World:
+    world.own_prompts("summarization", chunk_tokens=256)
+    world.put_many(3)
+    world.put("copy.txt", "Document number 1 of 3.")
+    world.put("empty.txt", "")
+    world.put("long.txt", LONG)
+    return world
+
+
+@pytest.fixture
+def filled(world: World) -> World:
+    """A world with short, long, empty and duplicate documents."""
+    return fill(world)
+
+
+def test_every_step_may_be_called_twice(filled: World) -> None:
+    """A repetition of a step gives what the first call gave, starts no second job and asks nothing again."""
+    services = filled.services
+
+    def twice(step: Callable[[], object]) -> object:
+        first = step()
+        calls = (filled.wire.created, filled.wire.invoked)
+        assert step() == first
+        assert (filled.wire.created, filled.wire.invoked) == calls
+        return first
+
+    uri = str(twice(lambda: start(services, filled.order())))
+    for number in range(3):
+        twice(partial(prepare, services, uri, number, 0))
+        planned = plan(services, uri, number)
+        assert plan(services, uri, number) == planned
+        for batch in planned.batches:
+            arn = twice(partial(submit, services, uri, number, batch.batch_key))
+            if arn:
+                assert describe(services, str(arn)).status.ended
+            twice(partial(collect, services, uri, number, batch.batch_key))
+    twice(lambda: fold(services, uri, 0))
+    twice(lambda: publish(services, uri))
+    files = filled.files()
+    publish(services, uri)
+    assert filled.files() == files
+    assert filled.wire.created == 1
+
+
+def test_a_finished_run_repeated_submits_nothing_and_writes_the_same_bytes(filled: World) -> None:
+    """With the key of a finished run, nothing is sent and the tables are published again, byte for byte."""
+    summary = filled.run()
+    files, created, invoked = filled.files(), filled.wire.created, filled.wire.invoked
+    assert filled.run() == summary
+    assert filled.files() == files
+    assert (filled.wire.created, filled.wire.invoked) == (created, invoked)
+    assert len(files) == 7
+
+
+def test_another_key_is_another_run(filled: World) -> None:
+    """Runs with different keys lie beside each other, with the same results under each."""
+    filled.run("monday")
+    filled.run("tuesday")
+    names = [name for name in filled.table("summarization", "monday").column_names if name != "run_key"]
+    tables = [filled.table("summarization", key).select(names) for key in ("monday", "tuesday")]
+    assert tables[0].equals(tables[1])
+    assert filled.wire.created == 2
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes], list[str], list[str]]:
+    """A run that nobody broke off: its folder, published files, steps, and keys in the order of their writing."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    world = fill(World(folder / "world", analyses=("summarization",)))
+    writes: list[str] = []
+    world.on_write = writes.append
+    watch = Unseen()
+    world.run(watch=watch)
+    return folder / "world", world.files(), watch.names, writes
+
+
+def again(folder: Path, tmp_path: Path) -> World:
+    """A world of its own over the same documents and prompts, publishing to another folder of the same tables."""
+    world = World(folder, analyses=("summarization",), prompts=folder / "prompts")
+    world.output = tmp_path / "output"
+    return world
+
+
+def same_tables(world: World, files: dict[str, bytes]) -> bool:
+    """The output's own place stands in `runs` alone."""
+    mine = world.files()
+    return mine.keys() == files.keys() and all(
+        mine[name] == files[name] for name in files if not name.startswith("tables/runs/")
+    )
+
+
+@pytest.mark.parametrize("step", range(9))
+def test_a_run_broken_off_before_a_step_goes_on(
+    unbroken: tuple[Path, dict[str, bytes], list[str], list[str]], tmp_path: Path, step: int
+) -> None:
+    """Wherever it was interrupted, the same key continues it: one job a batch, the same tables."""
+    folder, files, names, _ = unbroken
+    assert len(names) == 9, names
+    world = again(folder, tmp_path)
+    with pytest.raises(Broken, match=names[step]):
+        world.run(watch=Unseen(break_at=step))
+    assert world.files() == {}
+    world.run()
+    assert same_tables(world, files)
+    assert world.wire.created == 1
+
+
+def test_a_run_broken_off_at_any_write_goes_on(
+    unbroken: tuple[Path, dict[str, bytes], list[str], list[str]], tmp_path: Path
+) -> None:
+    """A crash before any single write to the work store costs no second job and changes no table."""
+    folder, files, _, writes = unbroken
+    assert len(writes) > 20
+    for number in range(len(writes)):
+        world = again(folder, tmp_path / str(number))
+        left = [number]
+
+        def count_down(key: str, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] == -1:
+                raise Broken(key)
+
+        world.on_write = count_down
+        with pytest.raises(Broken):
+            world.run()
+        world.run()
+        assert same_tables(world, files), writes[number]
+        assert world.wire.created == 1, writes[number]
+        assert isinstance(world.engine, Canned)
+        on_demand = [prompt for prompt in world.engine.asked if "You join summaries" in prompt]
+        assert len(on_demand) == 1
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_lost_answer_to_create_starts_no_second_job(filled: World, moment: str) -> None:
+    """Whether the connection broke before or after Bedrock took the job, there is one job in the end."""
+
+    def lose(name: str, count: int) -> None:
+        if name == "create_model_invocation_job" and count == 1:
+            raise Broken("connection lost")
+
+    setattr(filled.wire, moment, lose)
+    with pytest.raises(Broken):
+        filled.run()
+    summary = filled.run()
+    assert summary.disagreements == []
+    assert len(filled.bedrock.list_model_invocation_jobs()["invocationJobSummaries"]) == 1
+
+
+def test_a_crash_between_intent_and_job_creates_it(filled: World) -> None:
+    """An intent without a job behind it is made good, and found by name when there is one."""
+    filled.on_write = _raise_at("jobs/r00-b0000.json")
+    with pytest.raises(Broken):
+        filled.run()
+    assert filled.wire.created == 1
+    filled.on_write = lambda _key: None
+    filled.run()
+    assert filled.wire.created == 1, "the job was found by its name"
+
+
+def _raise_at(tail: str) -> Callable[[str], None]:
+    def check(key: str) -> None:
+        if key.endswith(tail):
+            raise Broken(key)
+
+    return check

@@ -1,0 +1,259 @@
+"""The command line as a user types it: in a folder with blanks in its name, without any AWS setting."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+DOCBATCH = Path(sys.executable).with_name("docbatch")
+PATIENCE_SECONDS = 120
+DOCUMENTS = 36  # times three analyses is more than the hundred records that a job must have
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody at a shell in `folder`."""
+
+    folder: Path
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {name: text for name, text in os.environ.items() if not name.startswith(("AWS_", "DOCBATCH_"))}
+        return own | {"DOCBATCH_HOME": str(self.home), "COLUMNS": "80"}
+
+    def types(self, line: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """`docbatch` with the words of a line, to its end."""
+        return self.start(line, **variables).finish()
+
+    def start(self, line: str, **variables: str) -> Running:
+        command = [str(DOCBATCH), *shlex.split(line)]
+        return Running(
+            subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self.environment | variables,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+            )
+        )
+
+    def listing(self) -> dict[str, int]:
+        """Every file in the folder, with its time of change."""
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.folder)): path.stat().st_mtime_ns for path in files}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A command that goes on."""
+
+    program: subprocess.Popen[str]
+
+    def finish(self) -> subprocess.CompletedProcess[str]:
+        out, err = self.program.communicate(timeout=PATIENCE_SECONDS)
+        return subprocess.CompletedProcess(self.program.args, self.program.returncode, out, err)
+
+    def read_until(self, words: str) -> str:
+        """Lines of stderr up to the one with these words."""
+        assert self.program.stderr
+        seen = ""
+        for line in self.program.stderr:
+            seen += line
+            if words in line:
+                return seen
+        pytest.fail(f"never said {words!r}:\n{seen}")
+
+
+def new_user(folder: Path) -> User:
+    here = folder / "a folder with blanks"
+    (here / "my documents").mkdir(parents=True)
+    for number in range(DOCUMENTS):
+        text = f"Delivery number {number} came late, but the kettle is excellent."
+        (here / "my documents" / f"delivery {number}.txt").write_text(text, "utf-8")
+    return User(here, folder / "a home with blanks")
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    """A user whose embedded stack runs."""
+    user = new_user(tmp_path_factory.mktemp("user"))
+    started = user.types("local up")
+    assert (started.returncode, started.stderr) == (0, "")
+    assert re.fullmatch(
+        r"S3 at http://127\.0\.0\.1:\d+, Bedrock at http://127\.0\.0\.1:\d+, answers by baseline\n"
+        r'To use it from this shell: eval "\$\(docbatch local env\)"\n',
+        started.stdout,
+    )
+    yield user
+    assert user.types("local down").stdout == "stopped\n"
+    again = user.types("local down")
+    assert (again.returncode, again.stdout) == (0, "was not running\n")
+
+
+@pytest.fixture(scope="module")
+def finished(user: User) -> subprocess.CompletedProcess[str]:
+    """A run of everything, named `first`."""
+    return user.types('run "my documents" --run-key first --run-date 2026-11-23')
+
+
+def test_a_run_prints_its_summary_and_its_progress(user: User, finished: subprocess.CompletedProcess[str]) -> None:
+    """Progress goes to stderr, a line a step; the summary goes to stdout and names the tables."""
+    assert finished.returncode == 0, finished.stderr
+    steps = [re.sub(r" {2,}.*", "", line) for line in finished.stderr.splitlines()]
+    assert steps[0].startswith("No AWS settings: using the embedded stack in ")
+    assert "answers by baseline, not by Llama" in steps[0]
+    assert [step.split("  ")[0] for step in steps[1:]] == [
+        "list",
+        "round 0: prepare",
+        "round 0: batch",
+        "round 0: collect",
+        "round 1: prepare",
+        "publish",
+    ]
+    assert finished.stdout.startswith("Run first: 36 documents, 108 requests\n")
+    assert f"Tables     {user.folder}/output/tables\n" in finished.stdout
+    assert re.search(r"in all +│ +108 │ +0 │", finished.stdout)
+
+
+def test_a_finished_run_may_be_repeated_for_a_program(user: User, finished: subprocess.CompletedProcess[str]) -> None:
+    """With --json, stdout is one object and stderr is silent; nothing is run twice."""
+    before = {name: (user.folder / name).read_bytes() for name in user.listing()}
+    repeated = user.types('run "my documents" --run-key first --json')
+    assert (repeated.returncode, repeated.stderr) == (0, "")
+    summary = json.loads(repeated.stdout)
+    assert (summary["run_key"], summary["run_date"], summary["results"]) == ("first", "2026-11-23", 108)
+    assert set(summary["analyses"]) == {"classification", "sentiment", "summarization"}
+    assert {name: (user.folder / name).read_bytes() for name in user.listing()} == before
+
+
+def test_plan_says_the_cost_and_writes_nothing(user: User) -> None:
+    """A plan is a table and a sentence; no file is written."""
+    before = user.listing()
+    planned = user.types('plan "my documents" --run-date 2026-11-23')
+    assert planned.returncode == 0, planned.stderr
+    assert re.search(r"in all +│ +108 │", planned.stdout)
+    assert "batch prices of meta.llama3-1-8b-instruct-v1:0 on 2026-11-23" in planned.stdout
+    assert user.listing() == before
+
+
+def test_plan_for_programs_is_one_object(user: User) -> None:
+    """With --json the forecast of each analysis and of all can be read by a program."""
+    planned = user.types('plan "my documents" --json --analyses sentiment --run-date 2020-01-01')
+    assert (planned.returncode, planned.stderr) == (0, "")
+    found = json.loads(planned.stdout)
+    assert found["mode"] == "on-demand"
+    assert [(one["analysis"], one["requests"], one["cost_usd"]) for one in found["forecast"]] == [
+        ("sentiment", 36, None),
+        ("in all", 36, None),
+    ]
+
+
+def test_show_lists_the_tables(user: User, finished: subprocess.CompletedProcess[str]) -> None:
+    """Without a name, every published table with its runs."""
+    listed = user.types("show")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert re.match(r"classification +1 runs, the last is first\n", listed.stdout)
+    assert len(listed.stdout.splitlines()) == 7
+
+
+def test_show_prints_a_table_in_every_form(user: User, finished: subprocess.CompletedProcess[str]) -> None:
+    """The same rows for people, spreadsheets and programs."""
+    table = user.types("show sentiment --limit 2")
+    assert table.returncode == 0, table.stderr
+    assert len(table.stdout.splitlines()) == 6
+    rows = [json.loads(line) for line in user.types("show sentiment --format json").stdout.splitlines()]
+    assert len(rows) == 36
+    assert {row["model"] for row in rows} == {"baseline"}
+    assert rows[0]["document_id"] in table.stdout
+    read = list(csv.DictReader(io.StringIO(user.types("show sentiment --format csv --run-key first").stdout)))
+    assert [row["document_id"] for row in read] == [row["document_id"] for row in rows]
+
+
+def test_status_and_env_lead_other_programs_to_the_stack(user: User) -> None:
+    """After `eval`, plain boto3 finds the bucket and the jobs."""
+    assert re.match(r"S3 at http://127\.0\.0\.1:\d+, Bedrock at ", user.types("local status").stdout)
+    program = (
+        "import boto3;"
+        "print([b['Name'] for b in boto3.client('s3').list_buckets()['Buckets']]);"
+        "print('invocationJobSummaries' in boto3.client('bedrock').list_model_invocation_jobs())"
+    )
+    python, docbatch = shlex.quote(sys.executable), shlex.quote(str(DOCBATCH))
+    script = f'eval "$({docbatch} local env)"; {python} -c {shlex.quote(program)}'
+    found = subprocess.run(
+        ["/bin/bash", "-c", script], cwd=user.folder, env=user.environment, capture_output=True, text=True, check=False
+    )
+    assert (found.stderr, found.stdout) == ("", "['docbatch']\nTrue\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "variables", "code", "message"),
+    [
+        ('run "my documents" --colour red', {}, 2, r"No such option: --colour"),
+        ('run "my documents" --analyses mood', {}, 2, r"docbatch: analysis 'mood': not declared in .*; declared are"),
+        ('run "my documents" --model gpt-4', {}, 2, r"docbatch: model = 'gpt-4': not in the catalogue; known are"),
+        ('run "my documents" --budget-usd much', {}, 2, r"docbatch: budget_usd = 'much': "),
+        ('plan "my documents"', {"DOCBATCH_BUGDET_USD": "1"}, 2, r"docbatch: DOCBATCH_BUGDET_USD: there is no such"),
+        ("run elsewhere", {}, 1, r"docbatch: .*/elsewhere: there is no such folder"),
+        ('run "my documents/delivery 1.txt"', {}, 2, r"docbatch: .*delivery 1.txt: is a file; name the folder"),
+        ("run gs://bucket/documents", {}, 2, r"docbatch: 'gs://bucket/documents': neither a folder nor an s3:// pre"),
+        ("run .", {}, 2, r"docbatch: output = file://.*/output: lies inside the source .*; choose a place beside it"),
+        ('run "my documents" --budget-usd 0.00001', {}, 3, r"docbatch: run \S+: 108 requests would cost up to \$0\.0"),
+        ("show ledgr --output output", {}, 1, r"docbatch: .*ledgr: nothing is published there; published tables are"),
+        ("show --output nowhere", {}, 1, r"docbatch: .*/nowhere: there is no such folder"),
+    ],
+)
+def test_a_mistake_is_one_line_and_a_code(
+    user: User,
+    finished: subprocess.CompletedProcess[str],
+    line: str,
+    variables: dict[str, str],
+    code: int,
+    message: str,
+) -> None:
+    """The last line says what is wrong and what is allowed; there is no traceback, and nothing to continue."""
+    refused = user.types(line, **variables)
+    assert refused.returncode == code, refused.stderr
+    assert re.search(message, " ".join(refused.stderr.split()))
+    assert "Traceback" not in refused.stderr
+    assert "--run-key" not in refused.stderr
+    assert sum(text.startswith("docbatch: ") for text in refused.stderr.splitlines()) == ("No such option" not in message)
+
+
+def test_a_run_that_is_interrupted_can_be_continued(tmp_path: Path) -> None:
+    """Ctrl-C ends with 130 and says how to go on; the stack that the run had started is gone, its jobs are not lost."""
+    user = new_user(tmp_path)
+    running = user.start('run "my documents" --run-key broken')
+    running.read_until("round 0: prepare")
+    assert list((user.home / "run").glob("*.pid"))
+    running.program.send_signal(signal.SIGINT)
+    ended = running.finish()
+    assert ended.returncode == 130
+    assert ended.stderr.splitlines()[-1].endswith("repeat the command with --run-key broken")
+    assert "Traceback" not in ended.stderr
+    assert list((user.home / "run").glob("*.pid")) == []
+    status = user.types("local status")
+    assert (status.returncode, status.stdout) == (1, "not running; start it with: docbatch local up\n")
+    env = user.types("local env")
+    assert (env.returncode, env.stdout) == (1, "")
+    assert env.stderr == "docbatch: the embedded stack is not running; start it with: docbatch local up\n"
+    continued = user.types('run "my documents" --run-key broken --json')
+    assert continued.returncode == 0, continued.stderr
+    summary = json.loads(continued.stdout)
+    assert (summary["results"], summary["requests"], summary["disagreements"]) == (108, 108, [])
+    assert list((user.home / "run").glob("*.pid")) == []
