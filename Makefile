@@ -27,7 +27,7 @@ lint: install-dev
 	@cd "$(HERE)" && "$(BIN)/ruff" check . && "$(BIN)/ruff" format --check . && "$(BIN)/mypy"
 
 bench: install-dev
-	@cd "$(HERE)" && "$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --group bench && "$(BIN)/python" -m benchmarks
+	@cd "$(HERE)" && PYTHON="$(PYTHON)" sh install.sh requirements-bench.lock && "$(BIN)/python" -m benchmarks $(ARGS)
 
 install:
 	@cd "$(HERE)" && PYTHON="$(PYTHON)" sh install.sh requirements.lock

@@ -10,17 +10,16 @@ from contextlib import contextmanager
 from enum import StrEnum
 from functools import reduce
 from operator import add
-from typing import Annotated, Any
+from typing import Annotated
 
-import click
 import typer
 
 from pipeline import console
 from pipeline.domain import Mode
-from pipeline.errors import DocbatchError, StackError
+from pipeline.errors import DocbatchError, ServiceError, StackError, StorageError
 from pipeline.ledger import NOTHING, Forecast, cost_of
 from pipeline.local import stack
-from pipeline.local.embedded import embedded_environment, embedded_settings, shell_variables
+from pipeline.local.embedded import ROLE_ARN, embedded_environment, embedded_settings, shell_variables
 from pipeline.loop import Looped, run_to_the_end
 from pipeline.manifest import derive_run_key
 from pipeline.models import Price, find_model
@@ -29,17 +28,17 @@ from pipeline.settings import Settings, load_settings, read_aws_environment
 from pipeline.steps import RunOrder, Services, connect, work_uri_for
 from pipeline.steps.forecasting import forecast_source
 from pipeline.steps.publish import SUMMARY
-from pipeline.steps.run import DEFAULT_REGION
 from pipeline.steps.start import new_run_key
-from pipeline.storage import ObjectStore, S3Access, absolute_uri, open_store
+from pipeline.storage import absolute_uri
 
-INTERRUPTED = 130
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__
+)
 local = typer.Typer(no_args_is_help=True, help="The embedded S3 and Bedrock on this machine.")
 app.add_typer(local, name="local")
 
 Source = Annotated[str, typer.Argument(help="Folder or s3:// prefix that holds the documents", show_default=False)]
+Output = Annotated[str | None, typer.Option(help="Folder or s3:// prefix of the tables; default: ./output")]
 Analyses = Annotated[str | None, typer.Option(help="Analyses to run, comma-separated; default: all declared")]
 ModelName = Annotated[str | None, typer.Option("--model", help="Model or inference profile of the catalogue")]
 Budget = Annotated[str | None, typer.Option(help="Submit nothing when the forecast is above this, in USD")]
@@ -59,7 +58,7 @@ class Form(StrEnum):
 @app.command()
 def run(
     source: Source,
-    output: Annotated[str, typer.Option(help="Folder or s3:// prefix for the tables")] = "./output",
+    output: Output = None,
     run_key: Annotated[
         str | None, typer.Option(help="Name of the run; with the name of a run that was broken off, continue it")
     ] = None,
@@ -71,9 +70,10 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Analyse every document under SOURCE and publish the tables."""
-    given = _given(analyses=analyses, model=model, budget_usd=budget_usd, output_language=output_language)
-    with _connected(load_settings(given), quiet=as_json) as services:
-        source_uri, output_uri = absolute_uri(source), absolute_uri(output)
+    chosen = {"analyses": analyses, "model": model, "budget_usd": budget_usd, "output_language": output_language}
+    settings = load_settings({**chosen, "output": output})
+    source_uri, output_uri = absolute_uri(source), absolute_uri(settings.output)
+    with _connected(settings, quiet=as_json) as services:
         key = derive_run_key(run_key) if run_key else new_run_key(services, source_uri, output_uri)
         day = run_date.date() if run_date else services.clock().date()
         work_uri = work_uri_for(services.settings, output_uri)
@@ -105,12 +105,13 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Say what would be sent for SOURCE and what it would cost. Writes nothing, sends nothing."""
-    settings = load_settings(_given(analyses=analyses, model=model, output_language=output_language))
+    settings = load_settings({"analyses": analyses, "model": model, "output_language": output_language})
     found, _ = find_model(settings.model)
-    with _connected(settings, quiet=as_json) as services:
+    source_uri = absolute_uri(source)
+    with _reading(source_uri, settings, quiet=as_json) as services:
         day = run_date.date() if run_date else services.clock().date()
         with console.watch_for(sys.stderr, quiet=as_json).step("plan") as step:
-            forecasts, documents, unreadable = forecast_source(services, absolute_uri(source), step.advance)
+            forecasts, documents, unreadable = forecast_source(services, source_uri, step.advance)
             step.note(f"{documents} documents, {unreadable} without readable text")
         total = reduce(add, forecasts.values(), NOTHING)
         mode = Mode.BATCH if total.requests >= services.quotas.min_records else Mode.ON_DEMAND
@@ -128,14 +129,16 @@ def plan(
 @app.command()
 def show(
     table: Annotated[str | None, typer.Argument(help="Table to print; without it, the tables that there are")] = None,
-    output: Annotated[str, typer.Option(help="Folder or s3:// prefix of the tables")] = "./output",
+    output: Output = None,
     run_key: Annotated[str | None, typer.Option(help="Only the rows of this run")] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Print at most so many rows")] = None,
     form: Annotated[Form, typer.Option("--format", help="For people, spreadsheets or programs")] = Form.TABLE,
 ) -> None:
     """Print a published table, or list the published tables."""
-    output_uri = absolute_uri(output)
-    with _reading(output_uri) as store:
+    settings = load_settings({"output": output})
+    output_uri = absolute_uri(settings.output)
+    with _reading(output_uri, settings, quiet=True) as services:
+        store = services.open(output_uri)
         if table is None:
             for name, runs in sorted(list_tables(store).items()):
                 print(f"{name:<20} {len(runs)} runs, the last is {max(runs)}")
@@ -199,21 +202,17 @@ def _connected(settings: Settings, *, quiet: bool) -> Iterator[Services]:
 
 
 @contextmanager
-def _reading(output_uri: str) -> Iterator[ObjectStore]:
-    """The store of published tables; a local folder needs neither AWS nor the stack."""
-    if output_uri.startswith("file:"):
-        yield open_store(output_uri, S3Access(DEFAULT_REGION))
+def _reading(uri: str, settings: Settings, *, quiet: bool) -> Iterator[Services]:
+    """Services for a command that only reads below `uri`; a local folder needs neither AWS nor the stack."""
+    if uri.startswith("file:"):
+        yield connect(settings.model_copy(update={"role_arn": ROLE_ARN}), read_aws_environment())
         return
-    with _connected(load_settings(), quiet=True) as services:
-        yield services.open(output_uri)
+    with _connected(settings, quiet=quiet) as services:
+        yield services
 
 
 def _forecast_row(name: str, one: Forecast, price: Price | None) -> console.ForecastRow:
     return (name, one.requests, one.usage.input_tokens, one.usage.output_tokens, cost_of(one.usage, price))
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _say(text: str) -> None:
@@ -223,14 +222,7 @@ def _say(text: str) -> None:
 def main() -> None:
     """Run a command; end with 0, 1 (a step failed), 2 (wrong settings), 3 (above the budget) or 130 (Ctrl-C)."""
     try:
-        sys.exit(app(standalone_mode=False))  # None, or the code of a typer.Exit
-    except click.exceptions.Abort:
-        sys.exit(INTERRUPTED)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        app()  # wrong options end with 2 and Ctrl-C with 130 in there
     except DocbatchError as error:
         _say(f"docbatch: {error}")
         sys.exit(error.exit_code)

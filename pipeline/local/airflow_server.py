@@ -15,7 +15,7 @@ import httpx
 from pipeline.errors import DocbatchError, StackError
 from pipeline.local import launch, stack
 from pipeline.local.embedded import shell_variables
-from pipeline.local.main_job import ROOT, airflow_variables, sample_folders, say, upload
+from pipeline.local.main_job import DAG, ROOT, airflow_variables, sample_folders, say, upload
 from pipeline.local.ports import free_port
 from pipeline.settings import load_settings
 
@@ -25,6 +25,8 @@ PASSWORDS = "simple_auth_manager_passwords.json.generated"
 
 def main() -> int:
     """Exit code 0 after Ctrl-C, 1 when Airflow did not come up."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # a plain kill cleans up as Ctrl-C does
+        signal.signal(number, signal.default_int_handler)
     home = ROOT / load_settings().home
     try:
         before = stack.status(home)
@@ -60,7 +62,6 @@ def _serve(home: Path, running: stack.Stack) -> int:
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
         "AIRFLOW__CORE__PARALLELISM": "4",
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
     }
     log = home / "logs" / "airflow.log"
     say(f"Starting Airflow (a minute or two); its log is {log}")
@@ -70,6 +71,8 @@ def _serve(home: Path, running: stack.Stack) -> int:
         child = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)  # noqa: S603
         try:
             _wait_until_healthy(child, port, log)
+            unpause = [sys.executable, "-m", "airflow", "dags", "unpause", "--yes", DAG]
+            subprocess.run(unpause, env=environment, stdout=file, stderr=file, check=False)  # noqa: S603 - ours
             say(f"Airflow: http://127.0.0.1:{port}  login {_login(home)}")
             say("Trigger document_analysis there; Ctrl-C here ends Airflow and what was started with it.")
             return child.wait()

@@ -120,16 +120,25 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 def _command_line(pid: int) -> str:
     """Arguments joined by blanks; empty for a process that is gone or only waits to be reaped."""
-    proc = Path("/proc")
-    if (proc / "self" / "cmdline").exists():
-        try:
-            return (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-        except (FileNotFoundError, ProcessLookupError):
-            return ""
+    if Path("/proc/self/cmdline").exists():
+        return _linux_command_line(Path(f"/proc/{pid}"))
     listed = subprocess.run(  # noqa: S603 - a number that we wrote
         ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return listed.stdout
+
+
+def _linux_command_line(process: Path) -> str:
+    deadline = time.monotonic() + 1.0
+    try:
+        # While one program becomes another, its command line is empty for a moment.
+        while not (written := (process / "cmdline").read_bytes()) and time.monotonic() < deadline:
+            if (process / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0] in ("Z", "X"):
+                return ""
+            time.sleep(_POLL_SECONDS / 10)
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return written.replace(b"\0", b" ").decode("utf-8", "replace")
 
 
 def _is_written(pid_file: Path) -> bool:

@@ -119,6 +119,8 @@ def _ensure_s3(home: Path, state: State) -> State:
             state = replace(state, s3_ports=ports.free_ports(taken=[state.bedrock_port]))
         if _started(home, state, seaweed.program(home, state), seaweed.ready):
             return state
+        if ports.are_free(ports.with_twins(state.s3_ports)):
+            break  # not for its ports did it fail: trying again cannot help
     raise _not_started(program)
 
 
@@ -134,6 +136,8 @@ def _ensure_endpoint(home: Path, state: State, engine: str) -> State:
             state = replace(state, bedrock_port=ports.free_port(taken=ports.with_twins(state.s3_ports)))
         if _started(home, state, _endpoint_program(home, state), _endpoint_answers):
             return state
+        if ports.are_free([state.bedrock_port]):
+            break
     raise _not_started(program)
 
 
@@ -154,8 +158,9 @@ def _started(home: Path, state: State, program: launch.Program, answers: Callabl
         if answers(state):
             return True
         if launch.pid_of(program.pid_file, program.marker) is None:
-            return False
+            break
         time.sleep(_POLL_SECONDS)
+    # Nothing may be left of an attempt that failed: two servers on the same files would spoil them.
     launch.stop(program.pid_file, program.marker)
     return False
 

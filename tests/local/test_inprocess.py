@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import obstore
 import pytest
 from botocore.exceptions import ClientError
-from conftest import input_lines
+from embedded_clients import input_lines
 
 from pipeline.domain import JobStatus
 from pipeline.errors import ServiceBusy, ServiceRejected

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import MODEL, ROLE, input_lines, make_client, wait_for_end
+from embedded_clients import MODEL, ROLE, input_lines, make_client, wait_for_end
 
 from pipeline.errors import StackError
 from pipeline.local.launch import _command_line
@@ -168,15 +168,15 @@ def test_a_killed_up_leaves_no_orphan(tmp_path: Path) -> None:
     assert not _command_line(pid)
 
 
-def test_a_stranger_with_our_pid_is_left_alone(tmp_path: Path) -> None:
+def test_a_stranger_with_our_pid_is_left_alone(home: Path) -> None:
     """After a reboot the recorded number may be another program's: `down` does not touch it."""
-    up(tmp_path)
-    down(tmp_path)
+    up(home)
+    down(home)
     stranger = subprocess.Popen(["sleep", "60"])
     try:
         for name in ("s3", "bedrock"):
-            (tmp_path / "run" / f"{name}.pid").write_text(str(stranger.pid))
-        assert not down(tmp_path)
+            (home / "run" / f"{name}.pid").write_text(str(stranger.pid))
+        assert not down(home)
         assert stranger.poll() is None
     finally:
         stranger.kill()

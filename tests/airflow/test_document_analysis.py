@@ -1,0 +1,106 @@
+"""The DAG: it loads, it is thin, and it takes documents to published tables through Airflow itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.local import stack
+from tests.airflow.conftest import ROOT
+
+DAG_FILE = ROOT / "dags" / "document_analysis.py"
+TASKS = {"start", "shards", "fold", "publish"} | {
+    f"round_{number}.{name}"
+    for number in range(2)
+    for name in ("prepare", "plan", "batch.submit", "batch.wait", "batch.collect")
+}
+
+
+@pytest.fixture(scope="module")
+def dag(airflow_database: Path) -> Any:
+    """The DAG as Airflow loads it."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(ROOT / "dags", bundle_name="dags-folder", bundle_path=ROOT / "dags")
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {"document_analysis"}
+    return bag.dags["document_analysis"]
+
+
+def test_the_dag_has_the_flow_of_the_design(dag: Any) -> None:
+    """Rounds are unrolled groups of prepare, plan and a mapped group of submit, wait, collect."""
+    assert set(dag.task_ids) == TASKS
+    assert "round_0.batch.wait" in dag.get_task("round_0.batch.collect").upstream_task_ids
+    assert "round_0.batch.collect" in dag.get_task("round_1.prepare").get_flat_relative_ids(upstream=True)
+    assert "round_1.batch.collect" in dag.get_task("publish").get_flat_relative_ids(upstream=True)
+    assert dag.max_active_runs == 1
+
+
+def test_the_dag_file_is_thin_and_parses_light() -> None:
+    """At most about 100 lines, and parsing loads none of the libraries that the tasks need."""
+    assert len(DAG_FILE.read_text("utf-8").splitlines()) <= 110
+    code = (
+        "import sys, airflow.sdk, airflow.triggers.base; before = set(sys.modules); import runpy;"
+        f"runpy.run_path({str(DAG_FILE)!r});"
+        "heavy = {'pyarrow', 'obstore', 'tiktoken', 'boto3', 'botocore', 'selectolax', 'jsonschema', 'pipeline.steps'};"
+        "print(sorted(heavy & (set(sys.modules) - before)), 'pipeline.settings' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.splitlines()[-1] == "[] True"
+
+
+def _documents(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for number in range(count):
+        text = f"The kettle number {number} works well. It boils quickly and I am very happy with it."
+        (folder / f"review {number:02d}.txt").write_text(text, "utf-8")
+    (folder / "empty.txt").write_text("", "utf-8")
+    return folder
+
+
+def _states(run: Any) -> dict[str, str]:
+    return {f"{ti.task_id}[{ti.map_index}]": str(ti.state) for ti in run.get_task_instances()}
+
+
+def test_a_run_ends_in_published_tables(dag: Any, wired: stack.Stack, tmp_path: Path) -> None:
+    """A batch job is submitted, waited for by deferring, collected; nothing owed skips the next round's group."""
+    source = _documents(tmp_path / "the documents", 40)
+    run = dag.test(run_conf={"source": str(source), "output": str(tmp_path / "out"), "run_key": "nightly-1"})
+    assert str(run.state) == "success", _states(run)
+    states = _states(run)
+    assert states["round_0.batch.wait[0]"] == "success"
+    assert states["round_1.batch.collect[-1]"] == "skipped"
+    runs = pq.read_table(tmp_path / "out" / "tables" / "runs" / "nightly-1").to_pylist()
+    assert [(row["documents"], row["results"], row["failures"]) for row in runs] == [(41, 120, 3)]
+    modes = pq.read_table(tmp_path / "out" / "tables" / "ledger" / "nightly-1", columns=["mode"])["mode"]
+    assert set(modes.to_pylist()) == {"batch"}
+
+
+def test_chosen_analyses_of_few_documents_go_on_demand(dag: Any, wired: stack.Stack, tmp_path: Path) -> None:
+    """Params decide what runs; below the minimum of a job nothing is waited for."""
+    source = _documents(tmp_path / "documents", 3)
+    conf = {"source": str(source), "output": str(tmp_path / "out"), "analyses": ["sentiment"]}
+    run = dag.test(run_conf=conf)
+    assert str(run.state) == "success", _states(run)
+    tables = tmp_path / "out" / "tables"
+    assert {path.name for path in tables.iterdir()} == {"documents", "failures", "ledger", "runs", "sentiment"}
+    (run_folder,) = (tables / "sentiment").iterdir()
+    assert run_folder.name.startswith("manual-")
+    assert len(pq.read_table(run_folder)) == 3
+
+
+def test_a_run_above_its_budget_submits_nothing(dag: Any, wired: stack.Stack, tmp_path: Path) -> None:
+    """The plan fails, and no batch is sent."""
+    source = _documents(tmp_path / "documents", 3)
+    conf = {"source": str(source), "output": str(tmp_path / "out"), "budget_usd": 0.000001}
+    run = dag.test(run_conf=conf)
+    assert str(run.state) == "failed"
+    states = _states(run)
+    assert states["round_0.plan[-1]"] in {"failed", "up_for_retry"}
+    assert not any(state == "success" for name, state in states.items() if ".batch." in name)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,58 @@
+"""README is under test: its settings are those that exist, its examples work."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.analyses import load_analyses, shipped_prompts
+from pipeline.settings import Settings
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+_SETTINGS = re.compile(r"(<!-- settings: .*? -->\n)(.*?)(<!-- /settings -->)", re.DOTALL)
+
+
+def settings_table() -> str:
+    """One line a setting: its variable, its default, what it says of itself."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None or field.default == () else f"`{field.default}`"
+        rows.append(f"| `DOCBATCH_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows) + "\n"
+
+
+def fenced(language: str) -> list[str]:
+    """The fenced blocks of README in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+
+
+def test_the_settings_table_is_what_the_settings_say(request: pytest.FixtureRequest) -> None:
+    """Every setting is in README with its default and meaning."""
+    text = README.read_text("utf-8")
+    found = _SETTINGS.search(text)
+    assert found
+    if request.config.getoption("--update-goldens"):
+        README.write_text(text.replace(found[2], settings_table()) if found[2] else
+                          text.replace(found[0], found[1] + settings_table() + found[3]), "utf-8")
+        return
+    assert found[2] == settings_table(), "stale; renew it with: pytest tests/test_readme.py --update-goldens"
+
+
+def test_the_example_of_a_new_analysis_loads(tmp_path: Path) -> None:
+    """The folder that README shows is an analysis as it stands, with no code."""
+    (declaration,) = fenced("toml")
+    (template,) = fenced("jinja")
+    shared = shipped_prompts() / "_shared"
+    for path in shared.iterdir():
+        (tmp_path / "_shared").mkdir(exist_ok=True)
+        (tmp_path / "_shared" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "urgency").mkdir()
+    (tmp_path / "urgency" / "analysis.toml").write_text(declaration, "utf-8")
+    (tmp_path / "urgency" / "map.jinja").write_text(template, "utf-8")
+    analysis = load_analyses(tmp_path, output_language="English")["urgency"]
+    prompt = analysis.map.render(document="Water comes through the ceiling.", position=1, siblings=1)
+    assert prompt.startswith("<|begin_of_text|>")
+    assert prompt.endswith('{"urgency": "')
+    assert "- today: harm or loss if nobody acts today" in prompt
