@@ -19,6 +19,7 @@ from pipeline.domain import Mode
 from pipeline.errors import DocbatchError, ServiceError, StackError, StorageError
 from pipeline.ledger import NOTHING, Forecast, cost_of
 from pipeline.local import stack
+from pipeline.local.borrowing import borrowed, give_up, keep
 from pipeline.local.embedded import ROLE_ARN, embedded_environment, embedded_settings, shell_variables
 from pipeline.loop import Looped, run_to_the_end
 from pipeline.manifest import derive_run_key
@@ -151,7 +152,7 @@ def show(
 def up() -> None:
     """Start the embedded stack and leave it running."""
     settings = load_settings()
-    running = stack.up(settings.home, engine=settings.engine)
+    running = keep(settings.home, settings.engine)
     print(f"S3 at {running.s3_url}, Bedrock at {running.bedrock_url}, answers by {running.engine}")
     print('To use it from this shell: eval "$(docbatch local env)"')
 
@@ -159,7 +160,7 @@ def up() -> None:
 @local.command()
 def down() -> None:
     """Stop the embedded stack; what it stored stays."""
-    print("stopped" if stack.down(load_settings().home) else "was not running")
+    print("stopped" if give_up(load_settings().home) else "was not running")
 
 
 @local.command()
@@ -189,16 +190,11 @@ def _connected(settings: Settings, *, quiet: bool) -> Iterator[Services]:
     if settings.backend == "aws" or (settings.backend == "auto" and environment.signs):
         yield connect(settings, environment)
         return
-    before = stack.status(settings.home)
-    try:
-        running = before or stack.up(settings.home, engine=settings.engine)
+    with borrowed(settings.home, settings.engine) as running:
         if not quiet:
             place = f"{settings.home} (answers by {running.engine}, not by Llama)"
             _say(f"No AWS settings: using the embedded stack in {place}.")
         yield connect(embedded_settings(settings, running), embedded_environment(running))
-    finally:
-        if before is None:
-            stack.down(settings.home)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import httpx
 
 from pipeline.errors import DocbatchError, StackError
 from pipeline.local import launch, stack
+from pipeline.local.borrowing import borrowed
 from pipeline.local.embedded import shell_variables
 from pipeline.local.main_job import DAG, ROOT, airflow_variables, sample_folders, say, upload
 from pipeline.local.ports import free_port
@@ -27,23 +28,16 @@ def main() -> int:
     """Exit code 0 after Ctrl-C, 1 when Airflow did not come up."""
     for number in (signal.SIGTERM, signal.SIGINT):  # a plain kill cleans up as Ctrl-C does
         signal.signal(number, signal.default_int_handler)
-    home = ROOT / load_settings().home
+    settings = load_settings()
+    home = ROOT / settings.home
     try:
-        before = stack.status(home)
-        running = before or stack.up(home, engine=load_settings().engine)
-    except DocbatchError as error:
-        say(f"docbatch: {error}")
-        return error.exit_code
-    try:
-        return _serve(home, running)
+        with borrowed(home, settings.engine) as running:
+            return _serve(home, running)
     except DocbatchError as error:
         say(f"docbatch: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return 0
-    finally:
-        if before is None:
-            stack.down(home)
 
 
 def _serve(home: Path, running: stack.Stack) -> int:

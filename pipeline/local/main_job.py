@@ -7,8 +7,6 @@ import datetime as dt
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -18,6 +16,7 @@ from pipeline import console
 from pipeline.domain import short_hash
 from pipeline.errors import DocbatchError, RunError, SettingsError
 from pipeline.local import launch, stack
+from pipeline.local.borrowing import borrowed
 from pipeline.local.embedded import shell_variables
 from pipeline.settings import load_settings
 from pipeline.steps.publish import read_summary
@@ -56,24 +55,13 @@ def run_main_job(documents: Path | None, output_uri: str) -> None:
     for folder in folders:
         if not folder.is_dir():
             raise SettingsError(f"DOCS = {folder}: there is no such folder")
-    with _stack(home) as running:
+    say("Starting the embedded S3 and Bedrock")
+    with borrowed(home, load_settings().engine) as running:
         source = upload(running, folders)
         run_key = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-{short_hash(source)[:8]}"
         _run_dag(home, running, {"source": source, "output": output_uri, "run_key": run_key})
         summary = read_summary(_open(running, f"work/runs/{run_key}"))
     console.print_summary(summary, sys.stdout)
-
-
-@contextmanager
-def _stack(home: Path) -> Iterator[stack.Stack]:
-    before = stack.status(home)
-    say("Starting the embedded S3 and Bedrock" if before is None else "Using the embedded stack that runs already")
-    running = before or stack.up(home, engine=load_settings().engine)
-    try:
-        yield running
-    finally:
-        if before is None:
-            stack.down(home)
 
 
 def _open(running: stack.Stack, prefix: str) -> ObjectStore:
