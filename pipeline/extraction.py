@@ -6,7 +6,6 @@ import codecs
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from charset_normalizer import from_bytes
 from selectolax.lexbor import LexborHTMLParser
@@ -36,7 +35,8 @@ _CHARSETS = re.compile(
     re.IGNORECASE,
 )
 # What pages call Latin-1 is Windows' superset of it (WHATWG Encoding Standard, names and labels).
-_LATIN_1 = {"iso-8859-1", "iso8859-1", "latin1", "latin-1", "us-ascii", "ascii"}
+_LABELS = dict.fromkeys(("iso-8859-1", "iso8859-1", "latin1", "latin-1", "us-ascii", "ascii"), "cp1252")
+_LABELS |= {"windows-874": "cp874", "tis-620": "cp874", "x-sjis": "shift_jis"}
 # End tags may be missing here, so their start tags do not show how deep a page is nested; nor do those without content.
 _FLAT_TAGS = (
     "area base br col embed hr img input link meta source track wbr "
@@ -64,7 +64,7 @@ def extract(content: bytes, name: str) -> Text | Failure:
     if isinstance(decoded, Failure):
         return decoded
     raw, encoding = decoded
-    form = "html" if _HTML_START.match(raw) else _FORMS.get(PurePosixPath(name).suffix.lower(), "text")
+    form = "html" if _HTML_START.match(raw) else _FORMS.get(_suffix(name), "text")
     if form == "html" and _is_too_deep(raw):
         return Failure(Reason.UNSUPPORTED, f"elements nested more than {MOST_NESTED} deep")
     text = _READERS.get(form, _as_it_is)(raw)
@@ -93,7 +93,7 @@ def _decode_other(content: bytes, error: UnicodeDecodeError) -> tuple[str, str] 
     declared = _META_CHARSET.search(content[:DETECTION_BYTES])
     charset = declared[1].decode("ascii").lower() if declared else ""
     if _CHARSETS.match(charset):
-        found = _decode_as(content, "cp1252") if charset in _LATIN_1 else _decode_as(content, charset)
+        found = _decode_as(content, _LABELS.get(charset, charset))
         if not isinstance(found, Failure):
             return found
     best = from_bytes(content[:DETECTION_BYTES]).best()
@@ -118,6 +118,11 @@ def _is_too_deep(raw: str) -> bool:
             if depth > MOST_NESTED:
                 return True
     return False
+
+
+def _suffix(name: str) -> str:
+    stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
+    return dot + suffix.lower() if stem else ""
 
 
 def _as_it_is(raw: str) -> str:

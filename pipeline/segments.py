@@ -11,6 +11,9 @@ from pipeline.batching import Quotas, Segment
 from pipeline.domain import Request
 from pipeline.records import from_parquet, to_parquet
 from pipeline.storage import ObjectStore
+from pipeline.wire import read_record_id
+
+SPOOL_BUFFER_BYTES = 1 << 20
 
 
 class SegmentWriter:
@@ -18,7 +21,7 @@ class SegmentWriter:
 
     def __init__(self, store: ObjectStore, folder: str, shard: int, quotas: Quotas) -> None:
         self._store, self._folder, self._shard, self._quotas = store, folder, shard, quotas
-        self._spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self._spool: IO[bytes] = tempfile.TemporaryFile(buffering=SPOOL_BUFFER_BYTES)  # noqa: SIM115 - closed by __exit__
         self._index: list[Request] = []
         self._size_bytes = 0
         self.segments: list[Segment] = []
@@ -48,7 +51,7 @@ class SegmentWriter:
         self._store.write(index_key, to_parquet(Request, self._index))
         self.segments.append(Segment(key, index_key, self._shard, len(self._index), self._size_bytes))
         self._spool.close()
-        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self._spool = tempfile.TemporaryFile(buffering=SPOOL_BUFFER_BYTES)  # noqa: SIM115 - closed by __exit__
         self._index, self._size_bytes = [], 0
 
 
@@ -58,11 +61,19 @@ def read_index(store: ObjectStore, index_keys: Iterable[str]) -> Iterator[Reques
         yield from from_parquet(Request, store.read(key))
 
 
-def concatenate(store: ObjectStore, keys: Iterable[str], target: str) -> None:
-    """Segments as one file, streamed through a local spool."""
+def concatenate(store: ObjectStore, keys: Iterable[str], target: str) -> tuple[int, int]:
+    """Segments as one file, streamed through a local spool; how many records and bytes it has.
+
+    A record that several shards ask (for copies of one text) is in it once: Bedrock wants unique ids, and it is paid.
+    """
+    written: set[str] = set()
+    size_bytes = 0
     with tempfile.TemporaryFile() as spool:
-        for key in keys:
-            for piece in store.stream(key):
-                spool.write(piece)
+        for line in (line for key in keys for line in store.lines(key)):
+            record_id = read_record_id(line)
+            if record_id not in written:
+                written.add(record_id)
+                size_bytes += spool.write(line + b"\n")
         spool.seek(0)
         store.write(target, spool)
+    return len(written), size_bytes

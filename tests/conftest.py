@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+hypothesis.settings.register_profile("docbatch", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("docbatch")
 GOLDEN = Path(__file__).parent / "golden"
 Golden = Callable[[str, str], None]
 

@@ -93,19 +93,31 @@ def test_a_part_has_every_property(tmp_path: Path) -> None:
 
 # What is changed in a good declaration, and what the message says.
 MISTAKES = [
-    (('description = "What', 'speed = 1\ndescription = "What'), "speed: there is no such field; allowed are description"),
-    (("top_p = 0.9", "top_p = 0.9\ntop_k = 1"), "generation.top_k: there is no such field; allowed are max_output_tokens"),
+    (
+        ('description = "What', 'speed = 1\ndescription = "What'),
+        "speed: there is no such field; allowed are description",
+    ),
+    (
+        ("top_p = 0.9", "top_p = 0.9\ntop_k = 1"),
+        "generation.top_k: there is no such field; allowed are max_output_tokens",
+    ),
     (('description = "What is asked for"', ""), "description: is missing"),
     (("top_p = 0.9", ""), "generation.top_p: is missing"),
     (("temperature = 0.0", "temperature = 1.5"), "generation.temperature: Input should be less than or equal to 1"),
     (("max_output_tokens = 64", "max_output_tokens = 8192"), "generation.max_output_tokens: Input should be less than"),
-    (("max_output_tokens = 64", 'max_output_tokens = "all"'), "generation.max_output_tokens: Input should be a valid int"),
+    (
+        ("max_output_tokens = 64", 'max_output_tokens = "all"'),
+        "generation.max_output_tokens: Input should be a valid int",
+    ),
     (('label_property = "urgency"', 'label_property = "mood"'), "label_property 'mood' is no property of answer"),
     (('label_property = "urgency"', ""), "labels and label_property go together"),
     (('low = "some day"', 'HIGH = "some day"'), "labels: label 'high': allowed are labels that differ"),
     (('merge = "reduce"', 'merge = "vote"'), "merge: 'vote': allowed are \"reduce\", or a table"),
     (('merge = "reduce"', ""), "merge: is missing"),
-    (('merge = "reduce"', 'merge = { urgency = "vote", dates = "union" }'), "for exactly the properties of answer; see 'amount'"),
+    (
+        ('merge = "reduce"', 'merge = { urgency = "vote", dates = "union" }'),
+        "for exactly the properties of answer; see 'amount'",
+    ),
     (
         ('merge = "reduce"', 'merge = { urgency = "best", dates = "union", amount = "sum" }'),
         "merge.urgency = 'best': allowed for type string are vote, max, min, first",
@@ -123,8 +135,14 @@ MISTAKES = [
     (('type = "object"', 'type = "list"'), "answer: not a JSON Schema: type:"),
     (('type = "object"', 'type = "array"'), 'answer: must have type = "object"'),
     (('required = ["urgency"]', 'required = ["urgency", "when"]'), "required names 'when', which is no property"),
-    (('type = ["number", "null"]', 'type = ["number", "string"]'), "amount: type ['number', 'string'] cannot become a column"),
-    (('type = ["number", "null"]', 'type = "null"'), "amount: type 'null' cannot become a column; allowed are string, number"),
+    (
+        ('type = ["number", "null"]', 'type = ["number", "string"]'),
+        "amount: type ['number', 'string'] cannot become a column",
+    ),
+    (
+        ('type = ["number", "null"]', 'type = "null"'),
+        "amount: type 'null' cannot become a column; allowed are string, number",
+    ),
     (('type = ["number", "null"]', 'type = "object"'), "amount: type 'object' cannot become a column"),
     (('type = ["number", "null"]', "enum = [1, 2]"), "amount: type None cannot become a column"),
     (('items = { type = "string" }', ""), "dates: type ['array', 'null'] cannot become a column"),
@@ -159,7 +177,7 @@ def test_a_mistake_in_the_declaration_is_refused(tmp_path: Path, change: tuple[s
 )
 def test_a_mistake_in_a_template_is_refused(tmp_path: Path, templates: dict[str, str | None], message: str) -> None:
     """Templates are rendered once at loading, so that a name that does not exist shows before anything is sent."""
-    declare(tmp_path, **templates)
+    declare(tmp_path, GOOD, "demands", **templates)
     with pytest.raises(DeclarationError) as raised:
         load(tmp_path)
     assert message in str(raised.value)

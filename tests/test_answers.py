@@ -58,7 +58,11 @@ REPAIRED = [
     ("an undeclared property of any size", f'negative", "summary": "s", "n": 1e999, "m": {10**40}}}', BASE),
     ("half a surrogate pair", 'negative", "summary": "a\\ud83d"}', BASE | {"summary": "a\ufffd"}),
     ("a whole surrogate pair", 'negative", "summary": "\\ud83d\\ude00"}', BASE | {"summary": "😀"}),
-    ("surrogates at depth", 'negative", "summary": "s", "place": {"town": "\\udc00"}}', BASE | {"place": {"town": "\ufffd"}}),
+    (
+        "surrogates at depth",
+        'negative", "summary": "s", "place": {"town": "\\udc00"}}',
+        BASE | {"place": {"town": "\ufffd"}},
+    ),
     ("cut in a text", 'negative", "summary": "It began', BASE | {"summary": "It began"}),
     ("cut in an escape", 'negative", "summary": "a\\', BASE | {"summary": "a"}),
     ("cut in a unicode escape", 'negative", "summary": "a\\u00', BASE | {"summary": "a"}),
@@ -82,8 +86,8 @@ def test_repairs(generation: str, answer: dict[str, Any]) -> None:
 
 
 REFUSED = [
-    ("", Reason.MALFORMED, "no JSON object in 0 characters"),
-    ("I cannot answer that.", Reason.MALFORMED, "no JSON object in 21 characters"),
+    ("", Reason.INVALID, "answer: 'summary' is a required property"),
+    ("I cannot answer that.", Reason.INVALID, "answer: 'summary' is a required property"),
     ('joyful", "summary": "s"}', Reason.INVALID, "label: 'joyful' is not one of ['Positive', 'negative']"),
     (f'{"x" * 500}", "summary": "s"}}', Reason.INVALID, "is not one of ['Positive', 'negative']"),
     ('negative"}', Reason.INVALID, "answer: 'summary' is a required property"),
@@ -93,11 +97,15 @@ REFUSED = [
     ('negative", "summary": "s", "score": NaN}', Reason.INVALID, "score: nan is no number that a table can hold"),
     ('negative", "summary": "s", "score": -Infinity}', Reason.INVALID, "score: -inf is no number"),
     ('negative", "summary": "s", "score": 1e999}', Reason.INVALID, "score: inf is no number"),
-    (f'negative", "summary": "s", "score": -{MOST_INTEGER + 1}}}', Reason.INVALID, "score: -9007199254740992 is no number"),
+    (
+        f'negative", "summary": "s", "score": -{MOST_INTEGER + 1}}}',
+        Reason.INVALID,
+        "score: -9007199254740992 is no number",
+    ),
     (f'negative", "summary": "s", "score": -{"9" * 5000}}}', Reason.MALFORMED, "no JSON object"),
     ('negative", "summary": "s", "sizes": [0, NaN]}', Reason.INVALID, "sizes: nan is no number"),
     ('negative", "summary": "s", "score": 2}', Reason.INVALID, "score: 2 is greater than the maximum of 1"),
-    ("[1, 2]", Reason.MALFORMED, "no JSON object"),
+    ('x" y', Reason.MALFORMED, "no JSON object in 4 characters"),
 ]
 
 
@@ -124,7 +132,9 @@ LONG = json.dumps(
 )
 
 
-@pytest.mark.parametrize("text", [LONG, json.dumps(json.loads(LONG), ensure_ascii=False, indent=1)], ids=["ascii", "indented"])
+@pytest.mark.parametrize(
+    "text", [LONG, json.dumps(json.loads(LONG), ensure_ascii=False, indent=1)], ids=["ascii", "indented"]
+)
 def test_every_beginning_of_an_answer(text: str) -> None:
     """Cut anywhere, an answer is a failure or valid, holds no half values but texts, and says that it was cut."""
     whole = json.loads(text)
@@ -152,7 +162,11 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).map(str.s
 @given(
     st.fixed_dictionaries(
         {"label": st.sampled_from(list(LABELS)), "summary": TEXTS.filter(bool)},
-        optional={"points": st.lists(TEXTS), "score": st.floats(-1e300, 1), "place": st.fixed_dictionaries({"town": TEXTS})},
+        optional={
+            "points": st.lists(TEXTS),
+            "score": st.floats(-1e300, 1),
+            "place": st.fixed_dictionaries({"town": TEXTS}),
+        },
     ),
     st.booleans(),
     st.sampled_from([None, 2]),
@@ -161,11 +175,14 @@ def test_json_round_trip(answer: dict[str, Any], ascii_only: bool, indent: int |
     """A valid answer comes back as it is, however its JSON is written."""
     text = json.dumps(answer, ensure_ascii=ascii_only, indent=indent)
     assert parse(text, "") == Parsed(answer)
-    assert parse(json.dumps(answer, ensure_ascii=ascii_only)[len(BEGUN) :]) == Parsed(answer)
+    begun = json.dumps({"label": answer["label"]} | answer, ensure_ascii=ascii_only)
+    assert parse(begun.removeprefix(BEGUN)) == Parsed(answer)
 
 
 GARBAGE = st.lists(
-    st.sampled_from(["{", "}", "[", "]", '"', "\\", ",", ":", "```", "\n", " ", "\\u", '"label"', "NaN", "-1e9", "null"])
+    st.sampled_from(
+        ["{", "}", "[", "]", '"', "\\", ",", ":", "```", "\n", " ", "\\u", '"label"', "NaN", "-1e9", "null"]
+    )
     | st.text(max_size=5),
     max_size=30,
 ).map("".join)
@@ -197,7 +214,7 @@ def test_deep_nesting_is_bounded(depth: int, opening: str, closing: str, closed:
 
 
 def test_long_runs_of_blanks_are_read_in_linear_time() -> None:
-    """A model that ends in a hundred thousand blanks or commas costs no more than its length."""
+    """A model that ends in twenty thousand blanks or commas costs no more than its length."""
     for filler in (" ", "\n", ",", ", ", '"', '",', "`", "\\"):
-        parse(f'negative", "summary": "s"{filler * 100_000}x')
-        parse(f'negative", "summary": "s{filler * 100_000}x')
+        parse(f'negative", "summary": "s"{filler * 20_000}x')
+        parse(f'negative", "summary": "s{filler * 20_000}x')

@@ -102,8 +102,6 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     )
     yield user
     assert user.types("local down").stdout == "stopped\n"
-    again = user.types("local down")
-    assert (again.returncode, again.stdout) == (0, "was not running\n")
 
 
 @pytest.fixture(scope="module")
@@ -174,14 +172,15 @@ def test_show_lists_the_tables(user: User, finished: subprocess.CompletedProcess
 
 def test_show_prints_a_table_in_every_form(user: User, finished: subprocess.CompletedProcess[str]) -> None:
     """The same rows for people, spreadsheets and programs."""
-    table = user.types("show sentiment --limit 2")
+    options = ("--limit 2", "--format json", "--format csv --run-key first")
+    table, as_json, as_csv = (one.finish() for one in [user.start(f"show sentiment {option}") for option in options])
     assert table.returncode == 0, table.stderr
     assert len(table.stdout.splitlines()) == 6
-    rows = [json.loads(line) for line in user.types("show sentiment --format json").stdout.splitlines()]
+    rows = [json.loads(line) for line in as_json.stdout.splitlines()]
     assert len(rows) == 36
     assert {row["model"] for row in rows} == {"baseline"}
     assert rows[0]["document_id"] in table.stdout
-    read = list(csv.DictReader(io.StringIO(user.types("show sentiment --format csv --run-key first").stdout)))
+    read = list(csv.DictReader(io.StringIO(as_csv.stdout)))
     assert [row["document_id"] for row in read] == [row["document_id"] for row in rows]
 
 
@@ -201,38 +200,39 @@ def test_status_and_env_lead_other_programs_to_the_stack(user: User) -> None:
     assert (found.stderr, found.stdout) == ("", "['docbatch']\nTrue\n")
 
 
-@pytest.mark.parametrize(
-    ("line", "variables", "code", "message"),
-    [
-        ('run "my documents" --colour red', {}, 2, r"No such option: --colour"),
-        ('run "my documents" --analyses mood', {}, 2, r"docbatch: analysis 'mood': not declared in .*; declared are"),
-        ('run "my documents" --model gpt-4', {}, 2, r"docbatch: model = 'gpt-4': not in the catalogue; known are"),
-        ('run "my documents" --budget-usd much', {}, 2, r"docbatch: budget_usd = 'much': "),
-        ('plan "my documents"', {"DOCBATCH_BUGDET_USD": "1"}, 2, r"docbatch: DOCBATCH_BUGDET_USD: there is no such"),
-        ("run elsewhere", {}, 1, r"docbatch: .*/elsewhere: there is no such folder"),
-        ('run "my documents/delivery 1.txt"', {}, 2, r"docbatch: .*delivery 1.txt: is a file; name the folder"),
-        ("run gs://bucket/documents", {}, 2, r"docbatch: 'gs://bucket/documents': neither a folder nor an s3:// pre"),
-        ("run .", {}, 2, r"docbatch: output = file://.*/output: lies inside the source .*; choose a place beside it"),
-        ('run "my documents" --budget-usd 0.00001', {}, 3, r"docbatch: run \S+: 108 requests would cost up to \$0\.0"),
-        ("show ledgr --output output", {}, 1, r"docbatch: .*ledgr: nothing is published there; published tables are"),
-        ("show --output nowhere", {}, 1, r"docbatch: .*/nowhere: there is no such folder"),
-    ],
-)
+# What is typed, with which variables; the exit code, and what is said.
+MISTAKES: list[tuple[str, dict[str, str], int, str]] = [
+    ('run "my documents" --colour red', {}, 2, r"No such option: --colour"),
+    ('run "my documents" --analyses mood', {}, 2, r"docbatch: analysis 'mood': not declared in .*; declared are"),
+    ('run "my documents" --budget-usd much', {}, 2, r"docbatch: budget_usd = 'much': "),
+    ('plan "my documents"', {"DOCBATCH_BUGDET_USD": "1"}, 2, r"docbatch: DOCBATCH_BUGDET_USD: there is no such"),
+    ("run elsewhere", {}, 1, r"docbatch: .*/elsewhere: there is no such folder"),
+    ('run "my documents/delivery 1.txt"', {}, 2, r"docbatch: .*delivery 1.txt: is a file; name the folder"),
+    ("run .", {}, 2, r"docbatch: output = file://.*/output: lies inside the source .*; choose a place beside it"),
+    ('run "my documents" --budget-usd 0.00001', {}, 3, r"docbatch: run \S+: 108 requests would cost up to \$0\.0"),
+    ("show ledgr --output output", {}, 1, r"docbatch: .*ledgr: nothing is published there; published tables are"),
+]
+
+
+@pytest.fixture(scope="module")
+def refused(user: User, finished: subprocess.CompletedProcess[str]) -> dict[str, subprocess.CompletedProcess[str]]:
+    """What became of every mistake, all made at the same moment."""
+    begun = {line: user.start(line, **variables) for line, variables, _, _ in MISTAKES}
+    return {line: running.finish() for line, running in begun.items()}
+
+
+@pytest.mark.parametrize(("line", "code", "message"), [(line, code, said) for line, _, code, said in MISTAKES])
 def test_a_mistake_is_one_line_and_a_code(
-    user: User,
-    finished: subprocess.CompletedProcess[str],
-    line: str,
-    variables: dict[str, str],
-    code: int,
-    message: str,
+    refused: dict[str, subprocess.CompletedProcess[str]], line: str, code: int, message: str
 ) -> None:
     """The last line says what is wrong and what is allowed; there is no traceback, and nothing to continue."""
-    refused = user.types(line, **variables)
-    assert refused.returncode == code, refused.stderr
-    assert re.search(message, " ".join(refused.stderr.split()))
-    assert "Traceback" not in refused.stderr
-    assert "--run-key" not in refused.stderr
-    assert sum(text.startswith("docbatch: ") for text in refused.stderr.splitlines()) == ("No such option" not in message)
+    ended = refused[line]
+    assert ended.returncode == code, ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith(("docbatch: ", "Error: "))
+    assert re.search(message, last)
+    assert "Traceback" not in ended.stderr
+    assert "--run-key" not in ended.stderr
 
 
 def test_a_run_that_is_interrupted_can_be_continued(tmp_path: Path) -> None:
@@ -247,11 +247,12 @@ def test_a_run_that_is_interrupted_can_be_continued(tmp_path: Path) -> None:
     assert ended.stderr.splitlines()[-1].endswith("repeat the command with --run-key broken")
     assert "Traceback" not in ended.stderr
     assert list((user.home / "run").glob("*.pid")) == []
-    status = user.types("local status")
+    commands = ("status", "env", "down")
+    status, env, down = (one.finish() for one in [user.start(f"local {command}") for command in commands])
     assert (status.returncode, status.stdout) == (1, "not running; start it with: docbatch local up\n")
-    env = user.types("local env")
     assert (env.returncode, env.stdout) == (1, "")
     assert env.stderr == "docbatch: the embedded stack is not running; start it with: docbatch local up\n"
+    assert (down.returncode, down.stdout) == (0, "was not running\n")
     continued = user.types('run "my documents" --run-key broken --json')
     assert continued.returncode == 0, continued.stderr
     summary = json.loads(continued.stdout)

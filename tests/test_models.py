@@ -54,7 +54,10 @@ def test_shipped_prices() -> None:
     """Batch costs half of on-demand; where AWS lists no price there is none, not zero."""
     day = dt.date(2026, 11, 20)
     known = {
-        model.id: [price and price.input_usd for price in (model.price_on(Mode.BATCH, day), model.price_on(Mode.ON_DEMAND, day))]
+        model.id: [
+            price and price.input_usd
+            for price in (model.price_on(Mode.BATCH, day), model.price_on(Mode.ON_DEMAND, day))
+        ]
         for model in load_catalogue()
     }
     assert known["meta.llama3-1-8b-instruct-v1:0"] == [Decimal("0.11"), Decimal("0.22")]
@@ -68,7 +71,9 @@ def test_shipped_prices() -> None:
 def test_the_newest_price_that_already_holds(day: str, expected: str | None) -> None:
     """A price holds from its date on, whatever the order in the file, and for its mode alone."""
     prices = [
-        Price(mode=mode, input_usd=Decimal(usd), output_usd=Decimal(usd), since=dt.date.fromisoformat(since), source="s")
+        Price(
+            mode=mode, input_usd=Decimal(usd), output_usd=Decimal(usd), since=dt.date.fromisoformat(since), source="s"
+        )
         for mode, usd, since in [
             (Mode.BATCH, "2", "2026-03-01"),
             (Mode.BATCH, "3", "2026-02-01"),

@@ -16,7 +16,25 @@ from pipeline.tokens import CONTROL_TOKENS
 
 PIECES = [
     *CONTROL_TOKENS.keys(),
-    *("<", "|", "|>", "<|", "</", "/", ">", " ", "\n", "\t", "\u00a0", "document", "DOCUMENT", "part", "Part>", "x", "é"),
+    *(
+        "<",
+        "|",
+        "|>",
+        "<|",
+        "</",
+        "/",
+        ">",
+        " ",
+        "\n",
+        "\t",
+        "\u00a0",
+        "document",
+        "DOCUMENT",
+        "part",
+        "Part>",
+        "x",
+        "é",
+    ),
     *("</document>", "</ document >", "<document>", "</part>", "<PART attr='1'>", "< |eot_id|>", "<<|eot_id|>|>"),
 ]
 HOSTILE = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=12).map("".join)
@@ -64,7 +82,10 @@ def test_what_is_changed_and_what_is_not(text: str, safe: str) -> None:
 BROKEN = [
     ("{% block answer %}", "map.jinja, line 1: Unexpected end of template"),
     ("x\n{{ document", "map.jinja, line 2: unexpected end of template"),
-    ("{{ documnt }}{% block answer %}{% endblock %}", "a/map.jinja: 'documnt' is undefined; a template may use document"),
+    (
+        "{{ documnt }}{% block answer %}{% endblock %}",
+        "a/map.jinja: 'documnt' is undefined; a template may use document",
+    ),
     ("{{ document.heading }}{% block answer %}{% endblock %}", "a/map.jinja: 'str object' has no attribute 'heading'"),
     ("{% include 'b.jinja' %}{% block answer %}{% endblock %}", "a/map.jinja: includes 'b.jinja', which is not there"),
     ("{% extends 'b.jinja' %}{% block answer %}{% endblock %}", "a/map.jinja: includes 'b.jinja', which is not there"),
@@ -73,7 +94,10 @@ BROKEN = [
     ("{{ document + 1 }}{% block answer %}{% endblock %}", "a/map.jinja: can only concatenate str"),
     ("{{ 1 / 0 }}{% block answer %}{% endblock %}", "a/map.jinja: division by zero"),
     ("{{ range(10 ** 9) | list }}{% block answer %}{% endblock %}", "a/map.jinja: Range too big"),
-    ("{{ document.__class__.__mro__ }}{% block answer %}{% endblock %}", "a/map.jinja: access to attribute '__class__'"),
+    (
+        "{{ document.__class__.__mro__ }}{% block answer %}{% endblock %}",
+        "a/map.jinja: access to attribute '__class__'",
+    ),
     ("{% include 'a/map.jinja' %}{% block answer %}{% endblock %}", "a/map.jinja: maximum recursion depth"),
     (None, "a/map.jinja: there is no such file"),
 ]

@@ -103,6 +103,16 @@ def test_no_text_breaks_out_of_its_prompt(analysis: Analysis, stage: Stage, text
         assert prompt.lower().count(fence) == empty.lower().count(fence)
 
 
+@EVERY_STAGE
+@given(text=HOSTILE | st.sampled_from(["{{ schema }}", "{% endblock %}", "\0", "\x00document\x00"]))
+def test_a_rendering_is_what_the_template_gives(analysis: Analysis, stage: Stage, text: str) -> None:
+    """Whatever is kept between renderings, the prompt is the template's own, and a text is never a template."""
+    prompt = analysis.prompt(stage)
+    values: dict[str, Any] = {"document": text} if stage is Stage.MAP else {"parts": [analysis.part({"summary": text})]}
+    for place in ({"position": 1, "siblings": 1}, {"position": 2, "siblings": 3}):
+        assert prompt.render(**values, **place) == prompt.template.render(prompt.constants, **values, **place)
+
+
 def test_an_answer_without_optional_properties_can_be_joined() -> None:
     """A summary whose key points were cut off goes into the reduce prompt as it is."""
     analysis = ANALYSES["summarization"]

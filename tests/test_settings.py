@@ -28,6 +28,7 @@ WRONG = [
     ("max_document_bytes", "0", "greater than or equal to 1"),
     ("shard_documents", "0", "greater than or equal to 1"),
     ("read_threads", "257", "less than or equal to 256"),
+    ("fast_counting", "perhaps", "valid boolean"),
     ("min_records_per_job", "", "valid integer"),
     ("max_records_per_file", "many", "valid integer"),
     ("max_file_bytes", "999999", "greater than or equal to 1000000"),
@@ -119,11 +120,13 @@ def test_names_may_be_listed_either_way(tmp_path: Path, value: object) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"max_rounds = ", "not valid TOML"), (b'home = "\xff"', "not valid TOML"), (None, "cannot be read (No such file")],
+    [
+        (b"max_rounds = ", "not valid TOML"),
+        (b'home = "\xff"', "not valid TOML"),
+        (None, "cannot be read (No such file"),
+    ],
 )
-def test_a_configuration_file_that_cannot_be_read_is_named(
-    tmp_path: Path, content: bytes | None, message: str
-) -> None:
+def test_a_configuration_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, message: str) -> None:
     """A broken file, or one that DOCBATCH_CONFIG names and is not there, is an error with its path."""
     path = tmp_path / "my.toml"
     if content is not None:
@@ -152,7 +155,11 @@ def test_aws_variables() -> None:
             "AWS_PROFILE": "",
         }
     )
-    assert (found.s3_url, found.bedrock_url, found.bedrock_runtime_url) == ("http://s3", "http://bedrock", "http://bedrock")
+    assert (found.s3_url, found.bedrock_url, found.bedrock_runtime_url) == (
+        "http://s3",
+        "http://bedrock",
+        "http://bedrock",
+    )
     assert found.signs == ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_BEDROCK")
     assert found.region == "us-east-1"
     assert read_aws_environment({}).signs == ()

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from zlib import crc32
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from obstore.store import MemoryStore
 
-from pipeline.analyses import shipped_prompts
+from pipeline.analyses import Analysis, shipped_prompts
 from pipeline.bedrock import BotoBatchClient, BotoOnDemandClient
 from pipeline.local.engine import Engine
 from pipeline.local.inprocess import InProcessBedrock
@@ -26,7 +24,6 @@ from pipeline.local.objects import Objects
 from pipeline.local.vocabulary import LlamaVocabulary
 from pipeline.local.work import Rules
 from pipeline.loop import Looped, Step, Watch, run_to_the_end
-from pipeline.manifest import PUBLISHED
 from pipeline.reading import read_table
 from pipeline.settings import Settings
 from pipeline.steps import RunOrder, RunSummary, Services
@@ -37,6 +34,7 @@ from pipeline.tokens import TokenCounter, load_counter
 BUCKET = "bucket"
 WORK_URI = f"s3://{BUCKET}/work"
 ROLE = "arn:aws:iam::123456789012:role/batch"
+TODAY = dt.date(2026, 11, 23)
 NOW = dt.datetime(2026, 11, 23, 2, 0, tzinfo=dt.UTC)
 LABELS = ("review", "support", "news", "contract", "minutes", "other")
 FIXED = ("documents", "ledger", "failures", "runs")
@@ -58,7 +56,7 @@ class Canned:
     name: str = "canned"
     asked: dict[str, int] = field(default_factory=dict)
 
-    def complete(self, prompt: str, max_output_tokens: int, temperature: float, top_p: float) -> str:
+    def complete(self, prompt: str, *_parameters: float) -> str:
         before = self.asked.get(prompt, 0)
         self.asked[prompt] = before + 1
         scripted = self.script(prompt, before)
@@ -141,12 +139,22 @@ class Writing(ObjectStore):
         super().write(key, content, create=create)
 
 
-class OneCounter(Services):
-    """Services that share one token counter, the one that loads quickest."""
+class Shared(Services):
+    """Services that load the vocabulary once, and prompts once for the same files: a run has a dozen steps."""
+
+    _loaded: ClassVar[dict[object, dict[str, Analysis]]] = {}
 
     @cached_property
     def counter(self) -> TokenCounter:
         return load_counter(fast=False)
+
+    def analyses(self, names: tuple[str, ...], output_language: str) -> dict[str, Analysis]:
+        files = sorted(path for path in self.prompts.rglob("*") if path.is_file())
+        contents = tuple((str(path.relative_to(self.prompts)), path.read_bytes()) for path in files)
+        key = (names, output_language, contents)
+        if key not in self._loaded:
+            self._loaded[key] = super().analyses(names, output_language)
+        return self._loaded[key]
 
 
 class Unseen:
@@ -188,6 +196,7 @@ class World:
             self.engine, folder / "scratch", objects, LlamaVocabulary(load_counter(fast=False)), rules
         )
         self.wire = Wire(self.bedrock)
+        self.now = NOW
         self.on_write: Callable[[str], None] = lambda _key: None
         self.settings = Settings(**{"min_records_per_job": least, "retry_seconds": 0.0, **settings})
 
@@ -196,14 +205,19 @@ class World:
 
     @property
     def services(self) -> Services:
-        return OneCounter(
+        return Shared(
             self.settings,
             self._open,
             ROLE,
             lambda: BotoBatchClient(cast("Any", self.wire), self.settings.retry_seconds),
             lambda: BotoOnDemandClient(cast("Any", self.wire), self.settings.retry_seconds),
-            lambda: NOW,
+            self._tick,
         )
+
+    def _tick(self) -> dt.datetime:
+        """Time goes on by a second whenever somebody looks."""
+        self.now += dt.timedelta(seconds=1)
+        return self.now
 
     def _open(self, uri: str, *, make: bool = False) -> ObjectStore:
         if not uri.startswith("s3://"):
@@ -233,19 +247,16 @@ class World:
         self.with_settings(prompts=prompts)
         return prompts
 
-    def order(self, key: str = "night", day: dt.date = NOW.date()) -> RunOrder:
+    def order(self, key: str = "night", day: dt.date = TODAY) -> RunOrder:
         source, output = absolute_uri(str(self.source)), absolute_uri(str(self.output))
         return RunOrder(key, day, source, output, WORK_URI)
 
-    def run(self, key: str = "night", watch: Watch | None = None, day: dt.date = NOW.date()) -> RunSummary:
+    def run(self, key: str = "night", watch: Watch | None = None, day: dt.date = TODAY) -> RunSummary:
         pace = Looped(1.0, sleep=lambda _seconds: None)
         return run_to_the_end(self.services, self.order(key, day), watch or Unseen(), pace)
 
     def state(self, key: str = "night") -> Run:
         return Run(self.services, f"{WORK_URI}/runs/{key}")
-
-    def published(self, key: str = "night") -> bool:
-        return self.state(key).store.exists(PUBLISHED)
 
     def table(self, name: str, key: str = "night") -> pa.Table:
         return read_table(open_store(absolute_uri(str(self.output)), S3Access("us-west-2")), name, key)
@@ -268,10 +279,6 @@ class World:
         for path in self.outputs(key):
             lines = bytes(self.bucket.get(path).bytes()).splitlines()
             self.bucket.put(path, b"\n".join(change(lines)) + b"\n")
-
-
-def read_parquet(content: bytes) -> pa.Table:
-    return pq.read_table(io.BytesIO(content))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 from pydantic import TypeAdapter
@@ -83,7 +83,9 @@ def judge(reply: Reply, analysis: Analysis, request: Request, asked_model: str) 
 
 
 def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
-    requests = {request.record_id: request for request in read_index(run.store, batch.index_keys)}
+    requests: dict[str, list[Request]] = defaultdict(list)  # of shards that hold the same text, each has the request
+    for request in read_index(run.store, batch.index_keys):
+        requests[request.record_id].append(request)
     arn = job_arn(run, round_number, batch)
     folder = output_folder(round_number, batch.batch_key) + (f"/{arn.rpartition('/')[2]}" if arn else "")
     outcomes: dict[str, Outcome] = {}
@@ -94,7 +96,7 @@ def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
         elif reply.record_id not in requests or reply.record_id in outcomes:
             unknown += 1
         else:
-            request = requests[reply.record_id]
+            request = requests[reply.record_id][0]
             replied += reply.text is not None
             outcomes[reply.record_id] = judge(reply, run.analyses[request.analysis], request, run.manifest.model)
     _refuse_total_failure(run, batch, arn, outcomes)
@@ -145,13 +147,17 @@ def _keep(
     round_number: int,
     batch: Batch,
     arn: str | None,
-    requests: dict[str, Request],
+    requests: dict[str, list[Request]],
     outcomes: dict[str, Outcome],
 ) -> None:
+    """By shard. Of several requests with one record, the first paid for it."""
     by_shard: dict[int, list[OutcomeRecord]] = defaultdict(list)
-    for record_id in requests:
-        shard = shard_of(requests[record_id].document_id, run.manifest.shards)
-        by_shard[shard].append(_record(outcomes[record_id], round_number, batch.mode, arn))
+    for record_id, asked in requests.items():
+        paid = outcomes[record_id]
+        shared = [replace(paid, usage=UNBILLED) for _ in asked[1:]]
+        for request, outcome in zip(asked, [paid, *shared], strict=True):
+            shard = shard_of(request.document_id, run.manifest.shards)
+            by_shard[shard].append(_record(outcome, round_number, batch.mode, arn))
     for shard, records in by_shard.items():
         key = f"{outcomes_folder(round_number, shard)}/{batch.batch_key}.parquet"
         run.store.write(key, to_parquet(OutcomeRecord, records))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import reduce
 from operator import add
@@ -66,29 +66,36 @@ def planned_rounds(run: Run) -> int:
 def _make_plan(run: Run, round_number: int) -> RoundPlan:
     prepared = [read_prepared(run.store, round_number, shard) for shard in range(run.manifest.shards)]
     segments = [segment for found, _ in prepared for segment in found]
-    mode = choose_mode(segments, run.services.quotas)
     groups = pack(segments, run.services.quotas)
-    batches = tuple(_batch(run, round_number, mode, number, group) for number, group in enumerate(groups))
+    inputs = {f"r{round_number:02d}-b{number:04d}": group for number, group in enumerate(groups)}
+    together = {batch_key: _together(run, round_number, batch_key, group) for batch_key, group in inputs.items()}
+    mode = choose_mode(list(together.values()), run.services.quotas)
+    batches = tuple(_batch(run, round_number, mode, key, whole, inputs[key]) for key, whole in together.items())
     total: Forecast = reduce(add, (one for _, forecasts in prepared for one in forecasts.values()), NOTHING)
     usage = total.usage
     cost = cost_of(usage, run.price(mode))
     return RoundPlan(mode, batches, total.requests, usage.input_tokens, usage.output_tokens, cost)
 
 
-def _batch(run: Run, round_number: int, mode: Mode, number: int, segments: list[Segment]) -> Batch:
-    """One segment is the batch's input as it is; several are put together."""
-    batch_key = f"r{round_number:02d}-b{number:04d}"
-    key = segments[0].key if len(segments) == 1 else input_key(round_number, batch_key)
-    if len(segments) > 1:
-        concatenate(run.store, [segment.key for segment in segments], key)
+def _together(run: Run, round_number: int, batch_key: str, segments: list[Segment]) -> Segment:
+    """One segment is the batch's input as it is; several are put together, without the records that they share."""
+    first = segments[0]
+    if len(segments) == 1:
+        return first
+    key = input_key(round_number, batch_key)
+    records, size_bytes = concatenate(run.store, [segment.key for segment in segments], key)
+    return replace(first, key=key, records=records, size_bytes=size_bytes)
+
+
+def _batch(run: Run, round_number: int, mode: Mode, batch_key: str, whole: Segment, parts: list[Segment]) -> Batch:
     return Batch(
         batch_key,
         mode,
-        sum(segment.records for segment in segments),
-        sum(segment.size_bytes for segment in segments),
-        run.store.uri(key),
+        whole.records,
+        whole.size_bytes,
+        run.store.uri(whole.key),
         run.store.uri(output_folder(round_number, batch_key)) + "/",
-        tuple(segment.index_key for segment in segments),
+        tuple(part.index_key for part in parts),
     )
 
 
@@ -105,5 +112,5 @@ def _check_budget(run: Run, made: RoundPlan) -> None:
         raise BudgetExceeded(
             f"run {run.manifest.run_key}: {made.requests} requests would cost up to ${made.forecast_usd:.4f}, which is "
             f"above the budget of ${budget}; nothing was submitted. Raise DOCBATCH_BUDGET_USD, run fewer analyses "
-            "(DOCBATCH_ANALYSES), or name a smaller source."
+            "(DOCBATCH_ANALYSES), or name a smaller source, in a run with another key."
         )

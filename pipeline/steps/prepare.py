@@ -28,6 +28,9 @@ COUNTED_FIRST = 32
 COUNTED_EVERY = 200
 # Documents on their way from the source are at most so many bytes together (and at least one document).
 READ_AHEAD_BYTES = 64_000_000
+# A thread reads so many small documents in a row: handing over each of them would cost more than reading it.
+GROUP_DOCUMENTS = 16
+GROUP_BYTES = 1_000_000
 
 Report = Callable[[int, int], None]
 """Called with how many of how many are done."""
@@ -42,12 +45,13 @@ class ReadDocument:
     """A document with its text and the text's hash, or why it has none."""
 
     document: Document
+    document_id: str
     text: Text | Failure
     content_hash: str
 
     def record(self, duplicate_of: str | None) -> DocumentRecord:
         document, text = self.document, self.text
-        place = (document.document_id, document.uri, document.size_bytes, document.last_modified, document.etag)
+        place = (self.document_id, document.uri, document.size_bytes, document.last_modified, document.etag)
         if isinstance(text, Failure):
             return DocumentRecord(*place, None, None, None, None, None, text.reason, text.detail)
         found = (text.form, text.encoding, len(text.content), self.content_hash)
@@ -99,8 +103,8 @@ def first_requests(
     owners: dict[str, str] = {}
     made = 0
     for one in read:
-        owner = owners.setdefault(one.content_hash, one.document.document_id)
-        original = owner == one.document.document_id
+        owner = owners.setdefault(one.content_hash, one.document_id)
+        original = owner == one.document_id
         keep(one.record(None if original else owner))
         if isinstance(one.text, Failure) or not original:
             continue
@@ -112,17 +116,38 @@ def first_requests(
 
 def read_documents(source: ObjectStore, documents: Iterable[Document], settings: Settings) -> Iterator[ReadDocument]:
     """Every document with its text, in order, many at once within READ_AHEAD_BYTES."""
-    pending: deque[tuple[Document, Future[bytes | Failure]]] = deque()
+    pending: deque[tuple[list[Document], Future[list[bytes | Failure]]]] = deque()
     ahead_bytes = 0
     with ThreadPoolExecutor(settings.read_threads) as pool:
-        for document in documents:
-            pending.append((document, pool.submit(_read, source, document, settings.max_document_bytes)))
-            ahead_bytes += document.size_bytes
-            while len(pending) > 4 * settings.read_threads or (ahead_bytes > READ_AHEAD_BYTES and len(pending) > 1):
-                ahead_bytes -= pending[0][0].size_bytes
-                yield _extracted(*pending.popleft())
+        for group in _groups(documents):
+            pending.append((group, pool.submit(_read_group, source, group, settings.max_document_bytes)))
+            ahead_bytes += _size_bytes(group)
+            while len(pending) > 2 * settings.read_threads or (ahead_bytes > READ_AHEAD_BYTES and len(pending) > 1):
+                ahead_bytes -= _size_bytes(pending[0][0])
+                yield from _extracted(*pending.popleft())
         while pending:
-            yield _extracted(*pending.popleft())
+            yield from _extracted(*pending.popleft())
+
+
+def _groups(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """The documents in runs of at most GROUP_DOCUMENTS; only a single document may have more than GROUP_BYTES."""
+    group: list[Document] = []
+    for document in documents:
+        full = len(group) == GROUP_DOCUMENTS or _size_bytes(group) + document.size_bytes > GROUP_BYTES
+        if group and full:
+            yield group
+            group = []
+        group.append(document)
+    if group:
+        yield group
+
+
+def _size_bytes(group: list[Document]) -> int:
+    return sum(document.size_bytes for document in group)
+
+
+def _read_group(source: ObjectStore, group: list[Document], max_bytes: int) -> list[bytes | Failure]:
+    return [_read(source, document, max_bytes) for document in group]
 
 
 def _read(source: ObjectStore, document: Document, max_bytes: int) -> bytes | Failure:
@@ -134,11 +159,12 @@ def _read(source: ObjectStore, document: Document, max_bytes: int) -> bytes | Fa
         return Failure(Reason.VANISHED, "listed, but no longer there when it was read")
 
 
-def _extracted(document: Document, content: Future[bytes | Failure]) -> ReadDocument:
-    found = content.result()
-    text = found if isinstance(found, Failure) else extract(found, document.uri)
-    hashed = document.document_id if isinstance(text, Failure) else short_hash(text.content)
-    return ReadDocument(document, text, hashed)
+def _extracted(group: list[Document], contents: Future[list[bytes | Failure]]) -> Iterator[ReadDocument]:
+    for document, found in zip(group, contents.result(), strict=True):
+        document_id = document.document_id
+        text = found if isinstance(found, Failure) else extract(found, document.uri)
+        hashed = document_id if isinstance(text, Failure) else short_hash(text.content)
+        yield ReadDocument(document, document_id, text, hashed)
 
 
 def _later_round(run: Run, round_number: int, shard: int) -> Iterator[tuple[Request, bytes]]:

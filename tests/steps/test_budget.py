@@ -25,7 +25,7 @@ def test_a_forecast_above_the_budget_sends_nothing(world: World, least: int, mod
 
 
 def test_a_budget_that_is_not_exceeded_is_kept_in_the_run(world: World) -> None:
-    """Forecast, budget and cost stand side by side in the row of the run, and the forecast was no lower than the cost."""
+    """Forecast, budget and cost stand side by side in the row of the run, and the forecast holds."""
     world.put_many(4)
     world.with_settings(budget_usd=Decimal(1))
     summary = world.run()
@@ -39,7 +39,7 @@ def test_a_budget_without_a_price_sends_nothing(world: World) -> None:
     """A budget that cannot be checked is not passed."""
     world.put_many(4)
     world.with_settings(budget_usd=Decimal(1))
-    with pytest.raises(BudgetExceeded, match="batch price of meta.llama3-1-8b-instruct-v1:0 on 2020-01-01 is unknown"):
+    with pytest.raises(BudgetExceeded, match=r"batch price of meta.llama3-1-8b-instruct-v1:0 on 2020-01-01 is unknown"):
         world.run(day=BEFORE_ANY_PRICE)
     assert world.wire.calls == []
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from world import ANALYSES, Canned, Unseen, World
@@ -77,7 +79,9 @@ def test_the_order_of_output_lines_changes_no_byte(documents: list[str], seed: i
         world = World(Path(folder))
         world.with_settings(prompts=Path(folder) / "prompts")
         chance = random.Random(seed)
-        shuffled = Unseen(at={"round 0: collect": lambda: world.rewrite(lambda lines: chance.sample(lines, len(lines)))})
+        shuffled = Unseen(
+            at={"round 0: collect": lambda: world.rewrite(lambda lines: chance.sample(lines, len(lines)))}
+        )
         world.run(watch=shuffled)
         assert world.files() == files
 
@@ -95,6 +99,40 @@ def test_the_number_of_shards_changes_no_row(documents: list[str]) -> None:
             world.run()
             tables.append({name: by_document(world.rows(name)) for name in (*ANALYSES, "documents", "failures")})
         assert tables[0] == tables[1]
+
+
+@pytest.mark.parametrize("least", [4, 100])
+def test_copies_in_different_shards_are_asked_once(make_world: Callable[..., World], least: int) -> None:
+    """A text that several shards hold is asked once in a batch: all copies have the answer, the first has the cost."""
+    world = make_world(least=least, shard_documents=1)
+    for number in range(8):
+        world.put(f"copy {number}.txt", "One and the same text.")
+        world.put(f"own {number}.txt", f"Text number {number}.")
+    summary = world.run()
+    assert world.state().manifest.shards == 16
+    assert isinstance(world.engine, Canned)
+    assert set(world.engine.asked.values()) == {1}
+    assert len(world.engine.asked) == 9 * 3
+    assert (summary.results, summary.disagreements) == (48, [])
+    for analysis in ANALYSES:
+        copies = [row for row in world.rows(analysis) if "/copy" in row["uri"]]
+        answers = {str({name: row[name] for name in list(row)[2:-3]}) for row in copies}
+        assert (len(copies), len(answers)) == (8, 1)
+        assert sum(row["cost_usd"] > 0 for row in copies) == 1
+    assert sum(row["cost_usd"] for row in world.rows("ledger")) == summary.cost_usd
+
+
+def test_a_copy_that_got_no_answer_is_asked_again_for_all(make_world: Callable[..., World]) -> None:
+    """A shared record that is missing is missing in every shard, and asked once more in the next round."""
+    world = make_world(shard_documents=1)
+    for number in range(4):
+        world.put(f"copy {number}.txt", "One and the same text.")
+        world.put(f"own {number}.txt", f"Text number {number}.")
+    watch = Unseen(at={"round 0: collect": lambda: world.rewrite(lambda lines: lines[:2])})
+    summary = world.run(watch=watch)
+    assert (summary.results, summary.failures) == (24, 0)
+    assert isinstance(world.engine, Canned)
+    assert sum(world.engine.asked.values()) == 15 + 13
 
 
 def by_document(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

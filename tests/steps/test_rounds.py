@@ -18,7 +18,12 @@ from pipeline.local.work import Rules
 from pipeline.steps.collect import Collected, read_collected
 from pipeline.steps.plan import read_plan
 
-CLASSIFICATION = {"analyses": ("classification",)}
+CLASSIFICATION: dict[str, Any] = {"analyses": ("classification",)}
+
+
+def canned(world: World) -> Canned:
+    assert isinstance(world.engine, Canned)
+    return world.engine
 
 
 def rewritten(world: World, change: Callable[[list[bytes]], list[bytes]], round_number: int = 0) -> Unseen:
@@ -55,9 +60,7 @@ def without_counts(line: bytes) -> bytes:
         ('news"', "news"),
     ],
 )
-def test_small_sins_of_an_answer_are_repaired(
-    make_world: Callable[..., World], generation: str, category: str
-) -> None:
+def test_small_sins_of_an_answer_are_repaired(make_world: Callable[..., World], generation: str, category: str) -> None:
     """Fences, prose, repeated beginnings, other case and a missing end cost no second call."""
     world = make_world(engine=Canned(lambda _prompt, _before: generation), least=1, **CLASSIFICATION)
     world.put("one.txt", "One.")
@@ -106,7 +109,7 @@ def test_records_that_are_missing_are_asked_again(world: World) -> None:
     assert {row["status"] for row in again} == {"answered"}
     lost = [row for row in world.rows("ledger") if row["status"] == "missing"]
     assert {(row["input_tokens"], row["cost_usd"]) for row in lost} == {(0, Decimal(0))}
-    asked = world.engine.asked  # type: ignore[attr-defined]  # Canned
+    asked = canned(world).asked
     assert sorted(prompt for prompt, count in asked.items() if count == 2) == sorted(
         record["modelInput"]["prompt"] for record in first
     )
@@ -179,7 +182,7 @@ def test_a_job_that_failed_stops_the_run_with_its_message(world: World) -> None:
 def test_a_job_whose_records_all_fail_alike_stops_the_run(world: World) -> None:
     """One and the same refusal in every record is an error of the run; asking again would be paid again."""
     world.put_many(4)
-    with pytest.raises(JobFailed, match="all 12 records failed: 400: Malformed input request: no."):
+    with pytest.raises(JobFailed, match=r"all 12 records failed: 400: Malformed input request: no."):
         world.run(watch=rewritten(world, lambda lines: [with_error(line, 400) for line in lines]))
     assert not world.output.exists()
     assert world.wire.created == 1
@@ -213,7 +216,8 @@ def test_summaries_that_no_round_joined_are_missing(make_world: Callable[..., Wo
     summary = world.run()
     (row,) = world.rows("failures")
     assert (row["stage"], row["reason"]) == ("reduce", "missing")
-    assert row["cost_usd"] == summary.cost_usd > 0
+    assert row["cost_usd"] == summary.cost_usd
+    assert row["cost_usd"] > 0
 
 
 def test_a_round_below_the_minimum_goes_on_demand_at_its_price(make_world: Callable[..., World]) -> None:
@@ -246,7 +250,7 @@ def test_an_on_demand_batch_that_broke_off_asks_only_what_has_no_answer(make_wor
     world.wire.before = lambda _name, _count: None
     summary = world.run()
     assert world.wire.invoked == asked + 12 - kept
-    assert set(world.engine.asked.values()) == {1}  # type: ignore[attr-defined]  # Canned
+    assert set(canned(world).asked.values()) == {1}
     assert summary.results == 12
 
 
@@ -292,7 +296,7 @@ def test_a_job_that_ran_out_of_time_keeps_what_it_has(make_world: Callable[..., 
         ticking["now"] += 3_000.0
         return None
 
-    world.engine.script = late  # type: ignore[attr-defined]  # Canned
+    canned(world).script = late
     object.__setattr__(world.bedrock, "clock", lambda: ticking["now"])
     object.__setattr__(world.bedrock, "rules", Rules(minimum_records=4, state_seconds=0.0))
     summary = world.run()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
-from world import ANALYSES, BUCKET, FIXED, Unseen, World
+from world import ANALYSES, BUCKET, FIXED, NOW, Unseen, World
 
 from pipeline.domain import Document
 from pipeline.errors import DeclarationError, ObjectMissing, RunError, SettingsError
@@ -21,7 +22,8 @@ BEDROCK_JOB_NAME = re.compile(r"[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9+\-.]){0,63}")
 def test_an_empty_source_is_a_run_without_documents(world: World) -> None:
     """Nothing to read gives a published run with zero counts and tables that can be read."""
     summary = world.run()
-    assert (summary.documents, summary.requests, summary.results, summary.failures, summary.cost_usd) == (0,) * 5
+    assert (summary.documents, summary.requests, summary.results, summary.failures) == (0, 0, 0, 0)
+    assert summary.cost_usd == 0
     assert world.wire.calls == []
     for name in (*FIXED, *ANALYSES):
         table = world.table(name)
@@ -34,7 +36,8 @@ def test_documents_that_cannot_be_read_alone_are_a_run_too(world: World) -> None
     world.put("empty.txt", " \n")
     world.put("picture.png", b"\x89PNG\0\0")
     summary = world.run()
-    assert (summary.documents, summary.failures, summary.cost_usd) == (2, 6, 0)
+    assert (summary.documents, summary.failures) == (2, 6)
+    assert summary.cost_usd == 0
     assert summary.reasons == {"empty": 3, "unsupported": 3}
 
 
@@ -156,6 +159,7 @@ def test_keys_of_airflow_runs_are_legal_for_bedrock(world: World, name: str) -> 
 
 def test_a_run_that_nobody_named_gets_a_key_from_time_and_places(world: World) -> None:
     """The clock and the places make the key, nothing random."""
-    keys = {new_run_key(world.services, source, "s3://bucket/out") for source in ("file:///a", "file:///b", "file:///a")}
+    services = replace(world.services, clock=lambda: NOW)
+    keys = {new_run_key(services, source, "s3://bucket/out") for source in ("file:///a", "file:///b", "file:///a")}
     assert len(keys) == 2
     assert all(re.fullmatch(r"20261123T020000Z-[0-9a-f]{8}", key) for key in keys)

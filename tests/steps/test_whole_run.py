@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -29,14 +28,14 @@ TEXTS = {
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, RunSummary]]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, RunSummary]:
     """A run of the shipped analyses over TEXTS, answered by the baseline engine, in three shards' worth of rounds."""
     world = World(tmp_path_factory.mktemp("whole") / "a world", engine=Baseline())
     world.own_prompts("summarization", chunk_tokens=400)
     world.own_prompts("sentiment", chunk_tokens=400)
     for name, text in TEXTS.items():
         world.put(name, text)
-    yield world, world.run()
+    return world, world.run()
 
 
 def test_every_document_ends_once_in_every_analysis(finished: tuple[World, RunSummary]) -> None:
@@ -67,10 +66,12 @@ def test_the_counts_of_the_run_are_those_of_the_tables(finished: tuple[World, Ru
 def test_tokens_agree_in_ledger_outcomes_and_job_totals(finished: tuple[World, RunSummary]) -> None:
     """The ledger's tokens are those of the collected batches, and each batch's are those of its manifest.json.out."""
     world, summary = finished
-    run, seen = world.state(), []
-    for number in range(planned_rounds(run)):
-        for batch in read_plan(run, number).batches:
-            seen.append(read_collected(run, number, batch.batch_key))
+    run = world.state()
+    seen = [
+        read_collected(run, number, batch.batch_key)
+        for number in range(planned_rounds(run))
+        for batch in read_plan(run, number).batches
+    ]
     totals = [_read(world, path) for path in _keys(world) if path.endswith("manifest.json.out")]
     ledger = world.rows("ledger")
     for name, total in (("input_tokens", "inputTokenCount"), ("output_tokens", "outputTokenCount")):
@@ -153,7 +154,7 @@ def test_result_tables_have_answer_and_provenance(
     assert set(table["model"].to_pylist()) == {"baseline"}
     assert set(table["run_key"].to_pylist()) == {"night"}
     assert set(table["prompt_fingerprint"].to_pylist()) == {world.state().manifest.analyses[analysis]}
-    assert all(table.schema.field(name).metadata[b"description"] for name in table.column_names)
+    assert all((table.schema.field(name).metadata or {}).get(b"description") for name in table.column_names)
 
 
 def test_an_unreadable_document_is_a_failure_that_says_what_to_do(finished: tuple[World, RunSummary]) -> None:

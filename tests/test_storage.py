@@ -1,0 +1,195 @@
+"""Object stores: the same calls on a folder and in memory, any name, and errors of ours."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import ObjectExists, ObjectMissing, SettingsError, StorageError
+from pipeline.storage import READ_BYTES, ObjectStore, S3Access, absolute_uri, open_store
+
+ACCESS = S3Access("us-west-2")
+Open = Callable[[], ObjectStore]
+NAMES = [
+    "plain.txt",
+    "with blank.txt",
+    "100%.txt",
+    "a%20b.txt",
+    "a+b&c=d.txt",
+    "x#y?z.txt",
+    "quo'te\".txt",
+    "emoji 🎉.txt",
+    "ünï/çödé.txt",
+    "[x]{y}~`^|<>*.txt",
+    "back\\slash.txt",
+    " leading.txt",
+    "..hidden.txt",
+    "deep/er/and deeper/ü%.txt",
+]
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    """Both kinds that need no network."""
+    if request.param == "memory":
+        return ObjectStore.in_memory()
+    return open_store(absolute_uri(str(tmp_path / "a folder 100%")), ACCESS, make=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_comes_back(store: ObjectStore, name: str) -> None:
+    """A key is written, listed, read and turned into a uri and back as it is."""
+    store.write(name, name.encode())
+    assert [entry.key for entry in store.list()] == [name]
+    assert store.read(name) == name.encode()
+    assert store.key(store.uri(name)) == name
+    assert store.exists(name)
+
+
+def test_names_on_disk_are_the_names(tmp_path: Path) -> None:
+    """Files that somebody else put into a folder are found under their own names, and a uri opens them."""
+    for name in NAMES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    store = open_store(tmp_path.as_uri(), ACCESS)
+    assert {entry.key for entry in store.list()} == set(NAMES)
+    for entry in store.list():
+        assert store.read(entry.key).decode() == entry.key
+        assert store.uri(entry.key) == (tmp_path / entry.key).as_uri()
+
+
+def test_listing_tells_size_time_and_version(store: ObjectStore) -> None:
+    """A listing below a folder has its objects alone; an ETag has no quotes and changes with the object."""
+    store.write("a/1", b"12345")
+    store.write("a/2/3", b"")
+    store.write("ab/4", b"x")
+    found = {entry.key: entry for entry in store.list("a")}
+    assert found.keys() == {"a/1", "a/2/3"}
+    assert found["a/1"].size_bytes == 5
+    assert found["a/1"].last_modified.tzinfo == dt.UTC
+    assert '"' not in found["a/1"].etag
+    store.write("a/1", b"another")
+    assert next(entry for entry in store.list("a") if entry.key == "a/1").etag != found["a/1"].etag
+    assert list(store.list("nothing/here")) == []
+
+
+@given(st.lists(st.binary(max_size=20).map(lambda line: line.replace(b"\n", b"")), max_size=8), st.booleans())
+def test_lines_are_what_stands_between_line_ends(lines: list[bytes], ended: bool) -> None:
+    """Every line comes once and without its end; a last line needs none."""
+    store = ObjectStore.in_memory()
+    store.write("x", b"\n".join(lines) + (b"\n" if ended and lines else b""))
+    expected = lines if ended or not lines or lines[-1] else lines[:-1]
+    assert list(store.lines("x")) == expected
+
+
+def test_lines_across_pieces(store: ObjectStore) -> None:
+    """A line may begin and end in any piece, span several, and end exactly where one does."""
+    lines = [
+        b"a" * (READ_BYTES - 1),
+        b"b" * READ_BYTES,
+        b"",
+        b"c" * (3 * READ_BYTES + 7),
+        "ü".encode() * READ_BYTES,
+        b"d",
+    ]
+    store.write("x", io.BytesIO(b"\n".join(lines)))
+    pieces = list(store.stream("x"))
+    assert len(pieces) > 1 or store.uri().startswith("memory:")  # memory has no reason to cut
+    assert b"".join(pieces) == b"\n".join(lines) == store.read("x")
+    assert list(store.lines("x")) == lines
+
+
+def test_fetching(store: ObjectStore, tmp_path: Path) -> None:
+    """An object can be copied into a local file."""
+    store.write("x", b"content")
+    store.fetch("x", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"content"
+
+
+def test_only_the_first_creates(store: ObjectStore) -> None:
+    """A conditional write finds what is there and leaves it; an ordinary one replaces it."""
+    store.write("x", b"1", create=True)
+    with pytest.raises(ObjectExists, match="x: already exists"):
+        store.write("x", b"2", create=True)
+    assert store.read("x") == b"1"
+    store.write("x", b"3")
+    assert store.read("x") == b"3"
+
+
+@pytest.mark.parametrize("read", [ObjectStore.read, lambda s, k: list(s.stream(k)), lambda s, k: list(s.lines(k))])
+def test_a_missing_object_is_named(store: ObjectStore, read: Callable[[ObjectStore, str], object]) -> None:
+    """The error is ours and holds the whole uri."""
+    with pytest.raises(ObjectMissing) as raised:
+        read(store, "not/there 1")
+    assert str(raised.value) == f"{store.uri('not/there 1')}: not found"
+    assert not store.exists("not/there 1")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_forbidden_object_is_named(tmp_path: Path) -> None:
+    """An object that may not be read is a StorageError with its uri."""
+    (tmp_path / "x").touch(mode=0)
+    store = open_store(tmp_path.as_uri(), ACCESS)
+    with pytest.raises(StorageError) as raised:
+        store.read("x")
+    assert store.uri("x") in str(raised.value)
+
+
+def test_other_errors_are_ours_and_short(tmp_path: Path) -> None:
+    """What the vendor says beyond the reason is left out; the uri stands in front."""
+    (tmp_path / "file").touch()
+    store = open_store(tmp_path.as_uri(), ACCESS)
+    with pytest.raises(StorageError) as raised:
+        store.write("file/below", b"x")
+    assert str(raised.value).startswith(store.uri("file/below"))
+    assert "Debug source" not in str(raised.value)
+    with pytest.raises(StorageError, match="file/below"):
+        open_store((tmp_path / "file" / "below").as_uri(), ACCESS, make=True)
+
+
+def test_a_uri_of_another_store_is_refused() -> None:
+    """A key is only taken from a uri below the store, not from one that begins alike."""
+    store = ObjectStore.in_memory("s3://bucket/in")
+    assert store.key("s3://bucket/in/a%20b c") == "a%20b c"
+    assert store.uri() == "s3://bucket/in"
+    for other in ("s3://bucket/input/a", "s3://bucket/in", "s3://other/in/a"):
+        with pytest.raises(StorageError, match="does not lie below s3://bucket/in"):
+            store.key(other)
+
+
+def test_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder becomes an absolute file: uri, an s3:// prefix stays, anything else is refused."""
+    monkeypatch.chdir(tmp_path)
+    assert absolute_uri("some folder") == (tmp_path / "some folder").as_uri()
+    assert absolute_uri("s3://bucket/a/") == "s3://bucket/a"
+    with pytest.raises(SettingsError, match="'gs://bucket': neither a folder nor an s3:// prefix"):
+        absolute_uri("gs://bucket")
+
+
+@pytest.mark.parametrize("uri", ["http://x/y", "s3://", "s3:/bucket", "file:", "folder"])
+def test_a_uri_of_no_store_is_refused(uri: str) -> None:
+    """Only s3:// with a bucket and file:// with a path can be opened."""
+    with pytest.raises(SettingsError, match="neither a folder nor an s3:// prefix"):
+        open_store(uri, ACCESS)
+
+
+def test_a_folder_must_be_one(tmp_path: Path) -> None:
+    """A folder that is not there is missing unless it may be made; a file is no folder."""
+    with pytest.raises(ObjectMissing, match="there is no such folder"):
+        open_store((tmp_path / "gone").as_uri(), ACCESS)
+    (tmp_path / "file.txt").touch()
+    with pytest.raises(SettingsError, match="is a file; name the folder"):
+        open_store((tmp_path / "file.txt").as_uri(), ACCESS)
+    assert list(open_store((tmp_path / "new").as_uri(), ACCESS, make=True).list()) == []
+
+
+def test_keys_are_not_shown() -> None:
+    """The representation of how to reach S3 has no secret."""
+    assert "hidden" not in repr(S3Access("r", None, "id", "hidden"))
