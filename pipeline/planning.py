@@ -17,6 +17,7 @@ from pipeline.prompts import Prompt, neutralise
 from pipeline.tokens import TokenCounter, bound_tokens, count_prompt
 
 Rendered = tuple[Request, str]
+MOST_CHARACTER_BYTES = 4  # of UTF-8
 LEAST_CHUNK_TOKENS = 64  # a budget that every grapheme fits
 
 
@@ -136,7 +137,8 @@ class Planner:
 
     def _count_if_needed(self, prompt: str) -> int | None:
         """The exact tokens of a prompt; None when its bytes alone prove that it fits."""
-        return None if bound_tokens(prompt) <= self._prompt_tokens else self._measure(prompt)
+        short = MOST_CHARACTER_BYTES * len(prompt) <= self._prompt_tokens
+        return None if short or bound_tokens(prompt) <= self._prompt_tokens else self._measure(prompt)
 
     def _fits(self, tokens: int | None) -> bool:
         return tokens is None or tokens <= self._prompt_tokens

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 READ_BYTES = 1 << 20
 PART_BYTES = 16 << 20
+PARTS_AT_ONCE = 4  # obstore's default of 12 would hold 192 MB of one file
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class ObjectStore:
             if create:
                 self._store.put(key, content, mode="create")
             else:
-                self._store.put(key, content, chunk_size=PART_BYTES)
+                self._store.put(key, content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
 
     def fetch(self, key: str, path: Path) -> None:
         """Copy an object into a local file."""
