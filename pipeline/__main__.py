@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -217,6 +218,7 @@ def _say(text: str) -> None:
 
 def main() -> None:
     """Run a command; end with 0, 1 (a step failed), 2 (wrong settings), 3 (above the budget) or 130 (Ctrl-C)."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a plain kill cleans up as Ctrl-C does
     try:
         app()  # wrong options end with 2 and Ctrl-C with 130 in there
     except DocbatchError as error:

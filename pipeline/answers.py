@@ -58,19 +58,16 @@ def parse_answer(generation: str, begun: str, validator: Validator, labels: Mapp
 
 
 def _first_error(answer: dict[str, Any], validator: Validator) -> str | None:
-    """Where and why an answer is refused; a long value is shown by its beginning, so that the rule is seen too."""
-    for name, value in _unstorable_numbers(answer):
-        return f"{name}: {_shown(value)} is no number that a table can hold"
+    """Where an answer breaks which rule. What the model wrote there is not shown: it may be text of the document."""
+    for name, _ in _unstorable_numbers(answer):
+        return f"{name}: no number that a table can hold"
     error = next(iter(validator.iter_errors(answer)), None)
     if error is None:
         return None
     where = ".".join(map(str, error.absolute_path)) or "answer"
-    return f"{where}: {error.message.replace(repr(error.instance), _shown(error.instance))}"
-
-
-def _shown(value: Any) -> str:
-    text = str(value) if isinstance(value, float | int) else repr(value)
-    return text if len(text) <= SHOWN_CHARACTERS // 5 else text[: SHOWN_CHARACTERS // 5] + "…"
+    if error.validator == "required":
+        return f"{where}: {error.message}"  # names declared properties only
+    return f"{where}: does not fit the rule {error.validator} = {json.dumps(error.validator_value, ensure_ascii=False)}"
 
 
 def _unstorable_numbers(answer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

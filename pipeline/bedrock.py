@@ -23,7 +23,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NoConnection
 
 from pipeline.domain import Job, JobStatus
-from pipeline.errors import ServiceBusy, ServiceError, ServiceRejected
+from pipeline.errors import PromptRefused, ServiceBusy, ServiceError, ServiceRejected
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -43,6 +43,8 @@ REJECTED = {
     "InvalidSignatureException": "the secret key does not fit the access key",
     "ExpiredTokenException": "the credentials have expired; sign in again",
 }
+# What InvokeModel says of a single prompt; everything else that it rejects would be said of every prompt.
+OF_ONE_PROMPT = {("InvokeModel", "ValidationException"), ("InvokeModel", "ModelErrorException")}
 BUSY = {
     "ThrottlingException",
     "ServiceQuotaExceededException",
@@ -97,7 +99,10 @@ class OnDemandClient(Protocol):
     """What the pipeline needs of single calls."""
 
     def invoke(self, model_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The model's own reply. Raises ServiceRejected for this record, ServiceBusy when the deadline has passed."""
+        """The model's own reply.
+
+        Raises PromptRefused for this prompt alone, ServiceRejected, ServiceBusy when the deadline has passed.
+        """
 
 
 class BotoBatchClient:
@@ -211,7 +216,8 @@ def translate(error: ClientError | BotoCoreError) -> ServiceError:
         where = f"Bedrock {error.operation_name}: {code}: {message}"
         if code in BUSY or (code not in REJECTED and (status == 429 or status >= 500)):
             return ServiceBusy(f"{where} (repeated until the deadline; DOCBATCH_RETRY_SECONDS sets it)")
-        return ServiceRejected(f"{where} ({REJECTED.get(code, 'asking again cannot help')})")
+        kind = PromptRefused if (error.operation_name, code) in OF_ONE_PROMPT else ServiceRejected
+        return kind(f"{where} ({REJECTED.get(code, 'asking again cannot help')})")
     if isinstance(error, NoCredentialsError | PartialCredentialsError | NoRegionError):
         return ServiceRejected(f"Bedrock: {error}; set AWS credentials and a region, or DOCBATCH_BACKEND=local")
     if isinstance(error, HTTPClientError | NoConnection | IncompleteReadError) and not isinstance(error, SSLError):

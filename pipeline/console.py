@@ -134,10 +134,20 @@ def print_table(table: pa.Table, form: str, stream: TextIO) -> None:
     elif form == "csv":
         _write_csv(table.column_names, rows, stream)
     else:
-        shown = Table(*table.column_names)
-        for row in rows:
-            shown.add_row(*(_cell(value) for value in row.values()))
-        _console(stream).print(shown)
+        _print_rows(table.column_names, rows, _console(stream))
+
+
+def _print_rows(names: Sequence[str], rows: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Columns that say the same in every row are said once, above; the rest stands in the table."""
+    same = {name for name in names if len(rows) > 1 and all(row[name] == rows[0][name] for row in rows)}
+    console.print(f"{len(rows):,} rows" if len(rows) != 1 else "1 row")
+    if same:
+        said = ", ".join(f"{name} {_cell(rows[0][name]) or 'null'}" for name in names if name in same)
+        console.print(f"the same in all: {said}", markup=False, soft_wrap=True)
+    shown = Table(*(name for name in names if name not in same))
+    for row in rows:
+        shown.add_row(*(_cell(value) for name, value in row.items() if name not in same))
+    console.print(shown)
 
 
 def _write_csv(names: Iterable[str], rows: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
@@ -158,7 +168,7 @@ def shown_place(uri: str) -> str:
 
 
 def _cell(value: Any) -> str:
-    text = "" if value is None else str(value)
+    text = "" if value is None else f"{value:f}" if isinstance(value, Decimal) else str(value)
     flat = " ".join(_CONTROL.sub(" ", text).split())
     return flat if len(flat) <= SHOWN_CHARACTERS else flat[: SHOWN_CHARACTERS - 1] + "…"
 

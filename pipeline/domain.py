@@ -39,6 +39,7 @@ class Reason(StrEnum):
     UNSUPPORTED = "unsupported"
     TOO_LARGE = "too_large"
     VANISHED = "vanished"
+    FORBIDDEN = "forbidden"
     REFUSED = "refused"
     MISSING = "missing"
     MALFORMED = "malformed"
@@ -55,6 +56,7 @@ _ADVICE = {
     Reason.UNSUPPORTED: "Convert the document to text, Markdown or HTML.",
     Reason.TOO_LARGE: "Split the document, or raise DOCBATCH_MAX_DOCUMENT_BYTES.",
     Reason.VANISHED: "The document was deleted between listing and reading; the next run lists afresh.",
+    Reason.FORBIDDEN: "Allow docbatch to read the document.",
     Reason.REFUSED: "Bedrock refused the record; the detail holds its message.",
     Reason.MISSING: "Every round ended before Bedrock answered; run again, or raise DOCBATCH_MAX_ROUNDS.",
     Reason.MALFORMED: "The answer was not JSON; look at the prompt's examples, or raise max_output_tokens.",

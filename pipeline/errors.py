@@ -6,9 +6,11 @@
     ├── VocabularyError          the token vocabulary is missing or not Meta's
     ├── StorageError             an object store did not do what was asked
     │   ├── ObjectMissing        there is no object at that key
+    │   ├── AccessDenied         the object is there, and not for us
     │   └── ObjectExists         a conditional write found an object already there
     ├── ServiceError             Amazon Bedrock did not do what was asked
     │   ├── ServiceRejected      asking again cannot help: validation, access, not found
+    │   │   └── PromptRefused    the model refused this one prompt; others may pass
     │   └── ServiceBusy          asking later may help: throttling, quotas, 5xx, lost connections
     ├── StackError               the embedded S3 and Bedrock could not be started or reached
     └── RunError                 a run cannot go on
@@ -46,6 +48,10 @@ class ObjectMissing(StorageError):
     pass
 
 
+class AccessDenied(StorageError):
+    pass
+
+
 class ObjectExists(StorageError):
     pass
 
@@ -55,6 +61,10 @@ class ServiceError(DocbatchError):
 
 
 class ServiceRejected(ServiceError):
+    pass
+
+
+class PromptRefused(ServiceRejected):
     pass
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.domain import Job
+from pipeline.domain import Job, Mode
 from pipeline.steps import (
     RunOrder,
     RunSummary,
@@ -16,6 +16,7 @@ from pipeline.steps import (
     collect,
     describe,
     fold,
+    is_collected,
     plan,
     prepare,
     publish,
@@ -88,11 +89,13 @@ def _prepare_round(services: Services, run: Run, number: int, watch: Watch) -> R
 
 def _run_round(services: Services, run_uri: str, number: int, planned: RoundPlan, watch: Watch, pace: Looped) -> None:
     with watch.step(f"round {number}: {planned.mode}") as step:
-        arns = [submit(services, run_uri, number, batch.batch_key) for batch in planned.batches]
+        open_batches = [one for one in planned.batches if not is_collected(services, run_uri, number, one.batch_key)]
+        arns = [submit(services, run_uri, number, batch.batch_key) for batch in open_batches]
         jobs = [arn for arn in arns if arn]
         for found in _looks(services, jobs, pace):
             step.advance(sum(job.records_done for job in found), planned.requests)
-        step.note(f"{len(jobs)} jobs ended" if jobs else f"{planned.requests} calls answered")
+        ended = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
+        step.note(f"{ended} ended" if planned.mode is Mode.BATCH else f"{planned.requests} calls answered")
     with watch.step(f"round {number}: collect") as step:
         counts = []
         for batch in planned.batches:

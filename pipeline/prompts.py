@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from jinja2 import meta
+from jinja2 import meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pipeline.domain import Stage
@@ -18,22 +19,45 @@ from pipeline.errors import DeclarationError
 
 # A control token in any spelling of its shape, and the tags that fence a document: `<` alone gets a space after it.
 _ESCAPING = re.compile(r"<(?=\|[A-Za-z0-9_]+\|>|/?\s*(?:document|part)\b)", re.IGNORECASE)
+# Stands for the document while the text around it is rendered; no template holds it.
+_PLACE = "\0document\0"
+# Renderings that are kept: documents that fit whole need one, chunks one for each position.
+_KEPT_AROUND = 64
+# What may do more with a document inside it, or with the block that wrote it, than write it.
+_TRANSFORMING: tuple[type[nodes.Node], ...] = (
+    nodes.FilterBlock,
+    nodes.AssignBlock,
+    nodes.CallBlock,
+    nodes.Macro,
+    nodes.Import,
+    nodes.FromImport,
+    nodes.EvalContextModifier,
+)
+_RENDERING = ("self", "super", "loop")
 # What an expression in a template raises when it meets a value of another kind than it was written for.
 _EXPRESSION_ERRORS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One template of an analysis. `begun` is the start of the answer that the rendered prompt ends with."""
+    """One template of an analysis. `begun` is the start of the answer that the rendered prompt ends with.
+
+    `around` gives, for all values but the document, the text before it, after it, and between two of it; it is None
+    where the template does more with the document than write it.
+    """
 
     stage: Stage
     template: jinja2.Template
     constants: Mapping[str, Any]
     begun: str
+    around: Callable[..., list[str]] | None = None
 
     def render(self, **values: Any) -> str:
         """The prompt. Texts among `values` must have gone through `neutralise`; a missing name is an error."""
-        return self.template.render(self.constants, **values)
+        if self.around is None or "document" not in values:
+            return self.template.render(self.constants, **values)
+        document: str = values.pop("document")
+        return document.join(self.around(**values))
 
 
 def neutralise(text: str) -> str:
@@ -80,7 +104,26 @@ def load_prompt(
         raise DeclarationError(f"{name}: {error}; a template may use {allowed}") from None
     if not rendered.endswith(begun):
         raise DeclarationError(f"{name}: the block `answer` must be the last thing in the prompt")
-    return Prompt(stage, template, constants, begun)
+    around = partial(_around, template, constants) if _only_writes_document(environment, name) else None
+    return Prompt(stage, template, constants, begun, around and lru_cache(_KEPT_AROUND)(around))
+
+
+def _around(template: jinja2.Template, constants: Mapping[str, Any], **values: Any) -> list[str]:
+    return template.render(constants, document=_PLACE, **values).split(_PLACE)
+
+
+def _only_writes_document(environment: jinja2.Environment, name: str) -> bool:
+    """Whether the template, with its includes, does nothing with the document but write it as it is: no condition, no
+    filter, no block that is rendered to be changed."""
+    trees = [environment.parse(_source(environment, one)) for one in _with_includes(environment, [name])]
+    names = [found for tree in trees for found in tree.find_all(nodes.Name)]
+    written = [child for tree in trees for output in tree.find_all(nodes.Output) for child in output.nodes]
+    documents = [found for found in names if found.name == "document"]
+    return (
+        all(any(found is child for child in written) for found in documents)
+        and not any(found.name in _RENDERING for found in names)
+        and not any(tree.find(kind) for tree in trees for kind in _TRANSFORMING)
+    )
 
 
 def fingerprint(environment: jinja2.Environment, declaration: Path, names: list[str]) -> str:

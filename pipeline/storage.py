@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from obstore import exceptions as vendor
-from obstore.store import LocalStore, MemoryStore, S3Store
+from obstore.store import MemoryStore, S3Store
 
-from pipeline.errors import ObjectExists, ObjectMissing, SettingsError, StorageError
+from pipeline.errors import AccessDenied, ObjectExists, ObjectMissing, SettingsError, StorageError
+from pipeline.folders import Folder
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as VendorStore
@@ -45,7 +47,7 @@ class Listed:
 class ObjectStore:
     """The objects below one uri. Keys are relative to it, with `/` between segments."""
 
-    def __init__(self, vendor_store: VendorStore, uri: str) -> None:
+    def __init__(self, vendor_store: VendorStore | Folder, uri: str) -> None:
         self._store = vendor_store
         self._uri = uri.rstrip("/")
         self._is_file = uri.startswith("file:")
@@ -57,7 +59,7 @@ class ObjectStore:
 
     def uri(self, key: str = "") -> str:
         """The full uri of a key; file: uris are percent-encoded, s3: uris are not."""
-        tail = quote(key) if self._is_file else key
+        tail = quote(os.fsencode(key)) if self._is_file else key
         return f"{self._uri}/{tail}" if key else self._uri
 
     def key(self, uri: str) -> str:
@@ -65,7 +67,7 @@ class ObjectStore:
         if not uri.startswith(self._uri + "/"):
             raise StorageError(f"{uri} does not lie below {self._uri}")
         tail = uri[len(self._uri) + 1 :]
-        return unquote(tail) if self._is_file else tail
+        return os.fsdecode(unquote_to_bytes(tail)) if self._is_file else tail
 
     def list(self, prefix: str = "") -> Iterator[Listed]:
         """Every object below `prefix` (a folder), page by page. S3 gives them in the order of their keys."""
@@ -79,7 +81,7 @@ class ObjectStore:
     def read(self, key: str) -> bytes:
         """The whole object. Raises ObjectMissing."""
         with _Translated(self.uri(key)):
-            return self._store.get(key).bytes().to_bytes()
+            return bytes(self._store.get(key).bytes())
 
     def stream(self, key: str) -> Iterator[bytes]:
         """The object in pieces of about 1 MiB. Raises ObjectMissing."""
@@ -138,7 +140,7 @@ def absolute_uri(place: str) -> str:
         return place.rstrip("/")
     if "://" in place:
         raise SettingsError(f"{place!r}: neither a folder nor an s3:// prefix")
-    return Path(place).expanduser().absolute().as_uri().rstrip("/")
+    return Path(os.path.abspath(Path(place).expanduser())).as_uri().rstrip("/")  # noqa: PTH100 - takes out `..`, too
 
 
 def open_store(uri: str, access: S3Access, *, make: bool = False) -> ObjectStore:
@@ -151,17 +153,18 @@ def open_store(uri: str, access: S3Access, *, make: bool = False) -> ObjectStore
         prefix = uri.removeprefix(f"s3://{parts.netloc}").strip("/")
         return ObjectStore(_open_s3(parts.netloc, prefix, access), uri)
     if parts.scheme == "file" and parts.path:
-        return ObjectStore(_open_folder(Path(unquote(parts.path)), make=make), uri)
+        return ObjectStore(_open_folder(Path(os.fsdecode(unquote_to_bytes(parts.path))), make=make), uri)
     raise SettingsError(f"{uri!r}: neither a folder nor an s3:// prefix")
 
 
-def _open_folder(path: Path, *, make: bool) -> VendorStore:
+def _open_folder(path: Path, *, make: bool) -> Folder:
     if path.is_file():
         raise SettingsError(f"{path}: is a file; name the folder that holds the documents")
     if not make and not path.is_dir():
         raise ObjectMissing(f"{path}: there is no such folder")
     with _Translated(path.as_uri()):
-        return LocalStore(path, mkdir=True)
+        path.mkdir(parents=True, exist_ok=True)
+    return Folder(path)
 
 
 def _open_s3(bucket: str, prefix: str, access: S3Access) -> VendorStore:
@@ -190,10 +193,10 @@ class _Translated:
     def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, vendor.NotFoundError | FileNotFoundError):
             raise ObjectMissing(f"{self._uri}: not found") from error
-        if isinstance(error, vendor.AlreadyExistsError | vendor.PreconditionError):
+        if isinstance(error, vendor.AlreadyExistsError | vendor.PreconditionError | FileExistsError):
             raise ObjectExists(f"{self._uri}: already exists") from error
-        if isinstance(error, vendor.PermissionDeniedError | vendor.UnauthenticatedError):
-            raise StorageError(f"{self._uri}: access denied; check the credentials and the bucket policy") from error
+        if isinstance(error, vendor.PermissionDeniedError | vendor.UnauthenticatedError | PermissionError):
+            raise AccessDenied(f"{self._uri}: access denied; check the credentials and permissions") from error
         if isinstance(error, vendor.BaseError | OSError):
             reason = str(error).split("\n\nDebug source", 1)[0]
             raise StorageError(f"{self._uri}: {reason}") from error

@@ -1,12 +1,47 @@
-"""What all tests share: the option that renews golden files."""
+"""What all tests share: no AWS account, no network but loopback, golden files, and no skips in CI."""
 
 from __future__ import annotations
 
+import ipaddress
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+# Tests cannot spend money: no account, no settings of the user's own, and proxies that nobody answers.
+for _name in [name for name in os.environ if name.startswith(("AWS_", "DOCBATCH_"))]:
+    del os.environ[_name]
+os.environ |= {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "NO_PROXY": "127.0.0.1,localhost",
+    "no_proxy": "127.0.0.1,localhost",
+}
+os.environ |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
+
+
+def _loopback_only(event: str, arguments: tuple[object, ...]) -> None:
+    """Refuse to connect to, or look up, anything else. An audit hook sees what any library does in this process."""
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = str(arguments[1][0])
+    elif event == "socket.getaddrinfo":
+        host = str(arguments[0] or "localhost")
+    else:
+        return
+    if host != "localhost" and not _is_loopback(host):
+        raise ConnectionRefusedError(f"tests reach loopback only, not {host}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback or ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return host == os.uname().nodename  # Airflow looks up its own machine
+
+
+sys.addaudithook(_loopback_only)
 
 hypothesis.settings.register_profile("docbatch", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("docbatch")
@@ -16,6 +51,20 @@ Golden = Callable[[str, str], None]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="write tests/golden/ anew from what the code gives")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """In CI everything that tests may want is there, so that a skip is a hole."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if os.environ.get("CI") and skipped:
+        terminalreporter.write_line(f"CI allows no skips, and there were {len(skipped)}", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The exit code says so, too."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture

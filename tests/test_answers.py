@@ -88,36 +88,41 @@ def test_repairs(generation: str, answer: dict[str, Any]) -> None:
 REFUSED = [
     ("", Reason.INVALID, "answer: 'summary' is a required property"),
     ("I cannot answer that.", Reason.INVALID, "answer: 'summary' is a required property"),
-    ('joyful", "summary": "s"}', Reason.INVALID, "label: 'joyful' is not one of ['Positive', 'negative']"),
-    (f'{"x" * 500}", "summary": "s"}}', Reason.INVALID, "is not one of ['Positive', 'negative']"),
+    ('joyful", "summary": "s"}', Reason.INVALID, 'label: does not fit the rule enum = ["Positive", "negative"]'),
+    (f'{"x" * 500}", "summary": "s"}}', Reason.INVALID, 'label: does not fit the rule enum = ["Pos'),
     ('negative"}', Reason.INVALID, "answer: 'summary' is a required property"),
-    ('negative", "summary": ""}', Reason.INVALID, "summary: '' should be non-empty"),
-    ('negative", "summary": 5}', Reason.INVALID, "summary: 5 is not of type 'string'"),
-    ('negative", "summary": "s", "points": ["a", 5]}', Reason.INVALID, "points.1: 5 is not of type 'string'"),
-    ('negative", "summary": "s", "score": NaN}', Reason.INVALID, "score: nan is no number that a table can hold"),
-    ('negative", "summary": "s", "score": -Infinity}', Reason.INVALID, "score: -inf is no number"),
-    ('negative", "summary": "s", "score": 1e999}', Reason.INVALID, "score: inf is no number"),
+    ('negative", "summary": ""}', Reason.INVALID, "summary: does not fit the rule minLength = 1"),
+    ('negative", "summary": 5}', Reason.INVALID, 'summary: does not fit the rule type = "string"'),
+    (
+        'negative", "summary": "s", "points": ["a", 5]}',
+        Reason.INVALID,
+        'points.1: does not fit the rule type = "string"',
+    ),
+    ('negative", "summary": "s", "score": NaN}', Reason.INVALID, "score: no number that a table can hold"),
+    ('negative", "summary": "s", "score": -Infinity}', Reason.INVALID, "score: no number"),
+    ('negative", "summary": "s", "score": 1e999}', Reason.INVALID, "score: no number"),
     (
         f'negative", "summary": "s", "score": -{MOST_INTEGER + 1}}}',
         Reason.INVALID,
-        "score: -9007199254740992 is no number",
+        "score: no number",
     ),
     (f'negative", "summary": "s", "score": -{"9" * 5000}}}', Reason.MALFORMED, "no JSON object"),
-    ('negative", "summary": "s", "sizes": [0, NaN]}', Reason.INVALID, "sizes: nan is no number"),
-    ('negative", "summary": "s", "score": 2}', Reason.INVALID, "score: 2 is greater than the maximum of 1"),
+    ('negative", "summary": "s", "sizes": [0, NaN]}', Reason.INVALID, "sizes: no number"),
+    ('negative", "summary": "s", "score": 2}', Reason.INVALID, "score: does not fit the rule maximum = 1"),
     ('x" y', Reason.MALFORMED, "no JSON object in 4 characters"),
 ]
 
 
 @pytest.mark.parametrize(("generation", "reason", "detail"), REFUSED)
 def test_refusals(generation: str, reason: Reason, detail: str) -> None:
-    """What does not fit is a failure that says where, what was seen and what is allowed, in a bounded text."""
+    """What does not fit is a failure that says where and what is allowed, bounded, and quotes nothing of the answer."""
     parsed = parse(generation)
     assert parsed.answer is None
     assert parsed.failure
     assert parsed.failure.reason is reason
     assert detail in parsed.failure.detail
     assert len(parsed.failure.detail) <= 200
+    assert not any(word in parsed.failure.detail for word in ("joyful", "xxx", "cannot"))
 
 
 LONG = json.dumps(

@@ -173,7 +173,14 @@ def test_a_table_for_people_hides_no_column_and_no_id() -> None:
     text = shown("table", pa.table({name: [f"{n:024d}"] for n, name in enumerate(names)}))
     assert all(name in text for name in names)
     assert all(f"{n:024d}" in text for n in range(25))
-    assert len(text.splitlines()) == 5
+    assert len(text.splitlines()) == 6
+
+
+def test_what_is_the_same_in_every_row_is_said_once() -> None:
+    """A constant column stands above the table with its value, and the table is narrower by it."""
+    text = shown("table", pa.table({"a": ["x", "y"], "run_key": ["night", "night"], "empty": [None, None]}))
+    assert text.splitlines()[:2] == ["2 rows", "the same in all: run_key night, empty null"]
+    assert "run_key" not in "\n".join(text.splitlines()[2:])
 
 
 def test_a_table_as_json_loses_nothing() -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from world import Unseen, World, make_world, world
 
 from pipeline.domain import Job, JobStatus
 from pipeline.loop import Looped, run_to_the_end
+from tests.world import Unseen, World, make_world, world
 
 __all__ = ["make_world", "world"]
 
@@ -88,7 +88,7 @@ def test_whoever_looks_on_hears_of_every_step(world: World) -> None:
     ]
     assert watch.notes[0] == f"2 documents in {world.order().source_uri}"
     assert watch.notes[1].startswith("6 requests, batch, at most $0.00")
-    assert watch.notes[2:5] == ["1 jobs ended", "6 answered, 0 failed, 0 missing", "nothing is owed any more"]
+    assert watch.notes[2:5] == ["1 job ended", "6 answered, 0 failed, 0 missing", "nothing is owed any more"]
     assert watch.notes[5] == f"6 results and 0 failures in {world.order().output_uri}/tables"
     assert [entry for entry in watch.told if entry[0] == "round 0: batch"] == [
         ("round 0: batch", 1, 6),

@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 import pytest
-from conftest import Golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from pipeline.analyses import Analysis, load_analyses, shipped_prompts
 from pipeline.domain import Stage
 from pipeline.prompts import neutralise
 from pipeline.tokens import CONTROL_TOKENS, count_prompt, load_counter
+from tests.conftest import Golden
 
 ANALYSES = load_analyses(shipped_prompts(), output_language="the language of the document")
 COUNTER = load_counter(fast=False)

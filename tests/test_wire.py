@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Golden
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from pipeline.wire import (
     write_record,
     write_reply,
 )
+from tests.conftest import Golden
 
 GENERATION = Generation(max_output_tokens=16, temperature=0.0, top_p=0.9)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

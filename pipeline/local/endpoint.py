@@ -21,8 +21,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from pipeline.local.bill import Bill
+from pipeline.local.control import HungUp, Protocol, control_routes, load_faults
 from pipeline.local.engine import load_engine
-from pipeline.local.faults import Fault, invalid
+from pipeline.local.faults import ConnectionCut, Fault, invalid
 from pipeline.local.jobs import JobStore
 from pipeline.local.objects import in_s3
 from pipeline.local.service import Service
@@ -42,13 +44,14 @@ _ERROR_TYPE = "http://internal.amazon.com/coral/com.amazon.bedrock/"
 _KEY = re.compile(r"Credential=([^/,\s]+)/")
 
 
-def application(service: Service, state: State, start: Callable[[], None]) -> Starlette:
+def application(service: Service, state: State, plan_file: Path, start: Callable[[], None]) -> Starlette:
     """The routes. `start` is called once, when the server accepts requests."""
 
     def invoke(request: Request, content: bytes) -> Response:
-        began = time.monotonic()
-        completion = service.invoke(request.path_params["model"], content)
+        began, request_id = time.monotonic(), secrets.token_hex(16)
+        completion = service.invoke(request.path_params["model"], content, request_id)
         headers = {
+            "x-amzn-RequestId": request_id,
             "X-Amzn-Bedrock-Input-Token-Count": str(completion.prompt_tokens),
             "X-Amzn-Bedrock-Output-Token-Count": str(completion.generation_tokens),
             "X-Amzn-Bedrock-Invocation-Latency": str(int((time.monotonic() - began) * 1000)),
@@ -86,6 +89,10 @@ def application(service: Service, state: State, start: Callable[[], None]) -> St
         route("/model-invocation-job/{job:path}/stop", "POST", stop),
         route("/model-invocation-job/{job:path}", "GET", get),
         route("/model/{model:path}/invoke", "POST", invoke),
+        *(
+            route(path, method, answer)
+            for path, method, answer in control_routes(service.faults, service.bill, plan_file)
+        ),
         route("/{rest:path}", "GET", _unknown),
         route("/{rest:path}", "POST", _unknown),
     ]
@@ -101,10 +108,12 @@ def _guarded(
             response = await run_in_threadpool(answer, request, await _body(request))
         except Fault as fault:
             response = _refusal(fault)
+        except ConnectionCut:
+            return HungUp()
         except Exception:  # noqa: BLE001 - whatever it is, the caller gets the service's own 500
             _log.exception("%s %s", request.method, request.url.path)
             response = _refusal(Fault("InternalServerException", "The server met an error; its log says which."))
-        response.headers["x-amzn-RequestId"] = secrets.token_hex(16)
+        response.headers.setdefault("x-amzn-RequestId", secrets.token_hex(16))
         return response
 
     return guarded
@@ -157,24 +166,29 @@ def run_jobs(worker: Worker, waiting: queue.Queue[str]) -> None:
 
     def work() -> None:
         while True:
-            worker.run(waiting.get())
+            job_id = waiting.get()
+            if not worker.run(job_id):
+                waiting.put(job_id)
 
     for _ in range(_AT_ONCE_JOBS):
         threading.Thread(target=work, daemon=True).start()
 
 
 def serve(home: Path, state: State, state_seconds: float) -> None:
-    """Serve until a signal ends the process."""
+    """Serve until a signal ends the process. Raises SettingsError where <home>/faults.json holds no plan."""
     folder = home / "bedrock"
     shutil.rmtree(folder / "scratch", ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     jobs, waiting = JobStore(folder / "jobs.sqlite"), queue.Queue[str]()
     engine, vocabulary, rules = load_engine(state.engine), LlamaVocabulary.load(), Rules(state_seconds=state_seconds)
     objects = in_s3(state.s3_url, state.access_key_id, state.secret_access_key, REGION)
-    worker = Worker(jobs, objects, engine, vocabulary, folder / "scratch", time.time, time.sleep, rules)
-    service = Service(jobs, engine, vocabulary, waiting.put, time.time, rules)
-    app = application(service, state, lambda: run_jobs(worker, waiting))
-    uvicorn.run(app, host="127.0.0.1", port=state.bedrock_port, log_level="warning", access_log=False)
+    bill, faults = Bill(folder / "bill.sqlite"), load_faults(home / "faults.json", folder / "faults.sqlite")
+    clock, sleep = time.time, time.sleep
+    worker = Worker(jobs, objects, engine, vocabulary, folder / "scratch", clock, sleep, rules, bill, faults)
+    service = Service(jobs, engine, vocabulary, waiting.put, clock, rules, bill, faults, sleep)
+    app = application(service, state, home / "faults.json", lambda: run_jobs(worker, waiting))
+    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False}
+    uvicorn.run(app, host="127.0.0.1", port=state.bedrock_port, http=Protocol, **quiet)
 
 
 def main() -> None:

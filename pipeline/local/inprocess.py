@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
-from pipeline.local.faults import Fault
+from pipeline.local.active_faults import ActiveFaults
+from pipeline.local.bill import Bill
+from pipeline.local.faults import ConnectionCut, Fault
 from pipeline.local.jobs import JobStore
 from pipeline.local.objects import Objects, in_memory
 from pipeline.local.service import Service
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.local.engine import Engine
     from pipeline.local.llama import Vocabulary
 
+_URL = "memory://bedrock"
 _TIMES = ("submitTime", "lastModifiedTime", "endTime", "jobExpirationTime")
 
 
@@ -34,7 +37,8 @@ class InProcessBedrock:
     """Stands in for both boto3 clients, `bedrock` and `bedrock-runtime`.
 
     A job is Submitted until the first Get or List, which runs every waiting job to its end. Time stands still unless
-    `clock` moves it.
+    `clock` moves it. `bill` is what all of it would have cost; `faults` is what goes wrong, with a plan of its own:
+    `faults=ActiveFaults(FaultPlan(...))`. Where it cuts a connection, botocore's ConnectionClosedError is raised.
     """
 
     engine: Engine
@@ -45,6 +49,9 @@ class InProcessBedrock:
     clock: Callable[[], float] = itertools.repeat(1_800_000_000.0).__next__
     jobs: JobStore = field(default_factory=lambda: JobStore(":memory:"))
     waiting: deque[str] = field(default_factory=deque)
+    bill: Bill = field(default_factory=lambda: Bill(":memory:"))
+    faults: ActiveFaults = field(default_factory=ActiveFaults)
+    sleep: Callable[[float], None] = lambda _: None
 
     def create_model_invocation_job(self, **request: Any) -> dict[str, Any]:
         return _as_boto3("CreateModelInvocationJob", self._service().create, request)
@@ -70,15 +77,38 @@ class InProcessBedrock:
         return {"contentType": "application/json", "body": io.BytesIO(json.dumps(answer).encode())}
 
     def run_waiting(self) -> None:
-        """Run every job that was created and has not ended."""
+        """Run every job that was created and has not ended; one that the fault plan holds fast goes on waiting."""
         worker = Worker(
-            self.jobs, self.objects, self.engine, self.vocabulary, self.scratch, self.clock, lambda _: None, self.rules
+            self.jobs,
+            self.objects,
+            self.engine,
+            self.vocabulary,
+            self.scratch,
+            self.clock,
+            self.sleep,
+            self.rules,
+            self.bill,
+            self.faults,
         )
+        held = []
         while self.waiting:
-            worker.run(self.waiting.popleft())
+            job_id = self.waiting.popleft()
+            if not worker.run(job_id):
+                held.append(job_id)
+        self.waiting.extend(held)
 
     def _service(self) -> Service:
-        return Service(self.jobs, self.engine, self.vocabulary, self.waiting.append, self.clock, self.rules)
+        return Service(
+            self.jobs,
+            self.engine,
+            self.vocabulary,
+            self.waiting.append,
+            self.clock,
+            self.rules,
+            self.bill,
+            self.faults,
+            self.sleep,
+        )
 
 
 def _as_boto3(
@@ -86,6 +116,8 @@ def _as_boto3(
 ) -> dict[str, Any]:
     try:
         return answer(request)
+    except ConnectionCut:
+        raise ConnectionClosedError(endpoint_url=_URL) from None
     except Fault as fault:
         error = {"Code": fault.code, "Message": fault.message}
         metadata = {"HTTPStatusCode": fault.status}

@@ -6,31 +6,64 @@ import base64
 import hashlib
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from pipeline.domain import JobStatus
+from pipeline.domain import JobStatus, Mode
 from pipeline.errors import ServiceBusy, ServiceError
 from pipeline.local import llama, shapes
-from pipeline.local.faults import Fault, invalid
+from pipeline.local.active_faults import ActiveFaults
+from pipeline.local.bill import Bill, Charge, prompt_sha256
+from pipeline.local.faults import ConnectionCut, Fault, invalid, planned_refusal
 from pipeline.local.jobs import Selection
+from pipeline.local.spoiling import Spoiled, is_of_answer
 from pipeline.local.work import Rules, expires
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pipeline.local.engine import Engine
+    from pipeline.local.fault_plan import Operation
     from pipeline.local.jobs import JobStore, StoredJob
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _ARN = f"arn:aws:bedrock:{llama.REGION}:{llama.ACCOUNT_ID}:model-invocation-job/"
 _PAGE_JOBS = 100
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _troubled(
+    operation: Operation,
+) -> Callable[[Callable[Concatenate[Service, P], R]], Callable[Concatenate[Service, P], R]]:
+    """Meet a call with what the fault plan holds for it: a pause and a refusal before, a cut connection after."""
+
+    def decorate(answer: Callable[Concatenate[Service, P], R]) -> Callable[Concatenate[Service, P], R]:
+        @wraps(answer)
+        def meet(service: Service, /, *arguments: P.args, **named: P.kwargs) -> R:
+            faults = service.faults.of_call(operation)
+            for fault in faults:
+                service.sleep(fault.seconds or 0.0)
+            for fault in faults:
+                if refusal := planned_refusal(fault.kind):
+                    raise refusal
+            answered = answer(service, *arguments, **named)
+            if any(fault.kind == "reset" for fault in faults):
+                raise ConnectionCut
+            return answered
+
+        return meet
+
+    return decorate
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the endpoint and `InProcessBedrock` have in common. `submit` is told the id of every new job."""
+    """What the endpoint and `InProcessBedrock` have in common. `submit` is told the id of every new job.
+
+    Where the fault plan cuts a connection, ConnectionCut is raised.
+    """
 
     jobs: JobStore
     engine: Engine
@@ -38,7 +71,11 @@ class Service:
     submit: Callable[[str], None]
     clock: Callable[[], float]
     rules: Rules = field(default_factory=Rules)
+    bill: Bill = field(default_factory=lambda: Bill(":memory:"))
+    faults: ActiveFaults = field(default_factory=ActiveFaults)
+    sleep: Callable[[float], None] = lambda _: None
 
+    @_troubled("create")
     def create(self, request: dict[str, Any]) -> dict[str, Any]:
         """CreateModelInvocationJob. A token that was seen before gives the job of then, whatever else is asked."""
         shapes.check("bedrock", "CreateModelInvocationJob", request)
@@ -51,14 +88,17 @@ class Service:
         job_id = _job_id(token)
         known = _known_members(request)
         if self.jobs.add(job_id=job_id, token=token, base_model=base_model, request=known, now=self.clock()):
+            self.faults.created(job_id)
             self.submit(job_id)
         return {"jobArn": _ARN + job_id}
 
+    @_troubled("get")
     def get(self, request: dict[str, Any]) -> dict[str, Any]:
         """GetModelInvocationJob, by ARN or by the 12-character id."""
         shapes.check("bedrock", "GetModelInvocationJob", request)
         return self._described(self._job(request["jobIdentifier"]))
 
+    @_troubled("list")
     def list(self, request: dict[str, Any]) -> dict[str, Any]:
         """ListModelInvocationJobs, newest first and 100 to a page unless the request says otherwise."""
         shapes.check("bedrock", "ListModelInvocationJobs", request)
@@ -67,6 +107,7 @@ class Service:
         page = {"invocationJobSummaries": [self._described(job) for job in found[:limit]]}
         return page | ({"nextToken": _page_token(found[limit - 1].sequence)} if len(found) > limit else {})
 
+    @_troubled("stop")
     def stop(self, request: dict[str, Any]) -> dict[str, Any]:
         """StopModelInvocationJob. The job is Stopping until the worker lets go of it."""
         shapes.check("bedrock", "StopModelInvocationJob", request)
@@ -75,16 +116,35 @@ class Service:
             raise Fault("ConflictException", f"The job {_ARN}{job.job_id} has ended and cannot be stopped.")
         return {}
 
-    def invoke(self, model_id: str, content: bytes) -> llama.Completion:
-        """InvokeModel with the native body of the Llama family."""
+    @_troubled("invoke")
+    def invoke(self, model_id: str, content: bytes, request_id: str | None = None) -> llama.Completion:
+        """InvokeModel with the native body of the Llama family. `request_id` names the call on the bill."""
         shapes.check("bedrock-runtime", "InvokeModel", {"modelId": model_id})
         llama.base_model(model_id)
         try:
             body = json.loads(content)
         except ValueError as error:
             raise invalid("Malformed input request, please reformat your input and try again.") from error
+        checked = llama.check_body(body)
+        return self._completed(checked, prompt_sha256(body), request_id or secrets.token_hex(16))
+
+    def _completed(self, body: llama.Body, prompt: str, request_id: str) -> llama.Completion:
+        """Ask the engine and bill it. What hits the record by the fault plan does so before or after that."""
+        hit = self.faults.of_prompt(request_id, prompt)
+        if hit == "skipped":
+            raise ConnectionCut
+        if refusal := planned_refusal(hit):
+            raise refusal
+        completion = self._answered(Spoiled(self.engine, hit) if is_of_answer(hit) else self.engine, body)
+        used = (completion.prompt_tokens, completion.generation_tokens)
+        self.bill.add([Charge(request_id, "", Mode.ON_DEMAND, None, prompt, *used)], self.clock())
+        if hit == "dropped":
+            raise ConnectionCut
+        return completion
+
+    def _answered(self, engine: Engine, body: llama.Body) -> llama.Completion:
         try:
-            return llama.answer(self.engine, self.vocabulary, llama.check_body(body))
+            return llama.answer(engine, self.vocabulary, body)
         except Fault:
             raise
         except ServiceBusy as error:

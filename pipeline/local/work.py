@@ -7,25 +7,32 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial, reduce
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from pipeline.domain import JobStatus
+from pipeline.local.active_faults import ActiveFaults
+from pipeline.local.bill import Bill, prompt_sha256
 from pipeline.local.faults import Fault, invalid
-from pipeline.local.records import Line, Shuffle, Totals, answer_line, check_line
+from pipeline.local.records import Line, Shuffle, Totals, answer_line, check_line, kept_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from pipeline.local.engine import Engine
+    from pipeline.local.fault_plan import JobFault, JobKind
     from pipeline.local.jobs import JobStore, StoredJob
     from pipeline.local.llama import Vocabulary
     from pipeline.local.objects import Input, Objects
+    from pipeline.local.records import Answered
 
 _log = logging.getLogger(__name__)
 _AT_ONCE_RECORDS = 4
 _SLICE_RECORDS = 32
 _SLICE_BYTES = 4_000_000
+_STUCK_SECONDS = 0.05
+_DISAGREEMENT = Totals(succeeded=1, output_tokens=1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,10 @@ class Interrupted(Exception):
     """The job goes no further; what it has answered so far is kept."""
 
 
+class NotYet(Exception):
+    """The job is stuck in the state that it is in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     """Runs jobs to their end. `clock` gives seconds since the epoch, `sleep` waits; both are injected."""
@@ -74,11 +85,19 @@ class Worker:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     rules: Rules = field(default_factory=Rules)
+    bill: Bill = field(default_factory=lambda: Bill(":memory:"))
+    faults: ActiveFaults = field(default_factory=ActiveFaults)
 
-    def run(self, job_id: str) -> None:
-        """From wherever the job is to an end. A job that was InProgress when its process died starts over."""
+    def run(self, job_id: str) -> bool:
+        """From wherever the job is to an end. A job that was InProgress when its process died starts over.
+
+        False where the fault plan keeps the job from its end: run it again.
+        """
         try:
             self._run(job_id)
+        except NotYet:
+            self.sleep(_STUCK_SECONDS)
+            return False
         except Interrupted:
             if not self.jobs.stopped(job_id, self.clock()):
                 self.jobs.advance(job_id, JobStatus.EXPIRED, self.clock())
@@ -87,20 +106,33 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave the job InProgress for ever
             _log.exception("job %s", job_id)
             self._fail(job_id, f"Internal error: {error}"[:2048])
+        return True
 
     def _fail(self, job_id: str, message: str) -> None:
         if not self.jobs.advance(job_id, JobStatus.FAILED, self.clock(), message):
             self.jobs.stopped(job_id, self.clock())
 
     def _run(self, job_id: str) -> None:
-        job = self._step(job_id, JobStatus.VALIDATING)
+        job, faults = self._step(job_id, JobStatus.VALIDATING), self.faults.of_job(job_id)
+        if job.status is JobStatus.SCHEDULED:
+            self._hold(job, faults)
         source = Place.of(job.request["inputDataConfig"]["s3InputDataConfig"]["s3Uri"])
         inputs = self._find(source)
         records = sum(self._check(source.bucket, found) for found in inputs)
         self._check_total(records)
-        self._step(job_id, JobStatus.SCHEDULED)
+        self._hold(self._step(job_id, JobStatus.SCHEDULED), faults)
+        _end_early(faults)
         job = self._step(job_id, JobStatus.IN_PROGRESS)
-        self._finish(job, self._answer_all(job, source.bucket, inputs, records))
+        totals = self._answer_all(job, source.bucket, inputs, records, faults)
+        ending = _first(faults, "partial", "stopped")
+        if ending and ending.kind == "stopped":
+            self.jobs.stop(job_id, self.clock())
+        self._finish(job, totals)
+
+    def _hold(self, job: StoredJob, faults: tuple[JobFault, ...]) -> None:
+        stuck = _first(faults, "stuck")
+        if stuck and (stuck.seconds is None or self.clock() < job.submitted + stuck.seconds):
+            raise NotYet
 
     def _step(self, job_id: str, status: JobStatus) -> StoredJob:
         """Pause, then move forward to `status`; a job that was further already (a restart) stays where it is."""
@@ -139,36 +171,59 @@ class Worker:
         if records > most:
             raise invalid(f"Batch job contains more records ({records}) than the allowed maximum of: {most}")
 
-    def _answer_all(self, job: StoredJob, bucket: str, inputs: list[Input], records: int) -> Totals:
+    def _answer_all(
+        self, job: StoredJob, bucket: str, inputs: list[Input], records: int, faults: tuple[JobFault, ...]
+    ) -> Totals:
         totals = Totals(total=records)
         self.jobs.count(job.job_id, records, 0, 0)
-        target = output_place(job)
-        folder = self.scratch / job.job_id
+        ending, target, folder = _first(faults, "partial", "stopped"), output_place(job), self.scratch / job.job_id
+        limit = ending.reached(records) if ending else records
+        hits = self.faults.of_records(job.job_id, islice(self._named_prompts(bucket, inputs), limit))
+        answer = partial(answer_line, self.engine, self.vocabulary, job.job_id, hits)
         folder.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(_AT_ONCE_RECORDS) as pool:
             for found in inputs:
-                lines = self.objects.lines(bucket, found.key)
-                totals = self._answer_file(job, lines, folder / "output", pool, totals)
+                lines = islice(self._lines(bucket, found), limit - totals.taken)
+                totals = self._answer_file(job, partial(pool.map, answer), lines, folder / "output", totals)
                 self.objects.put(target.bucket, f"{target.key}{found.name}.out", folder / "output")
         shutil.rmtree(folder)
-        self.objects.put(target.bucket, f"{target.key}manifest.json.out", totals.manifest())
+        if not _first(faults, "no-manifest"):
+            told = totals.plus(_DISAGREEMENT) if _first(faults, "wrong-manifest") else totals
+            self.objects.put(target.bucket, f"{target.key}manifest.json.out", told.manifest())
         return totals
 
+    def _lines(self, bucket: str, found: Input) -> Iterator[Line]:
+        for position, content in enumerate(self.objects.lines(bucket, found.key), start=1):
+            yield Line(content, position, found.name)
+
+    def _named_prompts(self, bucket: str, inputs: list[Input]) -> Iterator[tuple[str, str]]:
+        """The id of every record, and the sha256 of its prompt."""
+        for line in chain.from_iterable(self._lines(bucket, found) for found in inputs):
+            record_id, model_input = line.read()
+            yield kept_name(record_id), prompt_sha256(model_input)
+
     def _answer_file(
-        self, job: StoredJob, lines: Iterator[bytes], path: Path, pool: ThreadPoolExecutor, totals: Totals
+        self,
+        job: StoredJob,
+        answers: Callable[[list[Line]], Iterable[Answered]],
+        lines: Iterator[Line],
+        path: Path,
+        totals: Totals,
     ) -> Totals:
         """Write the output of one input file to `path`; gives `totals` with this file's records added."""
-        answer = partial(answer_line, self.engine, self.vocabulary)
-        shuffle = Shuffle(job.job_id)
+        shuffle, torn = Shuffle(job.job_id), list[bytes]()
         with path.open("wb") as sink:
             for part in _slices(lines):
                 if self._asked_to_end(job):
                     break
-                answered = list(pool.map(answer, part))
-                totals = reduce(Totals.plus, (counted for _, counted in answered), totals)
+                answered = list(answers(part))
+                self.bill.add((each.charge for each in answered if each.charge), self.clock())
+                totals = reduce(Totals.plus, (each.totals for each in answered), totals)
                 self.jobs.count(job.job_id, totals.total, totals.succeeded, totals.failed)
-                sink.writelines(shuffle.exchange(line for line, _ in answered))
+                sink.writelines(shuffle.exchange(line for each in answered for line in each.lines))
+                torn += [each.torn for each in answered if each.torn]
             sink.writelines(shuffle.rest())
+            sink.write(b"\n".join(torn))
         return totals
 
     def _asked_to_end(self, job: StoredJob) -> bool:
@@ -176,8 +231,7 @@ class Worker:
         return current is None or self._interruption(current)
 
     def _finish(self, job: StoredJob, totals: Totals) -> None:
-        whole = totals.succeeded + totals.failed == totals.total
-        status = JobStatus.COMPLETED if whole else JobStatus.PARTIALLY_COMPLETED
+        status = JobStatus.COMPLETED if totals.taken == totals.total else JobStatus.PARTIALLY_COMPLETED
         if not self.jobs.advance(job.job_id, status, self.clock()):
             self.jobs.stopped(job.job_id, self.clock())
 
@@ -199,11 +253,22 @@ def output_place(job: StoredJob) -> Place:
     return Place(place.bucket, f"{prefix}/{job.job_id}/" if prefix else f"{job.job_id}/")
 
 
-def _slices(lines: Iterator[bytes]) -> Iterator[list[Line]]:
-    """Numbered lines in parts that are small enough to hold, each with its answers, in memory."""
+def _first(faults: tuple[JobFault, ...], *kinds: JobKind) -> JobFault | None:
+    return next((fault for fault in faults if fault.kind in kinds), None)
+
+
+def _end_early(faults: tuple[JobFault, ...]) -> None:
+    """Raise what ends a job before its first record, where the plan says so."""
+    ending = _first(faults, "expired", "failed")
+    if ending is not None:
+        raise Interrupted if ending.message is None else invalid(ending.message)
+
+
+def _slices(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    """Lines in parts that are small enough to hold, each with its answers, in memory."""
     part: list[Line] = []
-    for position, line in enumerate(lines, start=1):
-        part.append(Line(line, position))
+    for line in lines:
+        part.append(line)
         if len(part) == _SLICE_RECORDS or sum(len(each.content) for each in part) > _SLICE_BYTES:
             yield part
             part = []

@@ -6,7 +6,7 @@
 Each takes the run's uri and names what it works on, keeps all state in the work store, and may be repeated.
 """
 
-from pipeline.steps.collect import collect
+from pipeline.steps.collect import collect, is_collected
 from pipeline.steps.fold import fold
 from pipeline.steps.plan import plan
 from pipeline.steps.prepare import prepare
@@ -23,6 +23,7 @@ __all__ = [
     "connect",
     "describe",
     "fold",
+    "is_collected",
     "plan",
     "prepare",
     "publish",

@@ -59,6 +59,11 @@ def collect(services: Services, run_uri: str, round_number: int, batch_key: str)
     return read_collected(run, round_number, batch_key)
 
 
+def is_collected(services: Services, run_uri: str, round_number: int, batch_key: str) -> bool:
+    """Whether a batch's outcomes are kept already, so that its job need not be asked for any more."""
+    return Run(services, run_uri).store.exists(collected_key(round_number, batch_key))
+
+
 def read_collected(run: Run, round_number: int, batch_key: str) -> Collected:
     return _COLLECTED.validate_json(run.store.read(collected_key(round_number, batch_key)))
 

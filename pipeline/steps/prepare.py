@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from pipeline.domain import Document, Failure, Reason, Request, short_hash
-from pipeline.errors import ObjectMissing
+from pipeline.errors import AccessDenied, ObjectMissing
 from pipeline.extraction import Text, extract
 from pipeline.ledger import forecast
 from pipeline.manifest import documents_key, listing_key, prepared_key, requests_folder
@@ -157,6 +157,8 @@ def _read(source: ObjectStore, document: Document, max_bytes: int) -> bytes | Fa
         return source.read(source.key(document.uri))
     except ObjectMissing:
         return Failure(Reason.VANISHED, "listed, but no longer there when it was read")
+    except AccessDenied:
+        return Failure(Reason.FORBIDDEN, "listed, but not for us to read")
 
 
 def _extracted(group: list[Document], contents: Future[list[bytes | Failure]]) -> Iterator[ReadDocument]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +40,7 @@ class Services:
     batch_client: Callable[[], BatchClient]
     on_demand_client: Callable[[], OnDemandClient]
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
+    _kept_analyses: dict[tuple[tuple[str, ...], str], dict[str, Analysis]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def counter(self) -> TokenCounter:
@@ -50,7 +51,11 @@ class Services:
         return self.settings.prompts or shipped_prompts()
 
     def analyses(self, names: tuple[str, ...], output_language: str) -> dict[str, Analysis]:
-        return load_analyses(self.prompts, names, output_language=output_language)
+        """The declared analyses, loaded once: a process works with the prompts that it began with."""
+        key = (names, output_language)
+        if key not in self._kept_analyses:
+            self._kept_analyses[key] = load_analyses(self.prompts, names, output_language=output_language)
+        return self._kept_analyses[key]
 
     @property
     def quotas(self) -> Quotas:

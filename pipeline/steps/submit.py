@@ -9,7 +9,7 @@ import orjson
 
 from pipeline.bedrock import JobOrder
 from pipeline.domain import Batch, Job, Mode, short_hash
-from pipeline.errors import ObjectExists, ServiceRejected
+from pipeline.errors import ObjectExists, PromptRefused
 from pipeline.manifest import intent_key, job_key, output_folder
 from pipeline.steps.plan import read_batch
 from pipeline.steps.run import Run, Services
@@ -95,7 +95,7 @@ def _ask_on_demand(run: Run, round_number: int, batch: Batch) -> None:
     def _answer(record_id: str, body: dict[str, Any]) -> bytes:
         try:
             return write_reply(record_id, client.invoke(run.manifest.model, body))
-        except ServiceRejected as error:
+        except PromptRefused as error:
             return write_error(record_id, 400, str(error))
 
     with ThreadPoolExecutor(run.services.settings.on_demand_threads) as pool:

@@ -5,21 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from embedded_clients import MODEL, ROLE, make_client
 
 from pipeline.local.stack import Stack, down, up
 from pipeline.local.vocabulary import LlamaVocabulary
+from tests.local.embedded_clients import MODEL, ROLE, make_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A running stack whose home has blanks in its name."""
-    home = tmp_path_factory.mktemp("stack") / "a home with blanks"
-    yield up(home)
-    down(home)
+def home_of_stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with blanks in its name."""
+    return tmp_path_factory.mktemp("stack") / "a home with blanks"
+
+
+@pytest.fixture(scope="session")
+def stack(home_of_stack: Path) -> Iterator[Stack]:
+    """A running stack."""
+    yield up(home_of_stack)
+    down(home_of_stack)
 
 
 @pytest.fixture(scope="session")

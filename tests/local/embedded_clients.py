@@ -27,7 +27,7 @@ def make_client(stack: Stack, service: str, **changed: str) -> Any:
         aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
         region_name=variables["AWS_REGION"],
     )
-    url = variables[f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}"]
+    url = changed.get("url") or variables[f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}"]
     return session.client(service, endpoint_url=url, config=Config(retries={"total_max_attempts": 1}))
 
 

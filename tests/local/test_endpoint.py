@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from embedded_clients import MODEL, input_lines, wait_for_end
+
+from tests.local.embedded_clients import MODEL, input_lines, wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable

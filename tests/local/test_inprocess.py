@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import obstore
 import pytest
 from botocore.exceptions import ClientError
-from embedded_clients import input_lines
 
 from pipeline.domain import JobStatus
 from pipeline.errors import ServiceBusy, ServiceRejected
 from pipeline.local.inprocess import InProcessBedrock
 from pipeline.local.jobs import JobStore
 from pipeline.local.work import Rules
+from tests.local.embedded_clients import input_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from embedded_clients import MODEL, ROLE, input_lines, make_client, wait_for_end
 
 from pipeline.errors import StackError
 from pipeline.local.launch import _command_line
 from pipeline.local.stack import Stack, down, status, up
+from tests.local.embedded_clients import MODEL, ROLE, input_lines, make_client, wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

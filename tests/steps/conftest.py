@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from world import make_world, world
+from tests.world import make_world, world
 
 __all__ = ["make_world", "world"]

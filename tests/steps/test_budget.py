@@ -6,9 +6,9 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
-from world import ANALYSES, World
 
 from pipeline.errors import BudgetExceeded
+from tests.world import ANALYSES, World
 
 BEFORE_ANY_PRICE = dt.date(2020, 1, 1)
 

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from world import World
 
 from pipeline.domain import Mode
 from pipeline.errors import AccountingError
@@ -16,6 +15,7 @@ from pipeline.steps.collect import Collected
 from pipeline.steps.fold import AnalysisCounts, ShardCounts
 from pipeline.steps.plan import RoundPlan
 from pipeline.steps.publish import check, publish
+from tests.world import World
 
 ANALYSIS = AnalysisCounts(2, 1, 100, 10, Decimal("0.1"))
 SHARD = ShardCounts(3, 0, 3, {"sentiment": ANALYSIS}, {"empty": 1}, ["canned"])

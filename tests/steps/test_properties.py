@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from world import ANALYSES, Canned, Unseen, World
+
+from tests.world import ANALYSES, Canned, Unseen, World
 
 BOUNDED = settings(max_examples=25, deadline=None)
 

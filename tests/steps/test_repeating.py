@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from world import Broken, Canned, Unseen, World
 
 from pipeline.steps import collect, describe, fold, plan, prepare, publish, start, submit
+from tests.world import Broken, Canned, Unseen, World
 
 # Long enough for a reduction, so that a run has two rounds: one by job, one on demand.
 LONG = "".join(f"Sentence {n} of a long document. " for n in range(60))

@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 import pytest
-from world import Broken, Canned, Unseen, World
 
 from pipeline.domain import JobStatus
 from pipeline.errors import JobFailed, ServiceBusy, ServiceRejected
@@ -17,6 +16,7 @@ from pipeline.local.jobs import JobStore
 from pipeline.local.work import Rules
 from pipeline.steps.collect import Collected, read_collected
 from pipeline.steps.plan import read_plan
+from tests.world import Broken, Canned, Unseen, World
 
 CLASSIFICATION: dict[str, Any] = {"analyses": ("classification",)}
 

@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 
 import pytest
-from world import ANALYSES, BUCKET, FIXED, NOW, Unseen, World
 
 from pipeline.domain import Document
 from pipeline.errors import DeclarationError, ObjectMissing, RunError, SettingsError
@@ -14,6 +13,7 @@ from pipeline.manifest import derive_run_key, listing_key, shard_of
 from pipeline.records import from_parquet
 from pipeline.steps import RunOrder, start
 from pipeline.steps.start import new_run_key
+from tests.world import ANALYSES, BUCKET, FIXED, NOW, Unseen, World
 
 BEDROCK_SEGMENT = re.compile(r"[-!_*'().a-z0-9A-Z]+")
 BEDROCK_JOB_NAME = re.compile(r"[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9+\-.]){0,63}")

@@ -7,12 +7,12 @@ from typing import Any
 
 import orjson
 import pytest
-from world import ANALYSES, FIXED, World
 
 from pipeline.local.baseline import Baseline
 from pipeline.steps import RunSummary
 from pipeline.steps.collect import read_collected
 from pipeline.steps.plan import planned_rounds, read_plan
+from tests.world import ANALYSES, FIXED, World
 
 TEXTS = {
     "kettle.txt": "The best kettle we ever had. Quiet, quick and easy to clean. Five stars, I recommend it.",
