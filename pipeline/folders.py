@@ -56,9 +56,7 @@ class Folder:
         yield page
 
     def get(self, key: str) -> File:
-        path = self._path(key)
-        path.stat()
-        return File(path)
+        return File(self._path(key))
 
     def head(self, key: str) -> dict[str, Any]:
         return _described(key, self._path(key).stat())

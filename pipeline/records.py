@@ -7,7 +7,7 @@ import io
 import types
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -18,12 +18,9 @@ import pyarrow.parquet as pq
 from pipeline.domain import Fate, Mode, Reason
 
 Row = TypeVar("Row")
-_ARROW: dict[type, pa.DataType] = {
-    str: pa.string(),
-    int: pa.int64(),
-    bool: pa.bool_(),
-    datetime: pa.timestamp("us", tz="UTC"),
-}
+_TIME = pa.timestamp("us", tz="UTC")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ARROW: dict[type, pa.DataType] = {str: pa.string(), int: pa.int64(), bool: pa.bool_(), datetime: _TIME}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +80,21 @@ def from_parquet(kind: type[Row], content: bytes) -> Iterator[Row]:
     """The rows that `to_parquet` wrote, in their order."""
     codec: _Codec[Row] = _codec(cast("Any", kind))
     for batch in pq.ParquetFile(io.BytesIO(content)).iter_batches(batch_size=10_000):
-        columns = [_decoded(batch.column(name).to_pylist(), codec.enums.get(name)) for name in codec.schema.names]
+        columns = [_decoded(batch.column(field.name), field, codec.enums.get(field.name)) for field in codec.schema]
         for values in zip(*columns, strict=True):
             yield kind(*values)
 
 
-def _decoded(values: list[Any], enum: type[StrEnum] | None) -> list[Any]:
-    return values if enum is None else [None if value is None else enum(value) for value in values]
+def _decoded(column: pa.Array[Any], field: pa.Field[Any], enum: type[StrEnum] | None) -> list[Any]:
+    """A column as Python values; Arrow's own way to a time with a zone takes ten times as long."""
+    if field.type == _TIME:
+        instants = column.cast(pa.int64()).to_pylist()
+        return [None if instant is None else _EPOCH + timedelta(microseconds=instant) for instant in instants]
+    values = column.to_pylist()
+    if enum is None:
+        return values
+    members = {member.value: member for member in enum}
+    return [None if value is None else members[value] for value in values]
 
 
 @cache

@@ -79,6 +79,9 @@ class Settings(BaseModel):
     min_records_per_job: int = Field(
         100, ge=1, description="Bedrock's minimum; a round with fewer records goes on-demand"
     )
+    batch_records: int = Field(
+        25_000, ge=1, description="Records in one job at most: smaller jobs end sooner and take less memory to collect"
+    )
     max_records_per_file: int = Field(100_000, ge=1, description="Bedrock's quota on records per file and job")
     max_file_bytes: int = Field(1_000_000_000, ge=1_000_000, description="Bedrock's quota on the input file's size")
     job_timeout_hours: int = Field(24, ge=24, le=168, description="After this Bedrock ends a job with what it has")

@@ -30,6 +30,7 @@ WRONG = [
     ("read_threads", "257", "less than or equal to 256"),
     ("fast_counting", "perhaps", "valid boolean"),
     ("min_records_per_job", "", "valid integer"),
+    ("batch_records", "many", "valid integer"),
     ("max_records_per_file", "many", "valid integer"),
     ("max_file_bytes", "999999", "greater than or equal to 1000000"),
     ("job_timeout_hours", "23", "greater than or equal to 24"),

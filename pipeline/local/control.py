@@ -10,11 +10,9 @@ Like every other request these name the stack's access key: `Authorization: AWS4
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from pipeline.errors import SettingsError
 from pipeline.local.active_faults import ActiveFaults
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
 
     from pipeline.local.bill import Bill
 
@@ -77,22 +74,3 @@ def load_faults(plan_file: Path, counters: Path) -> ActiveFaults:
         return ActiveFaults(FaultPlan.read(content), counters)
     except SettingsError as error:
         raise SettingsError(f"{plan_file}: {error}") from error
-
-
-class Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # uvicorn's choice between its two, at import
-    """HTTP as uvicorn speaks it; a request's state also holds its connection, for `HungUp`."""
-
-    app_state: dict[str, Any]
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, "transport": transport}
-
-
-class HungUp(Response):
-    """No answer at all: the connection is closed under the caller."""
-
-    async def __call__(self, scope: Scope, receive: Receive, _send: Send) -> None:
-        scope["state"]["transport"].abort()
-        while (await receive())["type"] != "http.disconnect":
-            pass

@@ -22,9 +22,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pipeline.local.bill import Bill
-from pipeline.local.control import HungUp, Protocol, control_routes, load_faults
+from pipeline.local.control import control_routes, load_faults
 from pipeline.local.engine import load_engine
 from pipeline.local.faults import ConnectionCut, Fault, invalid
+from pipeline.local.hanging_up import ConnectedHttp, HungUp
 from pipeline.local.jobs import JobStore
 from pipeline.local.objects import in_s3
 from pipeline.local.service import Service
@@ -188,7 +189,7 @@ def serve(home: Path, state: State, state_seconds: float) -> None:
     service = Service(jobs, engine, vocabulary, waiting.put, clock, rules, bill, faults, sleep)
     app = application(service, state, home / "faults.json", lambda: run_jobs(worker, waiting))
     quiet: dict[str, Any] = {"log_level": "warning", "access_log": False}
-    uvicorn.run(app, host="127.0.0.1", port=state.bedrock_port, http=Protocol, **quiet)
+    uvicorn.run(app, host="127.0.0.1", port=state.bedrock_port, http=ConnectedHttp, **quiet)
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ A plan as JSON; what it does not name does not happen:
     {"seed": 7,
      "calls":   [{"operation": "create", "kind": "throttled", "first": 3}],
      "jobs":    [{"kind": "partial", "at": 0.4, "first_jobs": 1}],
-     "records": [{"kind": "prose", "count": 10, "first_attempts": 1}, {"kind": "error-500", "share": 0.05}]}
+     "records": [{"kind": "prose", "count": 10, "first_attempts": 1}, {"kind": "error-500", "share": 0.05}],
+     "objects": [{"method": "GET", "kind": "slow-down", "first": 2}]}
 
 A job whose records all fail and whose status is Completed is `{"kind": "error-400", "share": 1}` under `records`.
 Output lines leave in another order than they came with or without a plan.

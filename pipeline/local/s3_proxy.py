@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import httpx
@@ -14,14 +14,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.errors import StackError
-from pipeline.local.control import HungUp, Protocol
+from pipeline.local.hanging_up import BrokenOff, ConnectedHttp, HungUp
 from pipeline.local.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
 
     from pipeline.local.active_faults import ActiveFaults
 
@@ -29,7 +28,7 @@ _SLOW_DOWN = b"""<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"""
 _METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE"]
 # These belong to one connection; httpx and uvicorn write their own.
-_HOP = {b"connection", b"keep-alive", b"transfer-encoding"}
+_HOP = {b"connection", b"keep-alive", b"transfer-encoding", b"expect"}
 _PATIENCE_SECONDS = 10.0
 _POLL_SECONDS = 0.01
 
@@ -44,8 +43,9 @@ def faulty_s3(s3_url: str, faults: ActiveFaults) -> Iterator[str]:
         StackError: the proxy did not start.
     """
     port = free_port()
+    # No log_config: the logging of this process is its owner's.
     config = uvicorn.Config(
-        _application(s3_url, faults), host="127.0.0.1", port=port, http=Protocol, log_level="warning", access_log=False
+        _application(s3_url, faults), host="127.0.0.1", port=port, http=ConnectedHttp, log_config=None, access_log=False
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -70,42 +70,31 @@ def _application(s3_url: str, faults: ActiveFaults) -> Starlette:
     client = httpx.AsyncClient(base_url=s3_url, timeout=300.0, trust_env=False)
 
     async def pass_on(request: Request) -> Response:
+        content = await request.body()  # before any refusal: who waits for "100 Continue" must see it
         fault = faults.of_object(request.method)
         if fault == "slow-down":
             return Response(_SLOW_DOWN, 503, media_type="application/xml")
-        answer = await _forwarded(client, request)
+        answer = await _forwarded(client, request, content)
         if fault is None:
             return answer
         return BrokenOff(answer) if request.method == "GET" else HungUp()
 
-    return Starlette(routes=[Route("/{key:path}", pass_on, methods=_METHODS)])
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with client:
+            yield
+
+    return Starlette(routes=[Route("/{key:path}", pass_on, methods=_METHODS)], lifespan=lifespan)
 
 
-async def _forwarded(client: httpx.AsyncClient, request: Request) -> Response:
+async def _forwarded(client: httpx.AsyncClient, request: Request, content: bytes) -> Response:
     """The server's answer, whole and as it was sent; whatever it is compressed with stays so."""
     path = request.scope["raw_path"] + (b"?" + request.scope["query_string"] if request.scope["query_string"] else b"")
     headers = [(name, value) for name, value in request.headers.raw if name not in _HOP]
     url = client.base_url.copy_with(raw_path=path)
-    forwarded = client.build_request(request.method, url, headers=headers, content=await request.body())
+    forwarded = client.build_request(request.method, url, headers=headers, content=content)
     received = await client.send(forwarded, stream=True)
-    content = b"".join([piece async for piece in received.aiter_raw()])
-    answer = Response(content, received.status_code)
+    answer = Response(b"".join([piece async for piece in received.aiter_raw()]), received.status_code)
     answer.raw_headers = [(name.lower(), value) for name, value in received.headers.raw if name.lower() not in _HOP]
     await received.aclose()
     return answer
-
-
-class BrokenOff(Response):
-    """Another response's head and the first half of its body; then the connection is closed."""
-
-    def __init__(self, whole: Response) -> None:
-        super().__init__(whole.body, whole.status_code)
-        self.raw_headers = whole.raw_headers
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        half = bytes(self.body)[: len(self.body) // 2]
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": half, "more_body": True})
-        scope["state"]["transport"].close()  # after what is written; abort() would lose it
-        while (await receive())["type"] != "http.disconnect":
-            pass

@@ -24,8 +24,8 @@ from pipeline.tokens import TokenCounter, count_prompt
 from pipeline.wire import read_record_id, write_record
 
 # So many prompts at the start of a shard, and one in so many after that, are counted exactly for the forecast.
-COUNTED_FIRST = 32
-COUNTED_EVERY = 200
+COUNTED_FIRST = 16
+COUNTED_EVERY = 300
 # Documents on their way from the source are at most so many bytes together (and at least one document).
 READ_AHEAD_BYTES = 64_000_000
 # A thread reads so many small documents in a row: handing over each of them would cost more than reading it.
@@ -132,12 +132,14 @@ def read_documents(source: ObjectStore, documents: Iterable[Document], settings:
 def _groups(documents: Iterable[Document]) -> Iterator[list[Document]]:
     """The documents in runs of at most GROUP_DOCUMENTS; only a single document may have more than GROUP_BYTES."""
     group: list[Document] = []
+    group_bytes = 0
     for document in documents:
-        full = len(group) == GROUP_DOCUMENTS or _size_bytes(group) + document.size_bytes > GROUP_BYTES
+        full = len(group) == GROUP_DOCUMENTS or group_bytes + document.size_bytes > GROUP_BYTES
         if group and full:
             yield group
-            group = []
+            group, group_bytes = [], 0
         group.append(document)
+        group_bytes += document.size_bytes
     if group:
         yield group
 

@@ -60,7 +60,8 @@ class Services:
     @property
     def quotas(self) -> Quotas:
         chosen = self.settings
-        return Quotas(chosen.min_records_per_job, chosen.max_records_per_file, chosen.max_file_bytes)
+        most_records = min(chosen.batch_records, chosen.max_records_per_file)
+        return Quotas(chosen.min_records_per_job, most_records, chosen.max_file_bytes)
 
 
 def connect(settings: Settings, environment: AwsEnvironment) -> Services:

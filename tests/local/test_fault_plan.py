@@ -32,7 +32,7 @@ def test_the_plan_of_the_docstring_is_one() -> None:
     """What the module shows as its form is read, and nothing of it is lost."""
     shown = (fault_plan.__doc__ or "").split("\n\n")[2]
     plan = FaultPlan.read(shown)
-    assert (plan.seed, len(plan.calls), len(plan.jobs), len(plan.records)) == (7, 1, 1, 2)
+    assert (plan.seed, *map(len, (plan.calls, plan.jobs, plan.records, plan.objects))) == (7, 1, 1, 2, 1)
     assert FaultPlan.read(plan.model_dump_json()) == plan
 
 
