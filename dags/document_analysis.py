@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from airflow.sdk import Param, dag, get_current_context, task, task_group
 
 from pipeline.airflow import tasks
+from pipeline.airflow.retrying import DEFAULT_ARGS
 from pipeline.airflow.waiting import JobSensor
 from pipeline.settings import load_settings
 
@@ -79,7 +80,7 @@ def batch(run_uri: str, round_number: int, batch_key: str) -> None:
     catchup=False,
     max_active_runs=1,
     params=PARAMS,
-    default_args={"owner": "docbatch", "retries": 2, "retry_delay": timedelta(minutes=1)},
+    default_args=DEFAULT_ARGS,
     tags=["docbatch", "bedrock"],
     doc_md=__doc__,
 )

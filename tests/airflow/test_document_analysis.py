@@ -21,9 +21,9 @@ TASKS = {"start", "shards", "fold", "publish"} | {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def dag(airflow_database: Path) -> Any:
-    """The DAG as Airflow loads it."""
+    """The DAG as Airflow loads it; afresh for each test, because `dag.test()` leaves its conf in the Params."""
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(ROOT / "dags", bundle_name="dags-folder", bundle_path=ROOT / "dags")
@@ -43,7 +43,7 @@ def test_the_dag_has_the_flow_of_the_design(dag: Any) -> None:
 
 def test_the_dag_file_is_thin_and_parses_light() -> None:
     """At most about 100 lines, and parsing loads none of the libraries that the tasks need."""
-    assert len(DAG_FILE.read_text("utf-8").splitlines()) <= 110
+    assert len(DAG_FILE.read_text("utf-8").splitlines()) <= 105
     code = (
         "import sys, airflow.sdk, airflow.triggers.base; before = set(sys.modules); import runpy;"
         f"runpy.run_path({str(DAG_FILE)!r});"
@@ -101,6 +101,6 @@ def test_a_run_above_its_budget_submits_nothing(dag: Any, wired: stack.Stack, tm
     run = dag.test(run_conf=conf)
     assert str(run.state) == "failed"
     states = _states(run)
-    assert states["round_0.plan[-1]"] in {"failed", "up_for_retry"}
+    assert states["round_0.plan[-1]"] == "failed"  # at once: no retry can make it cheaper
     assert not any(state == "success" for name, state in states.items() if ".batch." in name)
     assert not (tmp_path / "out").exists()
