@@ -70,8 +70,7 @@ def publish(run_uri: str) -> dict:
 @task_group
 def batch(run_uri: str, round_number: int, batch_key: str) -> None:
     arn = submit(run_uri, round_number, batch_key)
-    wait = JobSensor(task_id="wait", arn=arn)
-    wait >> collect(run_uri, round_number, batch_key)
+    JobSensor(task_id="wait", arn=arn) >> collect(run_uri, round_number, batch_key)
 
 
 @dag(
@@ -99,8 +98,7 @@ def document_analysis() -> None:
         done = one_round()
         earlier >> done
         earlier = done
-    folded = fold.partial(run_uri=run_uri).expand(shard=all_shards)
-    earlier >> folded >> publish(run_uri)
+    earlier >> fold.partial(run_uri=run_uri).expand(shard=all_shards) >> publish(run_uri)
 
 
 document_analysis()

@@ -34,8 +34,12 @@ def test_the_settings_table_is_what_the_settings_say(request: pytest.FixtureRequ
     found = _SETTINGS.search(text)
     assert found
     if request.config.getoption("--update-goldens"):
-        README.write_text(text.replace(found[2], settings_table()) if found[2] else
-                          text.replace(found[0], found[1] + settings_table() + found[3]), "utf-8")
+        README.write_text(
+            text.replace(found[2], settings_table())
+            if found[2]
+            else text.replace(found[0], found[1] + settings_table() + found[3]),
+            "utf-8",
+        )
         return
     assert found[2] == settings_table(), "stale; renew it with: pytest tests/test_readme.py --update-goldens"
 
