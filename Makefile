@@ -3,6 +3,7 @@ SHELL := /bin/sh
 HERE := $(shell cd "$$(dirname '$(subst ','\'',$(MAKEFILE_LIST))' | sed 's/^ *//')" && pwd)
 BIN := $(HERE)/.venv/bin
 PYTHON ?= python3
+export DOCS
 
 .PHONY: help run test lint install install-dev bench airflow lock clean
 
@@ -15,7 +16,7 @@ help:
 	@echo "make install            only the set-up"
 
 run: install
-	@"$(BIN)/python" -m pipeline.local.main_job $(if $(DOCS),--documents "$(DOCS)") --output "$(HERE)/output"
+	@"$(BIN)/python" -m pipeline.local.main_job $${DOCS:+--documents "$$DOCS"} --output "$(HERE)/output"
 
 airflow: install
 	@"$(BIN)/python" -m pipeline.local.airflow_server

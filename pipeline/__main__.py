@@ -1,229 +1,52 @@
-"""The command line: run, plan, show, and the embedded stack."""
+"""The way in: quiet on Ctrl-C from the first moment, and one line for every error that is ours."""
 
 from __future__ import annotations
 
-import datetime as dt
-import shlex
+import contextlib
+import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import StrEnum
-from functools import reduce
-from operator import add
-from typing import Annotated
 
-import typer
-
-from pipeline import console
-from pipeline.domain import Mode
-from pipeline.errors import DocbatchError, ServiceError, StackError, StorageError
-from pipeline.ledger import NOTHING, Forecast, cost_of
-from pipeline.local import stack
-from pipeline.local.borrowing import borrowed, give_up, keep
-from pipeline.local.embedded import ROLE_ARN, embedded_environment, embedded_settings, shell_variables
-from pipeline.loop import Looped, run_to_the_end
-from pipeline.manifest import derive_run_key
-from pipeline.models import Price, find_model
-from pipeline.reading import list_tables, read_table
-from pipeline.settings import Settings, load_settings, read_aws_environment
-from pipeline.steps import RunOrder, Services, connect, work_uri_for
-from pipeline.steps.forecasting import forecast_source
-from pipeline.steps.publish import SUMMARY
-from pipeline.steps.start import new_run_key
-from pipeline.storage import absolute_uri
-
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__
-)
-local = typer.Typer(no_args_is_help=True, help="The embedded S3 and Bedrock on this machine.")
-app.add_typer(local, name="local")
-
-Source = Annotated[str, typer.Argument(help="Folder or s3:// prefix that holds the documents", show_default=False)]
-Output = Annotated[str | None, typer.Option(help="Folder or s3:// prefix of the tables; default: ./output")]
-Analyses = Annotated[str | None, typer.Option(help="Analyses to run, comma-separated; default: all declared")]
-ModelName = Annotated[str | None, typer.Option("--model", help="Model or inference profile of the catalogue")]
-Budget = Annotated[str | None, typer.Option(help="Submit nothing when the forecast is above this, in USD")]
-Language = Annotated[str | None, typer.Option(help="Language of summaries, in English words")]
-RunDate = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Date of the run; default: today, UTC")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs, and no progress")]
-
-
-class Form(StrEnum):
-    """How `show` prints."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-
-
-@app.command()
-def run(
-    source: Source,
-    output: Output = None,
-    run_key: Annotated[
-        str | None, typer.Option(help="Name of the run; with the name of a run that was broken off, continue it")
-    ] = None,
-    run_date: RunDate = None,
-    analyses: Analyses = None,
-    model: ModelName = None,
-    budget_usd: Budget = None,
-    output_language: Language = None,
-    as_json: AsJson = False,
-) -> None:
-    """Analyse every document under SOURCE and publish the tables."""
-    chosen = {"analyses": analyses, "model": model, "budget_usd": budget_usd, "output_language": output_language}
-    settings = load_settings({**chosen, "output": output})
-    source_uri, output_uri = absolute_uri(source), absolute_uri(settings.output)
-    with _connected(settings, quiet=as_json) as services:
-        key = derive_run_key(run_key) if run_key else new_run_key(services, source_uri, output_uri)
-        day = run_date.date() if run_date else services.clock().date()
-        work_uri = work_uri_for(services.settings, output_uri)
-        watch = console.watch_for(sys.stderr, quiet=as_json)
-        services.open(source_uri)  # a folder that is not there shows before there is anything to continue
-        try:
-            summary = run_to_the_end(
-                services,
-                RunOrder(key, day, source_uri, output_uri, work_uri),
-                watch,
-                Looped(services.settings.poll_seconds),
-            )
-        except (StorageError, ServiceError, StackError, KeyboardInterrupt):
-            _say(f"The run is not complete. To continue it, repeat the command with --run-key {key}")
-            raise
-    if as_json:
-        print(SUMMARY.dump_json(summary).decode())
-    else:
-        console.print_summary(summary, sys.stdout)
-
-
-@app.command()
-def plan(
-    source: Source,
-    run_date: RunDate = None,
-    analyses: Analyses = None,
-    model: ModelName = None,
-    output_language: Language = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say what would be sent for SOURCE and what it would cost. Writes nothing, sends nothing."""
-    settings = load_settings({"analyses": analyses, "model": model, "output_language": output_language})
-    found, _ = find_model(settings.model)
-    source_uri = absolute_uri(source)
-    with _reading(source_uri, settings, quiet=as_json) as services:
-        day = run_date.date() if run_date else services.clock().date()
-        with console.watch_for(sys.stderr, quiet=as_json).step("plan") as step:
-            forecasts, documents, unreadable = forecast_source(services, source_uri, step.advance)
-            step.note(f"{documents} documents, {unreadable} without readable text")
-        total = reduce(add, forecasts.values(), NOTHING)
-        mode = Mode.BATCH if total.requests >= services.quotas.min_records else Mode.ON_DEMAND
-        price = found.price_on(mode, day)
-        rows = [_forecast_row(name, one, price) for name, one in [*forecasts.items(), ("in all", total)]]
-    if as_json:
-        names = ("analysis", "requests", "input_tokens", "output_tokens", "cost_usd")
-        forecast = [dict(zip(names, row, strict=True)) for row in rows]
-        print(console.to_json({"mode": mode, "model": found.id, "forecast": forecast}))
-    else:
-        console.print_forecast(rows, sys.stdout)
-        print(f"{mode} prices of {found.id} on {day}; rounds after the first (long documents) are not included.")
-
-
-@app.command()
-def show(
-    table: Annotated[str | None, typer.Argument(help="Table to print; without it, the tables that there are")] = None,
-    output: Output = None,
-    run_key: Annotated[str | None, typer.Option(help="Only the rows of this run")] = None,
-    limit: Annotated[int | None, typer.Option(min=0, help="Print at most so many rows")] = None,
-    form: Annotated[Form, typer.Option("--format", help="For people, spreadsheets or programs")] = Form.TABLE,
-) -> None:
-    """Print a published table, or list the published tables."""
-    settings = load_settings({"output": output})
-    output_uri = absolute_uri(settings.output)
-    with _reading(output_uri, settings, quiet=True) as services:
-        store = services.open(output_uri)
-        if table is None:
-            for name, runs in sorted(list_tables(store).items()):
-                print(f"{name:<20} {len(runs)} runs, the last is {max(runs)}")
-            return
-        rows = read_table(store, table, run_key)
-    console.print_table(rows if limit is None else rows.slice(0, limit), form, sys.stdout)
-
-
-@local.command()
-def up() -> None:
-    """Start the embedded stack and leave it running."""
-    settings = load_settings()
-    running = keep(settings.home, settings.engine)
-    print(f"S3 at {running.s3_url}, Bedrock at {running.bedrock_url}, answers by {running.engine}")
-    print('To use it from this shell: eval "$(docbatch local env)"')
-
-
-@local.command()
-def down() -> None:
-    """Stop the embedded stack; what it stored stays."""
-    print("stopped" if give_up(load_settings().home) else "was not running")
-
-
-@local.command()
-def status() -> None:
-    """Say whether the embedded stack runs, and where. Exit code 1 when it does not."""
-    running = stack.status(load_settings().home)
-    if running is None:
-        print("not running; start it with: docbatch local up")
-        raise typer.Exit(1)
-    print(f"S3 at {running.s3_url}, Bedrock at {running.bedrock_url}, answers by {running.engine}")
-
-
-@local.command()
-def env() -> None:
-    """Print the variables that make boto3, the AWS command line and docbatch use the embedded stack."""
-    running = stack.status(load_settings().home)
-    if running is None:
-        raise StackError("the embedded stack is not running; start it with: docbatch local up")
-    for name, value in shell_variables(running).items():
-        print(f"export {name}={shlex.quote(value)}")
-
-
-@contextmanager
-def _connected(settings: Settings, *, quiet: bool) -> Iterator[Services]:
-    """Services on AWS where the environment has AWS settings, else on the embedded stack, started for as long."""
-    environment = read_aws_environment()
-    if settings.backend == "aws" or (settings.backend == "auto" and environment.signs):
-        yield connect(settings, environment)
-        return
-    with borrowed(settings.home, settings.engine) as running:
-        if not quiet:
-            place = f"{settings.home} (answers by {running.engine}, not by Llama)"
-            _say(f"No AWS settings: using the embedded stack in {place}.")
-        yield connect(embedded_settings(settings, running), embedded_environment(running))
-
-
-@contextmanager
-def _reading(uri: str, settings: Settings, *, quiet: bool) -> Iterator[Services]:
-    """Services for a command that only reads below `uri`; a local folder needs neither AWS nor the stack."""
-    if uri.startswith("file:"):
-        yield connect(settings.model_copy(update={"role_arn": ROLE_ARN}), read_aws_environment())
-        return
-    with _connected(settings, quiet=quiet) as services:
-        yield services
-
-
-def _forecast_row(name: str, one: Forecast, price: Price | None) -> console.ForecastRow:
-    return (name, one.requests, one.usage.input_tokens, one.usage.output_tokens, cost_of(one.usage, price))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+INTERRUPTED = 130
 
 
 def main() -> None:
     """Run a command; end with 0, 1 (a step failed), 2 (wrong settings), 3 (above the budget) or 130 (Ctrl-C)."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a plain kill cleans up as Ctrl-C does
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)  # loading the libraries takes a second or two, with nothing to clean up yet
+    from pipeline.commands import app
+    from pipeline.errors import DocbatchError
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)  # a plain kill cleans up as Ctrl-C does
+    code: object = 0
     try:
         app()  # wrong options end with 2 and Ctrl-C with 130 in there
+    except SystemExit as ended:
+        code = ended.code
     except DocbatchError as error:
         _say(f"docbatch: {error}")
-        sys.exit(error.exit_code)
+        code = error.exit_code
+    except OSError as error:
+        _say(f"docbatch: {error.filename or 'the output'}: {error.strerror}; make room or choose another place")
+        code = 1
+    _end(code)
+
+
+def _end(code: object) -> None:
+    """Leave without taking the interpreter apart: threads of pyarrow aborted 3 of 14 commands that had succeeded."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(bool(code)))
+
+
+def _leave(_number: int, _frame: object) -> None:
+    os._exit(INTERRUPTED)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pipeline.merging import JOINS
 from pipeline.prompts import Prompt, fingerprint, load_prompt, open_templates
 
 DECLARATION = "analysis.toml"
+_PROBE = "what a document says"
 COLUMN_NAME = r"^[a-z][a-z0-9_]{0,62}$"
 # Columns that every result table has beside those of the answer.
 PROVENANCE = (
@@ -191,6 +192,9 @@ def declared(root: Path) -> list[str]:
     """The names of the analyses below `root`, sorted. Folders that begin with an underscore hold shared templates."""
     if not root.is_dir():
         raise SettingsError(f"{root}: there is no such folder of prompts; DOCBATCH_PROMPTS names it")
+    for template in root.glob("[!_.]*/*.jinja"):
+        if not (template.parent / DECLARATION).exists():
+            raise DeclarationError(f"{template.parent}: has templates and no {DECLARATION}; it declares the analysis")
     return sorted(path.parent.name for path in root.glob(f"[!_.]*/{DECLARATION}"))
 
 
@@ -227,6 +231,8 @@ def load_analysis(root: Path, name: str, *, output_language: str) -> Analysis:
     names = [f"{name}/map.jinja"]
     place = {"position": 1, "siblings": 2}
     mapper = load_prompt(environment, names[0], Stage.MAP, constants, {"document": "", **place})
+    if _PROBE not in mapper.render(document=_PROBE, **place):
+        raise DeclarationError(f"{root / names[0]}: does not write {{{{ document }}}}, so the model would not see it")
     reducer = None
     if declaration.merge == "reduce":
         names.append(f"{name}/reduce.jinja")

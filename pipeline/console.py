@@ -108,7 +108,8 @@ def print_summary(summary: RunSummary, stream: TextIO) -> None:
     if summary.reasons:
         reasons = ", ".join(f"{count} {reason}" for reason, count in summary.reasons.items())
         console.print(f"Failures   {reasons} (see the table `failures`: what to do is in its column `advice`)")
-    console.print(f"Answered   by {summary.model}, priced as {summary.priced_as}")
+    answered = f"by {summary.model}" if summary.model else "nothing was asked"
+    console.print(f"Answered   {answered}, priced as {summary.priced_as}")
     console.print(
         f"Forecast   at most {usd(summary.forecast_usd)} for the first round; actual cost {usd(summary.cost_usd)}"
     )
@@ -154,7 +155,17 @@ def _write_csv(names: Iterable[str], rows: Iterable[Mapping[str, Any]], stream: 
     writer = csv.writer(stream)
     writer.writerow(names)
     for row in rows:
-        writer.writerow(to_json(v) if isinstance(v, list | dict) else v for v in row.values())
+        writer.writerow(_csv_value(value) for value in row.values())
+
+
+def _csv_value(value: Any) -> Any:
+    if isinstance(value, list | dict):
+        return to_json(value)
+    return _as_text(value) if isinstance(value, Decimal) else value
+
+
+def _as_text(value: Any) -> str:
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)  # a Decimal zero would be 0E-10
 
 
 def usd(value: Decimal | None) -> str:
@@ -185,4 +196,4 @@ def _console(stream: TextIO) -> Console:
 
 def to_json(value: Any) -> str:
     """JSON for programs; sums of money as strings, which lose no digit."""
-    return orjson.dumps(value, default=str).decode()
+    return orjson.dumps(value, default=_as_text).decode()

@@ -44,6 +44,12 @@ _FLAT_TAGS = (
 )
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
 DETECTION_BYTES = 100_000
+_ASCII = frozenset(map(chr, range(128)))
+_WESTERN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûüÿŒœŸ€‚„…‹›‘’“”•–—¡£§©ª«®°·º»¿\xa0")
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]+")
+MOST_TOGETHER = 3  # letters beyond ASCII side by side, and as a share of all, in Western text
+MOST_ACCENTED = 0.25
+MOST_ZERO = 0.6
 MOST_NESTED = 5_000  # elements; the parser takes quadratic time in the depth of a page
 
 
@@ -74,7 +80,7 @@ def extract(content: bytes, name: str) -> Text | Failure:
 
 
 def decode(content: bytes) -> tuple[str, str] | Failure:
-    """Text and encoding: by byte order mark, as UTF-8, by the page's own charset, else by statistics."""
+    """Text and encoding: by byte order mark, as UTF-8, by the page's own charset, as Western, else by statistics."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return _decode_as(content, encoding)
@@ -82,6 +88,8 @@ def decode(content: bytes) -> tuple[str, str] | Failure:
         if content.startswith(signature):
             return Failure(Reason.UNSUPPORTED, f"{kind}, not text")
     if b"\0" in content[:DETECTION_BYTES]:
+        if unmarked := _without_mark(content):
+            return _decode_as(content, unmarked)
         return Failure(Reason.UNSUPPORTED, "binary content: a NUL byte in what should be text")
     try:
         return content.decode("utf-8"), "utf-8"
@@ -96,6 +104,8 @@ def _decode_other(content: bytes, error: UnicodeDecodeError) -> tuple[str, str] 
         found = _decode_as(content, _LABELS.get(charset, charset))
         if not isinstance(found, Failure):
             return found
+    if _is_western(content[:DETECTION_BYTES]):
+        return _decode_as(content, "cp1252")
     best = from_bytes(content[:DETECTION_BYTES]).best()
     if best is None:
         return Failure(Reason.UNDECODABLE, f"no encoding fits; not UTF-8 from byte {error.start} on")
@@ -107,6 +117,30 @@ def _decode_as(content: bytes, encoding: str) -> tuple[str, str] | Failure:
         return content.decode(encoding), encoding
     except (UnicodeError, LookupError) as error:
         return Failure(Reason.UNDECODABLE, f"not {encoding}: {error}"[:200])
+
+
+def _is_western(content: bytes) -> bool:
+    """Whether it reads as Western European text: few accented letters, seldom side by side.
+
+    Statistics need long texts and take a short German or French one for Central European; the languages of the model
+    that are not Western have most of their letters beyond ASCII.
+    """
+    try:
+        accented = set(content.decode("cp1252")) - _ASCII
+    except UnicodeDecodeError:
+        return False
+    runs = _BEYOND_ASCII.findall(content)
+    beyond = sum(len(run) for run in runs)
+    return accented <= _WESTERN and max(map(len, runs)) <= MOST_TOGETHER and beyond <= MOST_ACCENTED * len(content)
+
+
+def _without_mark(content: bytes) -> str | None:
+    """UTF-16 that lacks its mark, if every other byte of much of the text is zero."""
+    sample = content[:DETECTION_BYTES]
+    even, odd = sample[::2].count(0) / len(sample[::2]), sample[1::2].count(0) / max(1, len(sample[1::2]))
+    if max(even, odd) < MOST_ZERO or min(even, odd) > 1 - MOST_ZERO:
+        return None
+    return "utf-16-le" if odd > even else "utf-16-be"
 
 
 def _is_too_deep(raw: str) -> bool:

@@ -102,6 +102,8 @@ def load_prompt(
     except (jinja2.TemplateError, *_EXPRESSION_ERRORS) as error:
         allowed = ", ".join(sorted([*constants, *sample]))
         raise DeclarationError(f"{name}: {error}; a template may use {allowed}") from None
+    if begun.strip() and not begun.lstrip().startswith("{"):
+        raise DeclarationError(f"{name}: the block `answer` must begin a JSON object, so with `{{`, or be empty")
     if not rendered.endswith(begun):
         raise DeclarationError(f"{name}: the block `answer` must be the last thing in the prompt")
     around = partial(_around, template, constants) if _only_writes_document(environment, name) else None

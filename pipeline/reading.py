@@ -26,9 +26,19 @@ def read_table(output: ObjectStore, table: str, run_key: str | None = None) -> p
     folder = f"tables/{table}/{run_key}" if run_key else f"tables/{table}"
     parts = [pq.read_table(io.BytesIO(output.read(key))) for key in sorted(_parts(output, folder))]
     if not parts:
-        known = ", ".join(sorted(list_tables(output))) or "none"
-        raise ObjectMissing(f"{output.uri(folder)}: nothing is published there; published tables are {known}")
+        tables = list_tables(output)
+        known = ", ".join(sorted(tables.get(table, tables))) or "none"
+        kind = "runs of that table" if table in tables else "tables"
+        raise ObjectMissing(f"{output.uri(folder)}: nothing is published there; published {kind} are {known}")
     return pa.concat_tables(parts, promote_options="default")
+
+
+def newest_run(output: ObjectStore) -> str | None:
+    """The key of the run that was published last; None before the first."""
+    if "runs" not in list_tables(output):
+        return None
+    rows = read_table(output, "runs").select(["ended", "run_key"]).to_pylist()
+    return str(max(rows, key=lambda row: row["ended"])["run_key"])
 
 
 def _parts(output: ObjectStore, folder: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -136,6 +137,8 @@ def absolute_uri(place: str) -> str:
 
     Raises SettingsError for any other scheme.
     """
+    if not place.strip():
+        raise SettingsError("an empty place: name a folder or an s3:// prefix (`.` is the current folder)")
     if place.startswith(("s3://", "file://")):
         return place.rstrip("/")
     if "://" in place:
@@ -153,13 +156,34 @@ def open_store(uri: str, access: S3Access, *, make: bool = False) -> ObjectStore
         prefix = uri.removeprefix(f"s3://{parts.netloc}").strip("/")
         return ObjectStore(_open_s3(parts.netloc, prefix, access), uri)
     if parts.scheme == "file" and parts.path:
-        return ObjectStore(_open_folder(Path(os.fsdecode(unquote_to_bytes(parts.path))), make=make), uri)
+        return ObjectStore(_open_folder(_local_path(uri), make=make), uri)
     raise SettingsError(f"{uri!r}: neither a folder nor an s3:// prefix")
+
+
+def refuse_unwritable(uri: str) -> None:
+    """Raises SettingsError or AccessDenied for a local folder that cannot be written or made; S3 shows it later.
+
+    Tried with a file that is gone at once: permissions do not tell of read-only disks.
+    """
+    if not uri.startswith("file:"):
+        return
+    path = _local_path(uri)
+    nearest = next(place for place in (path, *path.parents) if place.exists())
+    if not nearest.is_dir():
+        raise SettingsError(f"{nearest}: is a file; name a folder")
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise AccessDenied(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+
+
+def _local_path(uri: str) -> Path:
+    return Path(os.fsdecode(unquote_to_bytes(urlsplit(uri).path)))
 
 
 def _open_folder(path: Path, *, make: bool) -> Folder:
     if path.is_file():
-        raise SettingsError(f"{path}: is a file; name the folder that holds the documents")
+        raise SettingsError(f"{path}: is a file; name a folder")
     if not make and not path.is_dir():
         raise ObjectMissing(f"{path}: there is no such folder")
     with _Translated(path.as_uri()):
@@ -198,5 +222,5 @@ class _Translated:
         if isinstance(error, vendor.PermissionDeniedError | vendor.UnauthenticatedError | PermissionError):
             raise AccessDenied(f"{self._uri}: access denied; check the credentials and permissions") from error
         if isinstance(error, vendor.BaseError | OSError):
-            reason = str(error).split("\n\nDebug source", 1)[0]
+            reason = str(error).split("\n\nDebug source", 1)[0].split("<?xml", 1)[0].strip()
             raise StorageError(f"{self._uri}: {reason}") from error

@@ -80,7 +80,7 @@ RUNS: list[Column] = [
     *_RUN,
     ("source_uri", pa.string(), "The prefix whose documents were listed"),
     ("output_uri", pa.string(), "Where the tables were published"),
-    ("model", pa.string(), "What answered; several names when answers came from several"),
+    ("model", pa.string(), "What answered; several names when answers came from several, null when nothing was asked"),
     ("priced_as", pa.string(), "The model that was asked for, and whose price was used"),
     ("output_language", pa.string(), "The language asked for in summaries"),
     ("docbatch_version", pa.string(), "The version that ran"),

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.analyses import PROVENANCE, TABLES, Analysis, column_type, declared, load_analyses, load_analysis
+from pipeline.analyses import (
+    PROVENANCE,
+    TABLES,
+    Analysis,
+    column_type,
+    declared,
+    load_analyses,
+    load_analysis,
+    shipped_prompts,
+)
 from pipeline.domain import Stage
 from pipeline.errors import DeclarationError, SettingsError
 from pipeline.tables import FIXED, result_columns
@@ -233,3 +242,23 @@ def test_labels_of_a_list_are_those_of_its_items(tmp_path: Path) -> None:
 def test_what_can_become_a_column(spec: str, kind: str | None) -> None:
     """One type beside null decides; a list needs items, an object properties."""
     assert column_type(tomllib.loads(spec)) == kind
+
+
+def test_a_template_without_the_document_is_refused(tmp_path: Path) -> None:
+    """A prompt that does not show the document would be paid for nothing."""
+    for path in (shipped_prompts() / "classification").iterdir():
+        (tmp_path / "mute").mkdir(exist_ok=True)
+        text = path.read_text("utf-8").replace('{% extends "_shared/llama3.jinja" %}', "")
+        text = text.replace('{% include "_shared/data_not_instructions.jinja" %}', "")
+        text = text.replace('{% include "_shared/answer_form.jinja" -%}', "").replace("{{ document }}", "the document")
+        (tmp_path / "mute" / path.name).write_text(text, "utf-8")
+    with pytest.raises(DeclarationError, match=r"mute/map.jinja: does not write \{\{ document \}\}"):
+        load_analyses(tmp_path, output_language="English")
+
+
+def test_templates_without_a_declaration_are_refused(tmp_path: Path) -> None:
+    """A folder that somebody forgot to declare is an error, not an analysis that silently does not run."""
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "map.jinja").write_text("{{ document }}", "utf-8")
+    with pytest.raises(DeclarationError, match=r"half: has templates and no analysis.toml"):
+        load_analyses(tmp_path, output_language="English")

@@ -17,7 +17,7 @@ MOST_LINES = 300
 LOW_TO_HIGH = (
     "errors domain settings models vocabulary graphemes tokens chunking prompts merging answers analyses wire batching "
     "ledger manifest tables records folders storage segments extraction bedrock planning reading steps loop console "
-    "local airflow __main__"
+    "local airflow commands __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 STEPS = [["run"], ["state"], ["start"], ["plan"], ["prepare", "submit"], ["collect"], ["fold"], ["publish"]]

@@ -207,10 +207,10 @@ MISTAKES: list[tuple[str, dict[str, str], int, str]] = [
     ('run "my documents" --budget-usd much', {}, 2, r"docbatch: budget_usd = 'much': "),
     ('plan "my documents"', {"DOCBATCH_BUGDET_USD": "1"}, 2, r"docbatch: DOCBATCH_BUGDET_USD: there is no such"),
     ("run elsewhere", {}, 1, r"docbatch: .*/elsewhere: there is no such folder"),
-    ('run "my documents/delivery 1.txt"', {}, 2, r"docbatch: .*delivery 1.txt: is a file; name the folder"),
+    ('run "my documents/delivery 1.txt"', {}, 2, r"docbatch: .*delivery 1.txt: is a file; name a folder"),
     ("run .", {}, 2, r"docbatch: output = file://.*/output: lies inside the source .*; choose a place beside it"),
     ('run "my documents" --budget-usd 0.00001', {}, 3, r"docbatch: run \S+: 108 requests would cost up to \$0\.0"),
-    ("show ledgr --output output", {}, 1, r"docbatch: .*ledgr: nothing is published there; published tables are"),
+    ("show ledgr --output output", {}, 1, r"docbatch: .*ledgr/.*: nothing is published there; published tables are"),
 ]
 
 

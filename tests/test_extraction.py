@@ -172,3 +172,22 @@ def test_no_bytes_stop_a_run(content: bytes, name: str) -> None:
     found = extract(content, name)
     if isinstance(found, Text):
         assert found.content.encode().strip()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("latin-1", "Das Fräulein führt über die Brücke nach Österreich."),
+        ("cp1252", "Très agréable… il réussira à améliorer l’été"),
+        ("latin-1", "A tradução não foi boa."),
+        ("cp1250", "Zażółć gęślą jaźń, dobry dzień"),
+        ("shift_jis", "これは日本語のテキストです。"),
+        ("utf-16-le", "Straße nach Österreich, ohne Marke"),
+        ("utf-16-be", "A plain English text without a mark"),
+    ],
+)
+def test_short_texts_in_old_encodings_come_out_as_written(encoding: str, text: str) -> None:
+    """A sentence or two are enough; what statistics would take for Central European stays Western."""
+    found = extract(text.encode(encoding), "letter.txt")
+    assert isinstance(found, Text)
+    assert found.content == text

@@ -188,7 +188,7 @@ def test_a_folder_must_be_one(tmp_path: Path) -> None:
     with pytest.raises(ObjectMissing, match="there is no such folder"):
         open_store((tmp_path / "gone").as_uri(), ACCESS)
     (tmp_path / "file.txt").touch()
-    with pytest.raises(SettingsError, match="is a file; name the folder"):
+    with pytest.raises(SettingsError, match="is a file; name a folder"):
         open_store((tmp_path / "file.txt").as_uri(), ACCESS)
     assert list(open_store((tmp_path / "new").as_uri(), ACCESS, make=True).list()) == []
 

@@ -54,7 +54,8 @@ def run_main_job(documents: Path | None, output_uri: str) -> None:
     folders = [documents] if documents else sample_folders(home)
     for folder in folders:
         if not folder.is_dir():
-            raise SettingsError(f"DOCS = {folder}: there is no such folder")
+            what = "is a file; name the folder that holds it" if folder.exists() else "there is no such folder"
+            raise SettingsError(f"DOCS = {folder}: {what}")
     say("Starting the embedded S3 and Bedrock")
     with borrowed(home, load_settings().engine) as running:
         source = upload(running, folders)
@@ -86,6 +87,13 @@ def made_documents(home: Path) -> Path:
 def upload(running: stack.Stack, folders: list[Path]) -> str:
     """Put the documents under a prefix of their folder's own, so that it holds these and no others; its uri."""
     store = _open(running, f"documents/{short_hash(*(str(folder.absolute()) for folder in folders))[:8]}")
+    for folder in folders:
+        for path in folder.rglob("*"):
+            if not str(path).isprintable():
+                raise SettingsError(
+                    f"{str(path)!a}: S3 takes no such name; rename the file, or read the folder where it is: "
+                    "docbatch run FOLDER"
+                )
     wanted = {
         path.relative_to(folder).as_posix(): path for folder in folders for path in folder.rglob("*") if path.is_file()
     }

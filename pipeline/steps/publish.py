@@ -31,7 +31,7 @@ class RunSummary:
     run_date: dt.date
     source_uri: str
     output_uri: str
-    model: str
+    model: str | None
     priced_as: str
     output_language: str
     docbatch_version: str
@@ -161,7 +161,7 @@ def _summarise(
         run_date=manifest.run_date,
         source_uri=manifest.source_uri,
         output_uri=manifest.output_uri,
-        model=", ".join(sorted({model for shard in shards for model in shard.models})) or manifest.model,
+        model=", ".join(sorted({model for shard in shards for model in shard.models})) or None,
         priced_as=manifest.priced_as,
         output_language=manifest.output_language,
         docbatch_version=manifest.docbatch_version,

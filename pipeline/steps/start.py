@@ -13,12 +13,12 @@ import orjson
 
 from pipeline import __version__
 from pipeline.domain import Document, Mode, short_hash
-from pipeline.errors import ObjectExists, RunError, SettingsError
+from pipeline.errors import ObjectExists, SettingsError
 from pipeline.manifest import MANIFEST, RunManifest, listing_key, shard_of, shards_for
 from pipeline.models import find_model
 from pipeline.records import to_parquet
 from pipeline.steps.run import Services
-from pipeline.storage import ObjectStore
+from pipeline.storage import ObjectStore, refuse_unwritable
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,10 @@ def start(services: Services, order: RunOrder) -> str:
     RunError when the key is that of a run between other places.
     """
     _refuse_overlap(order)
+    refuse_unwritable(order.output_uri)
     store = services.open(f"{order.work_uri}/runs/{order.run_key}")
     if store.exists(MANIFEST):
-        _refuse_other_places(order, RunManifest.model_validate_json(store.read(MANIFEST)))
+        _refuse_another_run(services, order, RunManifest.model_validate_json(store.read(MANIFEST)))
     else:
         analyses = services.analyses(services.settings.analyses, services.settings.output_language)
         with tempfile.TemporaryDirectory(prefix="docbatch-") as folder:
@@ -143,10 +144,19 @@ def _refuse_overlap(order: RunOrder) -> None:
             raise SettingsError(f"{name} = {uri}: lies inside the source {order.source_uri}; choose a place beside it")
 
 
-def _refuse_other_places(order: RunOrder, begun: RunManifest) -> None:
-    """Whoever takes a used key for other documents would get the tables of the first."""
-    if (order.source_uri, order.output_uri) != (begun.source_uri, begun.output_uri):
-        raise RunError(
-            f"run {order.run_key}: was begun for the source {begun.source_uri} and the output {begun.output_uri}; "
-            "name those to continue it, or choose another run key"
-        )
+def _refuse_another_run(services: Services, order: RunOrder, begun: RunManifest) -> None:
+    """Whoever takes a used key for something else would get the tables of the first."""
+    settings = services.settings
+    wanted = {
+        "source": (order.source_uri, begun.source_uri),
+        "output": (order.output_uri, begun.output_uri),
+        "model": (find_model(settings.model)[1], begun.model),
+        "output_language": (settings.output_language, begun.output_language),
+        "analyses": (sorted(settings.analyses or begun.analyses), sorted(begun.analyses)),
+    }
+    for name, (asked, fixed) in wanted.items():
+        if asked != fixed:
+            raise SettingsError(
+                f"run {order.run_key}: was begun with {name} = {fixed}, not {asked}; "
+                "say the same to continue it, or choose another run key"
+            )

@@ -103,4 +103,4 @@ def test_a_run_above_its_budget_submits_nothing(dag: Any, wired: stack.Stack, tm
     states = _states(run)
     assert states["round_0.plan[-1]"] == "failed"  # at once: no retry can make it cheaper
     assert not any(state == "success" for name, state in states.items() if ".batch." in name)
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out" / "tables").exists()
