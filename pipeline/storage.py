@@ -113,12 +113,6 @@ class ObjectStore:
             else:
                 self._store.put(key, content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
 
-    def fetch(self, key: str, path: Path) -> None:
-        """Copy an object into a local file."""
-        with path.open("wb") as file:
-            for piece in self.stream(key):
-                file.write(piece)
-
     def delete(self, key: str) -> None:
         with _Translated(self.uri(key)):
             self._store.delete(key)

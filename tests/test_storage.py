@@ -105,13 +105,6 @@ def test_lines_across_pieces(store: ObjectStore) -> None:
     assert list(store.lines("x")) == lines
 
 
-def test_fetching(store: ObjectStore, tmp_path: Path) -> None:
-    """An object can be copied into a local file."""
-    store.write("x", b"content")
-    store.fetch("x", tmp_path / "copy")
-    assert (tmp_path / "copy").read_bytes() == b"content"
-
-
 def test_only_the_first_creates(store: ObjectStore) -> None:
     """A conditional write finds what is there and leaves it; an ordinary one replaces it."""
     store.write("x", b"1", create=True)
