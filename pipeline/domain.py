@@ -23,6 +23,15 @@ class Mode(StrEnum):
     ON_DEMAND = "on-demand"
 
 
+class Change(StrEnum):
+    """How a document differs from what an earlier run published of it."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+
+
 class Fate(StrEnum):
     """What became of one request in one round."""
 

@@ -16,7 +16,8 @@ MOST_LINES = 300
 # Low to high: a module imports only from those before it. Packages are one place; steps has an order of its own.
 LOW_TO_HIGH = (
     "errors domain settings models vocabulary graphemes tokens chunking prompts merging answers analyses wire batching "
-    "ledger manifest tables records folders storage segments extraction bedrock planning reading steps loop console "
+    "ledger manifest tables records folders storage segments extraction bedrock planning comparison sieve reading steps "
+    "loop console "
     "local airflow commands __main__"
 )
 ORDER = LOW_TO_HIGH.split()
@@ -28,6 +29,7 @@ ONLY = {
     "boto3": ["pipeline/bedrock.py", "pipeline/local/"],
     "botocore": ["pipeline/bedrock.py", "pipeline/local/"],
     "obstore": ["pipeline/storage.py", "pipeline/local/"],
+    "duckdb": ["pipeline/comparison.py", "pipeline/sieve.py", "pipeline/reading.py"],
     "airflow": ["pipeline/airflow/", "dags/"],
 }
 ENVIRONMENT_READER = "pipeline/settings.py"
