@@ -122,9 +122,13 @@ class Request:
     `level` is 0 for map requests and counts the reductions after that; `position` counts from 0 to `siblings` - 1
     within a level. `text_tokens` weighs the answer in a merge; it is None where the text needed no count.
     `input_tokens` is the exact size of the prompt, None where its bytes alone showed that it fits.
+    `question_id` is the record_id of the first wording, by which an answer is known whatever it took to get it.
+    `attempt` is 0 for that wording and counts the rewordings: corrections and longer limits. The very same line sent
+    again keeps its record_id and attempt.
     """
 
     record_id: str
+    question_id: str
     document_id: str
     content_hash: str
     analysis: str
@@ -136,6 +140,7 @@ class Request:
     input_tokens: int | None
     prompt_bytes: int
     max_output_tokens: int
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,7 @@ class Outcome:
 
     `answer` is the parsed content, with an answered request only. `usage` is None where Bedrock reported none.
     `model` is what produced the answer: the model's id, or the embedded engine's name.
+    `raw` is what the model wrote, kept where it could not be used.
     """
 
     record_id: str
@@ -165,6 +171,7 @@ class Outcome:
     usage: Usage | None = None
     model: str | None = None
     truncated: bool = False
+    raw: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import re
 from decimal import Decimal
 
@@ -13,6 +14,7 @@ from pipeline.models import Price
 
 SCHEMA_VERSION = 1
 LONGEST_RUN_KEY = 200  # characters; tags of a job hold 256, and S3 uris 1,024
+CONTENT_DIGITS = 24  # of the sha256 in the names of files that are named by what is in them
 BUCKET_BITS = 8  # documents fall into 256 buckets by the first digits of their id; a shard is a range of them
 
 
@@ -64,6 +66,11 @@ def shards_for(documents: int, shard_documents: int) -> int:
     return shards
 
 
+def content_digest(content: bytes) -> str:
+    """What stands for a file's bytes in its name."""
+    return hashlib.sha256(content).hexdigest()[:CONTENT_DIGITS]
+
+
 MANIFEST = "run.json"
 PUBLISHED = "published.json"
 
@@ -72,8 +79,9 @@ def listing_key(shard: int) -> str:
     return f"listing/{shard:04d}.parquet"
 
 
-def documents_key(shard: int) -> str:
-    return f"documents/{shard:04d}.parquet"
+def documents_key(shard: int, digest: str) -> str:
+    """Named by its content: whoever prepares a shard at the same time overwrites nothing; prepared.json says which."""
+    return f"documents/{shard:04d}-{digest}.parquet"
 
 
 def requests_folder(round_number: int, shard: int) -> str:

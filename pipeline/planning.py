@@ -163,8 +163,10 @@ class Planner:
         position, siblings = place
         digest = self._identity.copy()
         digest.update(f"{content_hash}\0{stage}\0{level}\0{position}\0{siblings}".encode())
+        record_id = digest.hexdigest()[:32]
         request = Request(
-            digest.hexdigest()[:32],
+            record_id,
+            record_id,
             document_id,
             content_hash,
             self.analysis.name,
@@ -176,6 +178,7 @@ class Planner:
             input_tokens,
             bound_tokens(prompt),
             self.analysis.generation.max_output_tokens,
+            0,
         )
         return request, prompt
 

@@ -43,9 +43,13 @@ class DocumentRecord:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRecord:
-    """One outcome as it is kept: the answer as JSON text, with what the ledger needs to know of the call."""
+    """One outcome as it is kept: the answer as JSON text, with what the ledger needs to know of the call.
+
+    `paid_by` is the key of the run that paid for the call, None when it is this one.
+    """
 
     record_id: str
+    question_id: str
     fate: Fate
     round_number: int
     mode: Mode
@@ -58,6 +62,8 @@ class OutcomeRecord:
     model: str | None
     input_tokens: int | None
     output_tokens: int | None
+    raw: str | None
+    paid_by: str | None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -9,6 +10,7 @@ from typing import IO, BinaryIO, cast
 
 from pipeline.batching import Quotas, Segment
 from pipeline.domain import Request
+from pipeline.manifest import CONTENT_DIGITS, content_digest
 from pipeline.records import from_parquet, to_parquet
 from pipeline.storage import ObjectStore
 from pipeline.wire import read_record_id
@@ -17,11 +19,16 @@ SPOOL_BUFFER_BYTES = 1 << 20
 
 
 class SegmentWriter:
-    """Takes (request, line) pairs of one shard and round; puts a segment whenever one is full. Holds no prompts."""
+    """Takes (request, line) pairs of one shard and round; puts a segment whenever one is full. Holds no prompts.
+
+    Files are named by their content, so that of two processes that prepare a shard at once neither overwrites what
+    the other has put.
+    """
 
     def __init__(self, store: ObjectStore, folder: str, shard: int, quotas: Quotas) -> None:
         self._store, self._folder, self._shard, self._quotas = store, folder, shard, quotas
         self._spool: IO[bytes] = tempfile.TemporaryFile(buffering=SPOOL_BUFFER_BYTES)  # noqa: SIM115 - closed by __exit__
+        self._digest = hashlib.sha256()
         self._index: list[Request] = []
         self._size_bytes = 0
         self.segments: list[Segment] = []
@@ -40,19 +47,21 @@ class SegmentWriter:
         if self._index and (full or self._size_bytes + len(line) > self._quotas.segment_bytes):
             self._put()
         self._spool.write(line)
+        self._digest.update(line)
         self._index.append(request)
         self._size_bytes += len(line)
 
     def _put(self) -> None:
-        key = f"{self._folder}/{len(self.segments):04d}.jsonl"
-        index_key = f"{self._folder}/{len(self.segments):04d}.parquet"
+        place, index = f"{self._folder}/{len(self.segments):04d}", to_parquet(Request, self._index)
+        key = f"{place}-{self._digest.hexdigest()[:CONTENT_DIGITS]}.jsonl"
+        index_key = f"{place}-{content_digest(index)}.parquet"
         self._spool.seek(0)
         self._store.write(key, cast("BinaryIO", self._spool))
-        self._store.write(index_key, to_parquet(Request, self._index))
+        self._store.write(index_key, index)
         self.segments.append(Segment(key, index_key, self._shard, len(self._index), self._size_bytes))
         self._spool.close()
         self._spool = tempfile.TemporaryFile(buffering=SPOOL_BUFFER_BYTES)  # noqa: SIM115 - closed by __exit__
-        self._index, self._size_bytes = [], 0
+        self._digest, self._index, self._size_bytes = hashlib.sha256(), [], 0
 
 
 def read_index(store: ObjectStore, index_keys: Iterable[str]) -> Iterator[Request]:

@@ -27,7 +27,7 @@ PRICE = Price(
 
 
 def request(prompt_bytes: int, input_tokens: int | None = None, most: int = 10) -> Request:
-    return Request("r", "d", "c", "a", Stage.MAP, 0, 0, 1, None, input_tokens, prompt_bytes, most)
+    return Request("r", "r", "d", "c", "a", Stage.MAP, 0, 0, 1, None, input_tokens, prompt_bytes, most, 0)
 
 
 COUNTED = st.integers(1, 10**6).flatmap(lambda size: st.builds(request, st.just(size), st.integers(1, size)))

@@ -185,7 +185,22 @@ def test_answers_that_no_prompt_can_join_are_told() -> None:
 
 def one(level: int = 0, position: int = 0, siblings: int = 1, tokens: int | None = None) -> Request:
     stage = Stage.REDUCE if level else Stage.MAP
-    return Request(f"{level}.{position}", "d", "c", "a", stage, level, position, siblings, tokens, None, 9, 9)
+    return Request(
+        f"{level}.{position}",
+        f"{level}.{position}",
+        "d",
+        "c",
+        "a",
+        stage,
+        level,
+        position,
+        siblings,
+        tokens,
+        None,
+        9,
+        9,
+        0,
+    )
 
 
 def answered(record_id: str, answer: dict[str, Any], *, truncated: bool = False) -> Outcome:

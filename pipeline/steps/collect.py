@@ -30,7 +30,10 @@ UNBILLED = Usage(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """The counts of one batch. `unreadable` lines and `unknown` or repeated ids were left out."""
+    """The counts of one batch. `unreadable` lines and `unknown` or repeated ids were left out.
+
+    `job_failure` says why the batch's job came to nothing as a whole; None where its records count for themselves.
+    """
 
     answered: int
     failed: int
@@ -40,6 +43,7 @@ class Collected:
     input_tokens: int
     output_tokens: int
     disagreement: str | None
+    job_failure: str | None = None
 
 
 _COLLECTED = TypeAdapter(Collected)
@@ -162,15 +166,16 @@ def _keep(
         shared = [replace(paid, usage=UNBILLED) for _ in asked[1:]]
         for request, outcome in zip(asked, [paid, *shared], strict=True):
             shard = shard_of(request.document_id, run.manifest.shards)
-            by_shard[shard].append(_record(outcome, round_number, batch.mode, arn))
+            by_shard[shard].append(_record(request, outcome, round_number, batch.mode, arn))
     for shard, records in by_shard.items():
         key = f"{outcomes_folder(round_number, shard)}/{batch.batch_key}.parquet"
         run.store.write(key, to_parquet(OutcomeRecord, records))
 
 
-def _record(outcome: Outcome, round_number: int, mode: Mode, arn: str | None) -> OutcomeRecord:
+def _record(request: Request, outcome: Outcome, round_number: int, mode: Mode, arn: str | None) -> OutcomeRecord:
     return OutcomeRecord(
         record_id=outcome.record_id,
+        question_id=request.question_id,
         fate=outcome.fate,
         round_number=round_number,
         mode=mode,
@@ -183,6 +188,8 @@ def _record(outcome: Outcome, round_number: int, mode: Mode, arn: str | None) ->
         model=outcome.model,
         input_tokens=outcome.usage.input_tokens if outcome.usage else None,
         output_tokens=outcome.usage.output_tokens if outcome.usage else None,
+        raw=outcome.raw,
+        paid_by=None,
     )
 
 

@@ -14,13 +14,13 @@ from pydantic import TypeAdapter
 from pipeline.analyses import Analysis
 from pipeline.domain import Failure, Request, Usage
 from pipeline.ledger import add_costs, cost_of
-from pipeline.manifest import documents_key, staged_counts_key, staged_key
+from pipeline.manifest import staged_counts_key, staged_key
 from pipeline.models import Price
 from pipeline.planning import Settled, give_up
-from pipeline.records import DocumentRecord, OutcomeRecord, from_parquet
+from pipeline.records import DocumentRecord, OutcomeRecord
 from pipeline.steps.plan import planned_rounds
 from pipeline.steps.run import Run, Services
-from pipeline.steps.state import Key, ShardState, load_state, usage_of
+from pipeline.steps.state import Key, ShardState, load_state, read_document_records, usage_of
 from pipeline.tables import FIXED, arrow_schema, money, result_columns, write_rows
 
 Row = Sequence[Any]
@@ -69,7 +69,7 @@ def fold(services: Services, run_uri: str, shard: int) -> ShardCounts:
     Raises StorageError, RunError.
     """
     run = Run(services, run_uri)
-    documents = list(from_parquet(DocumentRecord, run.store.read(documents_key(shard))))
+    documents = list(read_document_records(run, shard))
     state = load_state(run, shard, planned_rounds(run))
     folded = _Fold(run, documents, state)
     tables = {

@@ -11,14 +11,14 @@ from pipeline.domain import Document, Failure, Reason, Request, short_hash
 from pipeline.errors import AccessDenied, ObjectMissing
 from pipeline.extraction import Text, extract
 from pipeline.ledger import forecast
-from pipeline.manifest import documents_key, listing_key, prepared_key, requests_folder
+from pipeline.manifest import content_digest, documents_key, listing_key, prepared_key, requests_folder
 from pipeline.planning import Again, Planner, Reduce, Rendered
 from pipeline.records import DocumentRecord, from_parquet, to_parquet
 from pipeline.segments import SegmentWriter
 from pipeline.settings import Settings
 from pipeline.steps.plan import read_plan
 from pipeline.steps.run import Run, Services
-from pipeline.steps.state import load_state, read_prepared, write_prepared
+from pipeline.steps.state import Prepared, load_state, read_prepared, write_prepared
 from pipeline.storage import ObjectStore
 from pipeline.tokens import TokenCounter, count_prompt
 from pipeline.wire import read_record_id, write_record
@@ -65,13 +65,17 @@ def prepare(services: Services, run_uri: str, round_number: int, shard: int, rep
     """
     run = Run(services, run_uri)
     if not run.store.exists(prepared_key(round_number, shard)):
-        lines = _first_round(run, shard, report) if round_number == 0 else _later_round(run, round_number, shard)
-        _write_segments(run, round_number, shard, lines)
+        if round_number == 0:
+            _prepare_documents(run, shard, report)
+        else:
+            prepared = _spooled(run, round_number, shard, _later_round(run, round_number, shard))
+            write_prepared(run.store, round_number, shard, prepared)
     segments, _ = read_prepared(run.store, round_number, shard)
     return sum(segment.records for segment in segments)
 
 
-def _write_segments(run: Run, round_number: int, shard: int, lines: Iterable[tuple[Request, bytes]]) -> None:
+def _spooled(run: Run, round_number: int, shard: int, lines: Iterable[tuple[Request, bytes]]) -> Prepared:
+    """The lines put as segments."""
     asked: dict[str, list[Request]] = defaultdict(list)
     folder = requests_folder(round_number, shard)
     with SegmentWriter(run.store, folder, shard, run.services.quotas) as writer:
@@ -79,18 +83,28 @@ def _write_segments(run: Run, round_number: int, shard: int, lines: Iterable[tup
             writer.add(request, line)
             asked[request.analysis].append(request)
     forecasts = {name: forecast(requests) for name, requests in asked.items()}
-    write_prepared(run.store, round_number, shard, writer.segments, forecasts)
+    return writer.segments, forecasts
 
 
-def _first_round(run: Run, shard: int, report: Report) -> Iterator[tuple[Request, bytes]]:
+def _prepare_documents(run: Run, shard: int, report: Report) -> None:
+    """The first round, with what became of reading every document."""
+    records: list[DocumentRecord] = []
+    prepared = _spooled(run, 0, shard, _first_round(run, shard, records, report))
+    content = to_parquet(DocumentRecord, records)
+    key = documents_key(shard, content_digest(content))
+    run.store.write(key, content)
+    write_prepared(run.store, 0, shard, prepared, documents=key)
+
+
+def _first_round(
+    run: Run, shard: int, records: list[DocumentRecord], report: Report
+) -> Iterator[tuple[Request, bytes]]:
     documents = list(from_parquet(Document, run.store.read(listing_key(shard))))
     source = run.services.open(run.manifest.source_uri)
-    records: list[DocumentRecord] = []
     read = read_documents(source, documents, run.services.settings)
     for rendered in first_requests(read, run.planners, run.services.counter, records.append):
         yield _line(run, rendered)
         report(len(records), len(documents))
-    run.store.write(documents_key(shard), to_parquet(DocumentRecord, records))
 
 
 def first_requests(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
 
 from pipeline.batching import Segment
 from pipeline.domain import Failure, Outcome, Request, Usage
+from pipeline.errors import ObjectExists
 from pipeline.ledger import Forecast
 from pipeline.manifest import outcomes_folder, prepared_key
 from pipeline.planning import Again, Reduce, Settled, settle
-from pipeline.records import OutcomeRecord, from_parquet
+from pipeline.records import DocumentRecord, OutcomeRecord, from_parquet
 from pipeline.segments import read_index
 from pipeline.steps.run import Run
 from pipeline.storage import ObjectStore
@@ -49,8 +51,12 @@ def load_state(run: Run, shard: int, rounds: int) -> ShardState:
     return ShardState(dict(requests), {record.record_id: _outcome(record) for record in records}, records)
 
 
-def read_prepared(store: ObjectStore, round_number: int, shard: int) -> tuple[list[Segment], dict[str, Forecast]]:
-    """The segments of a shard and round, and the forecast of each analysis in them."""
+Prepared = tuple[list[Segment], dict[str, Forecast]]
+"""The segments of a shard and round, and the forecast of each analysis in them."""
+
+
+def read_prepared(store: ObjectStore, round_number: int, shard: int) -> Prepared:
+    """What was prepared. Raises ObjectMissing when nothing was yet."""
     found = orjson.loads(store.read(prepared_key(round_number, shard)))
     forecasts = {
         name: Forecast(requests, Usage(input_tokens, output_tokens))
@@ -60,13 +66,25 @@ def read_prepared(store: ObjectStore, round_number: int, shard: int) -> tuple[li
 
 
 def write_prepared(
-    store: ObjectStore, round_number: int, shard: int, segments: list[Segment], forecasts: dict[str, Forecast]
+    store: ObjectStore, round_number: int, shard: int, prepared: Prepared, documents: str | None = None
 ) -> None:
-    """The same, written; its presence says that the shard is prepared."""
+    """Its presence says that the shard is prepared; of several processes that prepare it at once, the first wins.
+
+    `documents` is the key of the file that tells, for the first round, what became of reading the shard's documents.
+    """
+    segments, forecasts = prepared
     lines = {
         name: (one.requests, one.usage.input_tokens, one.usage.output_tokens) for name, one in sorted(forecasts.items())
     }
-    store.write(prepared_key(round_number, shard), orjson.dumps({"segments": segments, "forecasts": lines}))
+    content = orjson.dumps({"segments": segments, "forecasts": lines, "documents": documents})
+    with suppress(ObjectExists):
+        store.write(prepared_key(round_number, shard), content, create=True)
+
+
+def read_document_records(run: Run, shard: int) -> Iterator[DocumentRecord]:
+    """What became of reading every document of a shard."""
+    key = orjson.loads(run.store.read(prepared_key(0, shard)))["documents"]
+    return from_parquet(DocumentRecord, run.store.read(key))
 
 
 def _outcome(record: OutcomeRecord) -> Outcome:
@@ -79,6 +97,7 @@ def _outcome(record: OutcomeRecord) -> Outcome:
         usage=usage_of(record),
         model=record.model,
         truncated=record.truncated,
+        raw=record.raw,
     )
 
 
