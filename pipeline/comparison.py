@@ -60,22 +60,29 @@ WHERE change <> 'deleted' AND starts_with(uri, ?)
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """A document of the listing, or one that is gone from it. `held` names the analyses whose results still hold."""
+class ListedDocument:
+    """A document of the listing, or one that is gone from it.
+
+    `held` names, comma-separated, the analyses whose published results still hold.
+    """
 
     uri: str
     etag: str
     size_bytes: int
     last_modified: datetime
     change: Change
-    held: tuple[str, ...]
+    held: str
+
+    @property
+    def document(self) -> Document:
+        return Document(self.uri, self.etag, self.size_bytes, self.last_modified)
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedShard:
     """The documents of a shard that have something to be done, in the order of their uris; the rest is counted."""
 
-    documents: list[Compared]
+    documents: list[ListedDocument]
     unchanged: dict[str, int]
 
 
@@ -138,7 +145,7 @@ class Comparison:
         unchanged = {name: sum(n for held, n in counted if name in held.split(",")) for name in sorted(analyses)}
         everything = ",".join(sorted(analyses))
         rows = self._database.execute("FROM compared WHERE held <> ? ORDER BY uri", [everything]).fetchall()
-        return ComparedShard([_compared(row) for row in rows], unchanged)
+        return ComparedShard([_listed(row) for row in rows], unchanged)
 
     def _insert(self, rows: pa.Table | pa.RecordBatchReader, target_and_query: str) -> None:
         self._database.register("rows", rows)
@@ -146,6 +153,6 @@ class Comparison:
         self._database.unregister("rows")
 
 
-def _compared(row: tuple[Any, ...]) -> Compared:
+def _listed(row: tuple[Any, ...]) -> ListedDocument:
     uri, etag, size_bytes, last_modified, difference, held = row
-    return Compared(uri, etag, size_bytes, last_modified, Change(difference), tuple(held.split(",")) if held else ())
+    return ListedDocument(uri, etag, size_bytes, last_modified, Change(difference), held)

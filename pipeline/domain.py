@@ -175,8 +175,20 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchPlace:
+    """A batch of some run."""
+
+    run_uri: str
+    round_number: int
+    batch_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """The requests of one input file: where they lie, and how many there are."""
+    """The requests of one input file: where they lie, and how many there are.
+
+    With `awaits`, the file is another run's, which has sent it already; this run waits for its answers and pays nothing.
+    """
 
     batch_key: str
     mode: Mode
@@ -185,6 +197,7 @@ class Batch:
     input_uri: str
     output_uri: str
     index_keys: tuple[str, ...]
+    awaits: BatchPlace | None = None
 
 
 class JobStatus(StrEnum):

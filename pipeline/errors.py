@@ -14,6 +14,7 @@
     │   └── ServiceBusy          asking later may help: throttling, quotas, 5xx, lost connections
     ├── StackError               the embedded S3 and Bedrock could not be started or reached
     └── RunError                 a run cannot go on
+        ├── RunStopped           somebody stopped it; it may be taken up again
         ├── BudgetExceeded       the forecast is above the budget; nothing was submitted
         ├── JobFailed            a batch inference job ended without anything to collect
         └── AccountingError      the counts or the tokens of a run do not add up; nothing was published
@@ -77,6 +78,10 @@ class StackError(DocbatchError):
 
 
 class RunError(DocbatchError):
+    pass
+
+
+class RunStopped(RunError):
     pass
 
 

@@ -35,11 +35,16 @@ class RunManifest(BaseModel):
     batch_price: Price | None
     on_demand_price: Price | None
     analyses: dict[str, str]  # name -> prompt fingerprint
+    methods: dict[str, str]  # name -> method_id: everything but the text that an answer depends on
     output_language: str
     max_rounds: int
     budget_usd: Decimal | None
+    force: bool
     shards: int
     documents: int
+    unchanged: dict[str, int]  # analysis -> documents whose published result still holds
+    deleted: int
+    listing: tuple[str, ...]  # keys, by shard
 
 
 def derive_run_key(name: str) -> str:
@@ -73,15 +78,32 @@ def content_digest(content: bytes) -> str:
 
 MANIFEST = "run.json"
 PUBLISHED = "published.json"
+STOPPED = "stopped.json"
 
 
-def listing_key(shard: int) -> str:
-    return f"listing/{shard:04d}.parquet"
+def listing_key(shard: int, digest: str) -> str:
+    """Named by its content: whoever begins the run at the same time overwrites nothing; the manifest says which."""
+    return f"listing/{shard:04d}-{digest}.parquet"
 
 
 def documents_key(shard: int, digest: str) -> str:
     """Named by its content: whoever prepares a shard at the same time overwrites nothing; prepared.json says which."""
     return f"documents/{shard:04d}-{digest}.parquet"
+
+
+def shared_key(round_number: int, batch_key: str) -> str:
+    """Requests of other shards for records that a batch holds already."""
+    return f"rounds/{round_number:02d}/shared/{batch_key}.parquet"
+
+
+def awaited_key(round_number: int, batch_key: str) -> str:
+    """Requests whose records another run has sent."""
+    return f"rounds/{round_number:02d}/awaited/{batch_key}.parquet"
+
+
+def kept_folder(round_number: int, shard: int) -> str:
+    """Segments without the requests that need not be sent."""
+    return f"rounds/{round_number:02d}/kept/{shard:04d}"
 
 
 def requests_folder(round_number: int, shard: int) -> str:
@@ -118,6 +140,26 @@ def outcomes_folder(round_number: int, shard: int) -> str:
 
 def collected_key(round_number: int, batch_key: str) -> str:
     return f"rounds/{round_number:02d}/collected/{batch_key}.json"
+
+
+# What all runs of a work store share, relative to it.
+PLANNING_LEASE = "planning.lease"
+OPEN_RUNS = "open"
+RUNS = "runs"
+ANSWERS = "answers"
+
+
+def run_folder(run_key: str) -> str:
+    return f"{RUNS}/{run_key}"
+
+
+def open_key(run_key: str) -> str:
+    """Its presence says that the run is not published yet."""
+    return f"{OPEN_RUNS}/{run_key}"
+
+
+def answers_key(run_key: str, batch_key: str) -> str:
+    return f"{ANSWERS}/{run_key}/{batch_key}.parquet"
 
 
 def staged_key(table: str, shard: int) -> str:

@@ -75,11 +75,22 @@ class _Codec(Generic[Row]):
 
 def to_parquet(kind: type[Row], rows: Sequence[Row]) -> bytes:
     """The rows of a frozen dataclass as Parquet; fields are str, int, bool, datetime or StrEnum, or that or None."""
-    codec: _Codec[Row] = _codec(cast("Any", kind))
-    columns = [pa.array([getattr(row, field.name) for row in rows], type=field.type) for field in codec.schema]
+    schema = schema_of(kind)
+    columns = [pa.array([getattr(row, field.name) for row in rows], type=field.type) for field in schema]
+    return table_to_parquet(pa.Table.from_arrays(columns, schema=schema))
+
+
+def table_to_parquet(table: pa.Table) -> bytes:
+    """A table in the schema of some kind of row, as `to_parquet` would write its rows."""
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_arrays(columns, schema=codec.schema), sink, compression="zstd", compression_level=1)
+    pq.write_table(table, sink, compression="zstd", compression_level=1)
     return sink.getvalue()
+
+
+def schema_of(kind: type[Any]) -> pa.Schema:
+    """The columns of a frozen dataclass."""
+    codec: _Codec[Any] = _codec(cast("Any", kind))
+    return codec.schema
 
 
 def from_parquet(kind: type[Row], content: bytes) -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -71,7 +71,7 @@ class LeftOut:
 class Sieve:
     """Everything that a round wants to send, in a database in `folder` for as long as the context lasts.
 
-    Call `add_wanted` for every segment first, then add what is known and awaited, then `sift` once.
+    Call `add_wanted` for every segment first, then add what is known and awaited, then `sift` once, then ask.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -102,11 +102,17 @@ class Sieve:
         """Records that another run has sent."""
         self._add(Why.AWAITED, source, record_ids)
 
-    def sift(self) -> None:
-        """Decide. What is known is not awaited, and what is either is not repeated."""
+    def sift(self, *, take_over: Callable[[int], bool]) -> None:
+        """Decide. What is known is not awaited, and what is either is not repeated.
+
+        `take_over` is asked once for each source of awaited records that are wanted, whether they can be had instead.
+        """
         self._look()
         self._database.execute(_LEAVE_OUT.format(why=Why.KNOWN, column="question"))
         self._database.execute(_LEAVE_OUT.format(why=Why.AWAITED, column="record"))
+        for source in self.sources(Why.AWAITED):
+            if take_over(source):
+                self._database.execute("DELETE FROM left_out WHERE why = ? AND source = ?", [Why.AWAITED, source])
         self._database.execute(_REPEATED)
 
     def count(self, why: Why) -> int:

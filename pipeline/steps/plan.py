@@ -1,84 +1,66 @@
-"""The batches of a round, out of what its shards prepared, within the quotas and the budget."""
+"""The batches of a round, out of what its shards prepared and is not known, within the quotas and the budget."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from decimal import Decimal
-from functools import reduce
-from operator import add
-
-from pydantic import TypeAdapter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 from pipeline.batching import Segment, choose_mode, pack
-from pipeline.domain import Batch, Mode
-from pipeline.errors import BudgetExceeded
-from pipeline.ledger import NOTHING, Forecast, cost_of
-from pipeline.manifest import input_key, output_folder, plan_key
-from pipeline.segments import concatenate
-from pipeline.steps.run import Run, Services
-from pipeline.steps.state import read_prepared
-
-
-@dataclass(frozen=True, slots=True)
-class RoundPlan:
-    """The batches of one round and what they are expected to use and cost at most; None without a price."""
-
-    mode: Mode
-    batches: tuple[Batch, ...]
-    requests: int
-    input_tokens: int
-    output_tokens: int
-    forecast_usd: Decimal | None
-
-
-_PLAN = TypeAdapter(RoundPlan)
+from pipeline.domain import Batch, Mode, Request
+from pipeline.errors import BudgetExceeded, ObjectExists
+from pipeline.ledger import cost_of
+from pipeline.leases import Lease, holding
+from pipeline.manifest import PLANNING_LEASE, input_key, output_folder, plan_key, shared_key
+from pipeline.records import to_parquet
+from pipeline.segments import concatenate, read_index
+from pipeline.steps.rounds import PLAN, RoundPlan, read_plan
+from pipeline.steps.run import Run, Services, refuse_stopped
+from pipeline.steps.sift import Sifted, sift
 
 
 def plan(services: Services, run_uri: str, round_number: int) -> RoundPlan:
     """Form the batches of a round. Done once: a repetition reads what was planned.
 
-    Raises BudgetExceeded, with nothing submitted, when the first round's forecast is above the budget.
+    One run of a work store plans at a time, so that none sends what another is about to send. Raises BudgetExceeded,
+    with nothing submitted, when the first round's forecast is above the budget, and RunStopped.
     """
     run = Run(services, run_uri)
-    if not run.store.exists(plan_key(round_number)):
-        made = _make_plan(run, round_number)
-        if round_number == 0:
-            _check_budget(run, made)
-        run.store.write(plan_key(round_number), _PLAN.dump_json(made, indent=2))
+    refuse_stopped(run)
+    key = plan_key(round_number)
+    if not run.store.exists(key):
+        with holding(Lease(run.work, PLANNING_LEASE, services.settings.lease_seconds)):
+            if not run.store.exists(key):
+                made = _make_plan(run, round_number)
+                if round_number == 0:
+                    _check_budget(run, made)
+                with suppress(ObjectExists):
+                    run.store.write(key, PLAN.dump_json(made, indent=2), create=True)
     return read_plan(run, round_number)
 
 
-def read_plan(run: Run, round_number: int) -> RoundPlan:
-    """What was planned for a round. Raises ObjectMissing when it was not planned yet."""
-    return _PLAN.validate_json(run.store.read(plan_key(round_number)))
-
-
-def read_batch(run: Run, round_number: int, batch_key: str) -> Batch:
-    """One batch of a round's plan."""
-    return next(batch for batch in read_plan(run, round_number).batches if batch.batch_key == batch_key)
-
-
-def planned_rounds(run: Run) -> int:
-    """How many rounds of the run have been planned so far."""
-    return next(n for n in range(run.manifest.max_rounds + 1) if not run.store.exists(plan_key(n)))
-
-
 def _make_plan(run: Run, round_number: int) -> RoundPlan:
-    prepared = [read_prepared(run.store, round_number, shard) for shard in range(run.manifest.shards)]
-    segments = [segment for found, _ in prepared for segment in found]
-    groups = pack(segments, run.services.quotas)
+    sifted = sift(run, round_number)
+    groups = pack(sifted.segments, run.services.quotas)
     inputs = {f"r{round_number:02d}-b{number:04d}": group for number, group in enumerate(groups)}
     together = {batch_key: _together(run, round_number, batch_key, group) for batch_key, group in inputs.items()}
     mode = choose_mode(list(together.values()), run.services.quotas)
-    batches = tuple(_batch(run, round_number, mode, key, whole, inputs[key]) for key, whole in together.items())
-    total: Forecast = reduce(add, (one for _, forecasts in prepared for one in forecasts.values()), NOTHING)
-    usage = total.usage
-    cost = cost_of(usage, run.price(mode))
-    return RoundPlan(mode, batches, total.requests, usage.input_tokens, usage.output_tokens, cost)
+    batches = [_batch(run, round_number, mode, key, whole, inputs[key]) for key, whole in together.items()]
+    usage = sifted.forecast.usage
+    return RoundPlan(
+        mode,
+        (*_with_sharers(run, round_number, batches, sifted), *sifted.awaited),
+        sifted.owed,
+        sifted.known,
+        sum(batch.records for batch in batches),
+        usage.input_tokens,
+        usage.output_tokens,
+        cost_of(usage, run.price(mode)),
+    )
 
 
 def _together(run: Run, round_number: int, batch_key: str, segments: list[Segment]) -> Segment:
-    """One segment is the batch's input as it is; several are put together, without the records that they share."""
+    """One segment is the batch's input as it is; several are put together."""
     first = segments[0]
     if len(segments) == 1:
         return first
@@ -99,9 +81,28 @@ def _batch(run: Run, round_number: int, mode: Mode, batch_key: str, whole: Segme
     )
 
 
+def _with_sharers(run: Run, round_number: int, batches: Sequence[Batch], sifted: Sifted) -> list[Batch]:
+    """Each batch with the requests of other segments that want the answer to one of its records."""
+    if not sifted.sharing:
+        return list(batches)
+    wanted: dict[str, list[Request]] = {}
+    for request in sifted.sharing:
+        wanted.setdefault(request.record_id, []).append(request)
+    found = []
+    for batch in batches:
+        asked = (request.record_id for request in read_index(run.store, batch.index_keys))
+        sharers = [request for record_id in asked for request in wanted.get(record_id, [])]
+        if sharers:
+            key = shared_key(round_number, batch.batch_key)
+            run.store.write(key, to_parquet(Request, sharers))
+            batch = replace(batch, index_keys=(*batch.index_keys, key))  # noqa: PLW2901 - the same batch, completed
+        found.append(batch)
+    return found
+
+
 def _check_budget(run: Run, made: RoundPlan) -> None:
     budget = run.manifest.budget_usd
-    if budget is None:
+    if budget is None or not made.requests:
         return
     if made.forecast_usd is None:
         raise BudgetExceeded(

@@ -13,8 +13,8 @@ from pipeline.analyses import Analysis, load_analyses, shipped_prompts
 from pipeline.batching import Quotas
 from pipeline.bedrock import BatchClient, BedrockAccess, OnDemandClient, connect_batch, connect_on_demand
 from pipeline.domain import Mode
-from pipeline.errors import RunError, SettingsError
-from pipeline.manifest import MANIFEST, RunManifest
+from pipeline.errors import RunError, RunStopped, SettingsError
+from pipeline.manifest import MANIFEST, RUNS, STOPPED, RunManifest
 from pipeline.models import Price, find_model
 from pipeline.planning import Limits, Planner
 from pipeline.settings import AwsEnvironment, Settings
@@ -97,6 +97,11 @@ class Run:
         self.manifest = RunManifest.model_validate_json(self.store.read(MANIFEST))
 
     @cached_property
+    def work(self) -> ObjectStore:
+        """What all runs of the work store share."""
+        return self.services.open(self.store.uri().rpartition(f"/{RUNS}/")[0])
+
+    @cached_property
     def analyses(self) -> dict[str, Analysis]:
         """The analyses of the run. Raises RunError when a prompt is no longer what it was when the run began."""
         names = tuple(self.manifest.analyses)
@@ -116,6 +121,15 @@ class Run:
 
     def price(self, mode: Mode) -> Price | None:
         return self.manifest.batch_price if mode is Mode.BATCH else self.manifest.on_demand_price
+
+
+def refuse_stopped(run: Run) -> None:
+    """Raises RunStopped when somebody stopped the run."""
+    if run.store.exists(STOPPED):
+        raise RunStopped(
+            f"run {run.manifest.run_key}: was stopped; what was answered is kept. "
+            f"Continue it with: docbatch resume {run.manifest.run_key}"
+        )
 
 
 def limits_for(settings: Settings, model_name: str) -> Limits:

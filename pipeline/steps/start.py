@@ -1,20 +1,23 @@
-"""Begin a run: list the documents into shards, and fix what the run intends."""
+"""Begin a run: list what is new, changed or deleted into shards, and fix what the run intends."""
 
 from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-import orjson
+import pyarrow.dataset as ds
 
 from pipeline import __version__
-from pipeline.domain import Document, Mode, short_hash
+from pipeline.analyses import Analysis
+from pipeline.catalog import Catalog
+from pipeline.comparison import Comparison, ListedDocument
+from pipeline.domain import Change, Document, Mode, short_hash
 from pipeline.errors import ObjectExists, SettingsError
-from pipeline.manifest import MANIFEST, RunManifest, listing_key, shard_of, shards_for
+from pipeline.manifest import MANIFEST, PUBLISHED, RunManifest, content_digest, listing_key, open_key, shards_for
 from pipeline.models import find_model
 from pipeline.records import to_parquet
 from pipeline.steps.run import Services
@@ -23,13 +26,14 @@ from pipeline.storage import ObjectStore, refuse_unwritable
 
 @dataclass(frozen=True, slots=True)
 class RunOrder:
-    """What a run is asked to do. `run_date` decides which prices hold."""
+    """What a run is asked to do. `run_date` decides which prices hold; `force` asks again what is known."""
 
     run_key: str
     run_date: dt.date
     source_uri: str
     output_uri: str
     work_uri: str
+    force: bool = False
 
 
 def start(services: Services, order: RunOrder) -> str:
@@ -45,48 +49,55 @@ def start(services: Services, order: RunOrder) -> str:
         _refuse_another_run(services, order, RunManifest.model_validate_json(store.read(MANIFEST)))
     else:
         analyses = services.analyses(services.settings.analyses, services.settings.output_language)
-        with tempfile.TemporaryDirectory(prefix="docbatch-") as folder:
-            listing = Listing(Path(folder))
-            listing.read(services.open(order.source_uri))
-            shards = shards_for(listing.documents, services.settings.shard_documents)
-            for shard in range(shards):
-                store.write(listing_key(shard), to_parquet(Document, listing.shard(shard, shards)))
-            fingerprints = {name: analysis.fingerprint for name, analysis in analyses.items()}
-            manifest = _manifest(services, order, fingerprints, shards, listing.documents)
-        _write_once(store, manifest)
+        _write_once(store, _list(services, order, store, analyses))
+    if not store.exists(PUBLISHED):
+        services.open(order.work_uri).write(open_key(order.run_key), b"")
     return store.uri()
 
 
+def _list(services: Services, order: RunOrder, store: ObjectStore, analyses: Mapping[str, Analysis]) -> RunManifest:
+    """List the source beside what the output holds, put the listing by shard, and say what the run intends."""
+    methods = {name: method_id(one, services.settings) for name, one in analyses.items()}
+    with tempfile.TemporaryDirectory(prefix="docbatch-") as folder, Comparison(Path(folder)) as comparison:
+        comparison.add_listing(listed_documents(services.open(order.source_uri)))
+        _add_published(comparison, services.catalog(order.output_uri), {} if order.force else methods)
+        shards = shards_for(comparison.documents, services.settings.shard_documents)
+        listing, unchanged, deleted = [], Counter[str](), 0
+        for shard in range(shards):
+            found = comparison.shard(shard, shards, order.source_uri, methods)
+            content = to_parquet(ListedDocument, found.documents)
+            listing.append(listing_key(shard, content_digest(content)))
+            store.write(listing[-1], content)
+            unchanged.update(found.unchanged)
+            deleted += sum(one.change is Change.DELETED for one in found.documents)
+        counts = {name: unchanged[name] for name in methods}
+        return _manifest(services, order, analyses, methods, Listing(comparison.documents, counts, deleted, listing))
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
-    """Listed documents, spread over one local file for each of 256 buckets, so that any number fits in memory."""
+    """What was listed: documents in the source, by analysis those whose result still holds, deleted ones; the keys."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.documents = 0
+    documents: int
+    unchanged: dict[str, int]
+    deleted: int
+    keys: list[str]
 
-    def read(self, source: ObjectStore) -> None:
-        """Take in every object of the source but folder markers."""
-        spools: dict[int, IO[bytes]] = {}
-        try:
-            for document in listed_documents(source):
-                bucket = shard_of(document.document_id, 256)
-                if bucket not in spools:
-                    spools[bucket] = self._path(bucket).open("wb")
-                spools[bucket].write(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
-                self.documents += 1
-        finally:
-            for spool in spools.values():
-                spool.close()
 
-    def shard(self, shard: int, shards: int) -> list[Document]:
-        """The documents of one shard, in the order of their uris."""
-        size = 256 // shards
-        paths = [self._path(bucket) for bucket in range(shard * size, (shard + 1) * size)]
-        lines = [line for path in paths if path.exists() for line in path.read_bytes().splitlines()]
-        return sorted((_document(line) for line in lines), key=lambda document: document.uri)
-
-    def _path(self, bucket: int) -> Path:
-        return self._folder / f"{bucket:02x}.jsonl"
+def _add_published(comparison: Comparison, catalog: Catalog, methods: Mapping[str, str]) -> None:
+    """What the output holds: its documents, and of every analysis the results that were asked by the same method."""
+    tables = set(catalog.tables())
+    if not {"runs", "documents"} <= tables:
+        return
+    ended = catalog.dataset("runs").to_table(columns=["run_key", "ended"]).to_pydict()
+    comparison.add_runs(dict(zip(ended["run_key"], ended["ended"], strict=True)))
+    columns = ["document_id", "uri", "etag", "size_bytes", "last_modified", "content_hash", "change", "run_key"]
+    comparison.add_published(catalog.dataset("documents").scanner(columns=columns).to_reader())
+    for name, method in methods.items():
+        if name in tables:
+            same = ds.field("method_id") == method
+            held = catalog.dataset(name).scanner(columns=["document_id", "content_hash", "run_key"], filter=same)
+            comparison.add_held(name, held.to_reader())
 
 
 def listed_documents(source: ObjectStore) -> Iterator[Document]:
@@ -100,13 +111,12 @@ def new_run_key(services: Services, source_uri: str, output_uri: str) -> str:
     return f"{services.clock():%Y%m%dT%H%M%SZ}-{short_hash(source_uri, output_uri)[:8]}"
 
 
-def _document(line: bytes) -> Document:
-    found = orjson.loads(line)
-    return Document(**{**found, "last_modified": dt.datetime.fromisoformat(found["last_modified"])})
-
-
 def _manifest(
-    services: Services, order: RunOrder, fingerprints: dict[str, str], shards: int, documents: int
+    services: Services,
+    order: RunOrder,
+    analyses: Mapping[str, Analysis],
+    methods: dict[str, str],
+    listing: Listing,
 ) -> RunManifest:
     settings = services.settings
     model, sent_id = find_model(settings.model)
@@ -121,12 +131,17 @@ def _manifest(
         priced_as=model.id,
         batch_price=model.price_on(Mode.BATCH, order.run_date),
         on_demand_price=model.price_on(Mode.ON_DEMAND, order.run_date),
-        analyses=fingerprints,
+        analyses={name: one.fingerprint for name, one in analyses.items()},
+        methods=methods,
         output_language=settings.output_language,
         max_rounds=settings.max_rounds,
         budget_usd=settings.budget_usd,
-        shards=shards,
-        documents=documents,
+        force=order.force,
+        shards=len(listing.keys),
+        documents=listing.documents,
+        unchanged=listing.unchanged,
+        deleted=listing.deleted,
+        listing=tuple(listing.keys),
     )
 
 
@@ -153,6 +168,7 @@ def _refuse_another_run(services: Services, order: RunOrder, begun: RunManifest)
         "model": (find_model(settings.model)[1], begun.model),
         "output_language": (settings.output_language, begun.output_language),
         "analyses": (sorted(settings.analyses or begun.analyses), sorted(begun.analyses)),
+        "force": (order.force or begun.force, begun.force),
     }
     for name, (asked, fixed) in wanted.items():
         if asked != fixed:

@@ -1,0 +1,49 @@
+"""The plan of a round as the steps write it down for each other: its batches, and what they are expected to cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pydantic import TypeAdapter
+
+from pipeline.domain import Batch, Mode
+from pipeline.manifest import plan_key
+from pipeline.steps.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class RoundPlan:
+    """The batches of one round and what they are expected to use and cost at most; None without a price.
+
+    `owed` counts the requests that the round is about, `requests` those that it sends; the others are `known` already,
+    have been sent by another run, or are asked by another request of the same round.
+    """
+
+    mode: Mode
+    batches: tuple[Batch, ...]
+    owed: int
+    known: int
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    forecast_usd: Decimal | None
+
+
+PLAN = TypeAdapter(RoundPlan)
+
+
+def read_plan(run: Run, round_number: int) -> RoundPlan:
+    """What was planned for a round. Raises ObjectMissing when it was not planned yet."""
+    return PLAN.validate_json(run.store.read(plan_key(round_number)))
+
+
+def read_batch(run: Run, round_number: int, batch_key: str) -> Batch:
+    """One batch of a round's plan."""
+    return next(batch for batch in read_plan(run, round_number).batches if batch.batch_key == batch_key)
+
+
+def planned_rounds(run: Run) -> int:
+    """How many rounds of the run have been planned so far."""
+    return next(n for n in range(run.manifest.max_rounds + 1) if not run.store.exists(plan_key(n)))
+

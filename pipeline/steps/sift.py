@@ -1,0 +1,186 @@
+"""What of a round's prepared requests is to be sent: not what any run has answered, has sent, or asks twice."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.batching import Segment
+from pipeline.domain import Batch, BatchPlace, Request
+from pipeline.errors import ObjectExists
+from pipeline.ledger import NOTHING, Forecast, forecast
+from pipeline.manifest import (
+    OPEN_RUNS,
+    awaited_key,
+    collected_key,
+    intent_key,
+    kept_folder,
+    outcomes_folder,
+    run_folder,
+)
+from pipeline.recall import answer_lists, as_outcomes, read_answers, read_ids
+from pipeline.records import OutcomeRecord, table_to_parquet, to_parquet
+from pipeline.segments import SegmentWriter, read_index
+from pipeline.sieve import Sieve, Why
+from pipeline.steps.intents import REVOKED_BY, revoked_by
+from pipeline.steps.rounds import planned_rounds, read_plan
+from pipeline.steps.run import Run
+from pipeline.steps.state import read_prepared
+
+IDS = ["record_id", "question_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A batch that another run of the work store has planned, and not collected yet."""
+
+    place: BatchPlace
+    batch: Batch
+    record_ids: pa.ChunkedArray[Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """What a round sends, and what it need not.
+
+    `sharing` are requests for records that some segment holds already, `awaited` the batches of other runs that this
+    one waits for; `owed` counts all requests of the round, `known` those that were answered at once.
+    """
+
+    segments: list[Segment]
+    forecast: Forecast
+    sharing: list[Request]
+    awaited: list[Batch]
+    owed: int
+    known: int
+
+
+def sift(run: Run, round_number: int) -> Sifted:
+    """Decide what is sent, and write down the outcomes that are known. One planner of a work store at a time."""
+    prepared = [read_prepared(run.store, round_number, shard) for shard in range(run.manifest.shards)]
+    segments = [segment for found, _ in prepared for segment in found]
+    forecasts = {shard: reduce(add, found.values(), NOTHING) for shard, (_, found) in enumerate(prepared)}
+    with tempfile.TemporaryDirectory(prefix="docbatch-") as folder, Sieve(Path(folder)) as sieve:
+        for number, segment in enumerate(segments):
+            sieve.add_wanted(number, _read_columns(run, [segment.index_key], IDS))
+        lists = [] if run.manifest.force or not segments else list(answer_lists(run.work))
+        for number, key in enumerate(lists):
+            sieve.add_known(number, read_ids(run.work, key))
+        flights = [] if run.manifest.force or not segments else list(_flights(run))
+        for number, flight in enumerate(flights):
+            sieve.add_awaited(number, flight.record_ids)
+        sieve.sift(take_over=lambda number: take_over(run, flights[number].place))
+        for number in sieve.sources(Why.KNOWN):
+            _keep_known(run, round_number, segments, sieve.answered(number, read_answers(run.work, lists[number])), number)
+        return _Remainder(run, round_number, sieve, segments, flights).sifted(forecasts)
+
+
+def take_over(run: Run, place: BatchPlace) -> bool:
+    """Take a batch from the run that planned it, unless it was begun: whoever writes its intent first decides."""
+    other = run.services.open(place.run_uri)
+    try:
+        intent = orjson.dumps({REVOKED_BY: run.manifest.run_key})
+        other.write(intent_key(place.round_number, place.batch_key), intent, create=True)
+    except ObjectExists:
+        return False
+    return True
+
+
+class _Remainder:
+    """The segments of a round without what the sieve left out."""
+
+    def __init__(
+        self, run: Run, round_number: int, sieve: Sieve, segments: Sequence[Segment], flights: Sequence[Flight]
+    ) -> None:
+        self._run, self._round, self._sieve = run, round_number, sieve
+        self._segments, self._flights = segments, flights
+        self._touched = {segments[number].shard for number in sieve.segments()}
+        self._sharing: list[Request] = []
+        self._awaited: dict[int, list[Request]] = defaultdict(list)
+
+    def sifted(self, forecasts: dict[int, Forecast]) -> Sifted:
+        kept: list[Segment] = []
+        expected = NOTHING
+        for shard in sorted({segment.shard for segment in self._segments}):
+            if shard in self._touched:
+                found, cost = self._rewritten(shard)
+            else:
+                found, cost = [one for one in self._segments if one.shard == shard], forecasts[shard]
+            kept, expected = kept + found, expected + cost
+        owed = sum(segment.records for segment in self._segments)
+        awaited = [self._await(place, number) for place, number in enumerate(sorted(self._awaited))]
+        return Sifted(kept, expected, self._sharing, awaited, owed, self._sieve.count(Why.KNOWN))
+
+    def _rewritten(self, shard: int) -> tuple[list[Segment], Forecast]:
+        """The segments of a shard anew, with the forecast of what is left in them."""
+        asked: dict[str, list[Request]] = defaultdict(list)
+        folder = kept_folder(self._round, shard)
+        with SegmentWriter(self._run.store, folder, shard, self._run.services.quotas) as writer:
+            for number, segment in enumerate(self._segments):
+                if segment.shard == shard:
+                    for request, line in self._kept(number, segment):
+                        writer.add(request, line + b"\n")
+                        asked[request.analysis].append(request)
+        return writer.segments, reduce(add, map(forecast, asked.values()), NOTHING)
+
+    def _kept(self, number: int, segment: Segment) -> Iterator[tuple[Request, bytes]]:
+        """What is sent of a segment; the other requests are put where they are answered."""
+        left_out = {one.place: one for one in self._sieve.left_out(number)}
+        requests = read_index(self._run.store, [segment.index_key])
+        for place, (request, line) in enumerate(zip(requests, self._run.store.lines(segment.key), strict=True)):
+            found = left_out.get(place)
+            if found is None:
+                yield request, line
+            elif found.why is Why.REPEATED:
+                self._sharing.append(request)
+            elif found.why is Why.AWAITED:
+                self._awaited[found.source].append(request)
+
+    def _await(self, place: int, number: int) -> Batch:
+        flight = self._flights[number]
+        batch_key = f"r{self._round:02d}-a{place:04d}"
+        key = awaited_key(self._round, batch_key)
+        self._run.store.write(key, to_parquet(Request, self._awaited[number]))
+        records = len({request.record_id for request in self._awaited[number]})
+        return replace(flight.batch, batch_key=batch_key, records=records, index_keys=(key,), awaits=flight.place)
+
+
+def _flights(run: Run) -> Iterator[Flight]:
+    """Every batch of another open run that is not collected yet."""
+    for entry in sorted(run.work.list(OPEN_RUNS), key=lambda entry: entry.key):
+        run_key = entry.key.rpartition("/")[2]
+        if run_key == run.manifest.run_key:
+            continue
+        other = Run(run.services, run.work.uri(run_folder(run_key)))
+        for number in range(planned_rounds(other)):
+            for batch in read_plan(other, number).batches:
+                closed = batch.awaits is not None or other.store.exists(collected_key(number, batch.batch_key))
+                if not closed and revoked_by(other, number, batch.batch_key) is None:
+                    ids = _read_columns(other, batch.index_keys, ["record_id"])["record_id"]
+                    yield Flight(BatchPlace(other.store.uri(), number, batch.batch_key), batch, ids)
+
+
+def _keep_known(run: Run, round_number: int, segments: Sequence[Segment], answered: pa.Table, number: int) -> None:
+    """The outcomes of what one list of answers answers, by shard."""
+    shards = pa.array([segments[segment].shard for segment in answered["segment"].to_pylist()], pa.int32())
+    for shard in pc.unique(shards).to_pylist():
+        outcomes = as_outcomes(answered.filter(pc.equal(shards, shard)), round_number)
+        key = f"{outcomes_folder(round_number, shard)}/known-{number:06d}.parquet"
+        run.store.write(key, table_to_parquet(outcomes))
+
+
+def _read_columns(run: Run, index_keys: Sequence[str], columns: list[str]) -> pa.Table:
+    tables = [pq.read_table(io.BytesIO(run.store.read(key)), columns=columns) for key in index_keys]
+    return pa.concat_tables(tables)
