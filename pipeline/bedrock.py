@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import boto3
 import orjson
-import tenacity
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    IncompleteReadError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    SSLError,
-)
-from botocore.exceptions import ConnectionError as NoConnection
+from botocore.exceptions import ClientError
 
 from pipeline.domain import Job, JobStatus
-from pipeline.errors import PromptRefused, ServiceBusy, ServiceError, ServiceRejected
+from pipeline.errors import ServiceBusy, ServiceRejected
+from pipeline.models import load_catalogue
+from pipeline.pacing import Pacer, guess_tokens
+from pipeline.retries import TOO_MANY, mapped_errors, repeat, says
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -31,30 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Every error that botocore's service models declare for the calls below, and the generic ones that any call may meet.
-REJECTED = {
-    "ValidationException": "a value in the request is not allowed",
-    "AccessDeniedException": "the caller lacks a permission; README lists those that docbatch needs",
-    "ResourceNotFoundException": "the job or model does not exist in this region",
-    "ConflictException": "the same token or name was used with other contents",
-    "TooManyTagsException": "the job has more tags than AWS allows",
-    "ModelErrorException": "the model failed on this prompt",
-    "UnrecognizedClientException": "the access key is not known there",
-    "InvalidSignatureException": "the secret key does not fit the access key",
-    "ExpiredTokenException": "the credentials have expired; sign in again",
-}
-# What InvokeModel says of a single prompt; everything else that it rejects would be said of every prompt.
-OF_ONE_PROMPT = {("InvokeModel", "ValidationException"), ("InvokeModel", "ModelErrorException")}
-BUSY = {
-    "ThrottlingException",
-    "ServiceQuotaExceededException",
-    "InternalServerException",
-    "ServiceUnavailableException",
-    "ModelNotReadyException",
-    "ModelTimeoutException",
-    "ModelStreamErrorException",
-    "TooManyRequestsException",
-}
+# In the order in which a job goes through them: one that moves on between two calls is listed twice, not missed.
+IN_FLIGHT = (JobStatus.SUBMITTED, JobStatus.VALIDATING, JobStatus.SCHEDULED, JobStatus.IN_PROGRESS)
+LISTED_JOBS = 1_000  # the most that a page of ListModelInvocationJobs may hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +58,22 @@ class BatchClient(Protocol):
     """What the pipeline needs of batch inference."""
 
     def start(self, order: JobOrder) -> str:
-        """The ARN of the job; of the earlier one when the token is known. Raises ServiceError."""
+        """The ARN of the job; of the earlier one when the token is known.
+
+        Raises NoFreeSlot when Bedrock takes no more jobs for now, and any other ServiceError.
+        """
 
     def find(self, name: str) -> str | None:
         """The ARN of the job with exactly this name, if there is one. Raises ServiceError."""
 
     def describe(self, arn: str) -> Job:
         """The job as it is now. Raises ServiceError."""
+
+    def in_flight(self, model_id: str) -> int:
+        """How many jobs of the model, whoever started them, have been submitted and not ended. Raises ServiceError."""
+
+    def stop(self, arn: str) -> None:
+        """Ask that the job ends early; one that has ended stays as it is. Raises ServiceError."""
 
 
 class OnDemandClient(Protocol):
@@ -113,29 +94,50 @@ class BotoBatchClient:
         self._retry_seconds = retry_seconds
 
     def start(self, order: JobOrder) -> str:
-        answer = self._call(
-            lambda: self._client.create_model_invocation_job(
-                jobName=order.name,
-                clientRequestToken=order.token,
-                modelId=order.model_id,
-                roleArn=order.role_arn,
-                inputDataConfig={"s3InputDataConfig": {"s3Uri": order.input_uri, "s3InputFormat": "JSONL"}},
-                outputDataConfig={"s3OutputDataConfig": {"s3Uri": order.output_uri}},
-                timeoutDurationInHours=order.timeout_hours,
-                tags=[{"key": key, "value": value} for key, value in order.tags.items()],
-            )
+        """A token sent a moment ago may meet a conflict, or an answer without ARN: then the name tells the job."""
+        try:
+            arn = self._call(lambda: self._create(order)).get("jobArn")
+        except ServiceRejected as error:
+            if not says(error, "ConflictException") or not (arn := self.find(order.name)):
+                raise
+        if not (arn := arn or self.find(order.name)):
+            raise ServiceBusy(f"Bedrock took job {order.name} and does not list it yet; repeat the step in a minute")
+        return arn
+
+    def _create(self, order: JobOrder) -> Mapping[str, Any]:
+        return self._client.create_model_invocation_job(
+            jobName=order.name,
+            clientRequestToken=order.token,
+            modelId=order.model_id,
+            roleArn=order.role_arn,
+            inputDataConfig={"s3InputDataConfig": {"s3Uri": order.input_uri, "s3InputFormat": "JSONL"}},
+            outputDataConfig={"s3OutputDataConfig": {"s3Uri": order.output_uri}},
+            timeoutDurationInHours=order.timeout_hours,
+            tags=[{"key": key, "value": value} for key, value in order.tags.items()],
         )
-        return answer["jobArn"]
 
     def find(self, name: str) -> str | None:
+        return next((job["jobArn"] for job in self._listed(nameContains=name) if job["jobName"] == name), None)
+
+    def in_flight(self, model_id: str) -> int:
+        wanted = _base_model(model_id)
+        found = (job for status in IN_FLIGHT for job in self._listed(statusEquals=status, maxResults=LISTED_JOBS))
+        return len({job["jobArn"] for job in found if _base_model(job["modelId"]) == wanted})
+
+    def stop(self, arn: str) -> None:
+        try:
+            self._call(lambda: self._client.stop_model_invocation_job(jobIdentifier=arn))
+        except ServiceRejected:
+            if not self.describe(arn).status.ended:
+                raise
+
+    def _listed(self, **which: Any) -> Iterator[Mapping[str, Any]]:
         more: dict[str, Any] = {}
         while True:
-            page = self._call(lambda: self._client.list_model_invocation_jobs(nameContains=name, **more))  # noqa: B023
-            for job in page.get("invocationJobSummaries", []):
-                if job["jobName"] == name:
-                    return job["jobArn"]
+            page = self._call(lambda: self._client.list_model_invocation_jobs(**which, **more))  # noqa: B023 - at once
+            yield from page.get("invocationJobSummaries", [])
             if not page.get("nextToken"):
-                return None
+                return
             more = {"nextToken": page["nextToken"]}
 
     def describe(self, arn: str) -> Job:
@@ -154,15 +156,35 @@ class BotoBatchClient:
 
 
 class BotoOnDemandClient:
-    """OnDemandClient on a boto3 `bedrock-runtime` client."""
+    """OnDemandClient on a boto3 `bedrock-runtime` client, from any number of threads, at the pace of `pacer`.
 
-    def __init__(self, client: BedrockRuntimeClient, retry_seconds: float) -> None:
+    A prompt is repeated until `retry_seconds` have passed since it was first asked. When nobody has had an answer for
+    as long, each of the others is asked just once more: Bedrock is down, and it need not be waited for a hundred times.
+    """
+
+    def __init__(self, client: BedrockRuntimeClient, retry_seconds: float, pacer: Pacer | None = None) -> None:
         self._client = client
         self._retry_seconds = retry_seconds
+        self._pacer = pacer or Pacer()
+        self._last_answer = time.monotonic()
 
     def invoke(self, model_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
         encoded = orjson.dumps(body)
-        reply: dict[str, Any] = repeat(lambda: self._invoke_once(model_id, encoded), self._retry_seconds)
+        tokens = guess_tokens(len(encoded), int(body.get("max_gen_len") or 0))
+        began = time.monotonic()
+        since = lambda: min(began, self._last_answer)  # noqa: E731 - one expression, passed on
+        return repeat(lambda: self._invoke_paced(model_id, encoded, tokens), self._retry_seconds, since=since)
+
+    def _invoke_paced(self, model_id: str, encoded: bytes, tokens: int) -> dict[str, Any]:
+        call = self._pacer.enter(tokens)
+        try:
+            reply = self._invoke_once(model_id, encoded)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in TOO_MANY:
+                self._pacer.throttled(call)
+            raise
+        self._last_answer = time.monotonic()
+        self._pacer.answered(call, _tokens_used(reply))
         return reply
 
     def _invoke_once(self, model_id: str, encoded: bytes) -> dict[str, Any]:
@@ -178,51 +200,18 @@ class BotoOnDemandClient:
 
 def connect_batch(access: BedrockAccess, retry_seconds: float) -> BotoBatchClient:
     """A batch client. Raises ServiceRejected when there are no credentials or no region."""
-    with _Mapped():
+    with mapped_errors():
         return BotoBatchClient(
             _session(access).client("bedrock", endpoint_url=access.url, config=_CONFIG), retry_seconds
         )
 
 
-def connect_on_demand(access: BedrockAccess, retry_seconds: float, threads: int) -> BotoOnDemandClient:
+def connect_on_demand(access: BedrockAccess, retry_seconds: float, threads: int, pacer: Pacer) -> BotoOnDemandClient:
     """An on-demand client for that many threads. Raises ServiceRejected as `connect_batch` does."""
     config = _CONFIG.merge(Config(max_pool_connections=threads, read_timeout=300))
-    with _Mapped():
+    with mapped_errors():
         client = _session(access).client("bedrock-runtime", endpoint_url=access.runtime_url, config=config)
-        return BotoOnDemandClient(client, retry_seconds)
-
-
-def repeat(call: Callable[[], T], retry_seconds: float) -> T:
-    """The call's answer; busy errors are repeated, each pause random up to twice the last, at most 60 s.
-
-    Raises ServiceRejected at once, ServiceBusy when `retry_seconds` have passed.
-    """
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(ServiceBusy),
-        wait=tenacity.wait_random_exponential(multiplier=0.5, max=60),
-        stop=tenacity.stop_after_delay(retry_seconds),
-        reraise=True,
-    )
-    answer: T = retrying(_with_mapped_errors, call)
-    return answer
-
-
-def translate(error: ClientError | BotoCoreError) -> ServiceError:
-    """boto3's error as one of ours, with what to do next."""
-    if isinstance(error, ClientError):
-        said = error.response.get("Error", {})
-        code, message = said.get("Code", ""), said.get("Message", "")
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        where = f"Bedrock {error.operation_name}: {code}: {message}"
-        if code in BUSY or (code not in REJECTED and (status == 429 or status >= 500)):
-            return ServiceBusy(f"{where} (repeated until the deadline; DOCBATCH_RETRY_SECONDS sets it)")
-        kind = PromptRefused if (error.operation_name, code) in OF_ONE_PROMPT else ServiceRejected
-        return kind(f"{where} ({REJECTED.get(code, 'asking again cannot help')})")
-    if isinstance(error, NoCredentialsError | PartialCredentialsError | NoRegionError):
-        return ServiceRejected(f"Bedrock: {error}; set AWS credentials and a region, or DOCBATCH_BACKEND=local")
-    if isinstance(error, HTTPClientError | NoConnection | IncompleteReadError) and not isinstance(error, SSLError):
-        return ServiceBusy(f"Bedrock could not be reached: {error}")
-    return ServiceRejected(f"Bedrock could not be asked: {error}")
+        return BotoOnDemandClient(client, retry_seconds, pacer)
 
 
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 1}, connect_timeout=10, read_timeout=60)
@@ -236,15 +225,12 @@ def _session(access: BedrockAccess) -> boto3.Session:
     )
 
 
-def _with_mapped_errors(call: Callable[[], T]) -> T:
-    with _Mapped():
-        return call()
+def _base_model(model_id: str) -> str:
+    """Jobs of a model and of its inference profiles count together, however they name it: by id or by ARN."""
+    name = model_id.rpartition("/")[2]
+    return next((model.id for model in load_catalogue() if name == model.id or name in model.profiles), name)
 
 
-class _Mapped:
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, ClientError | BotoCoreError):
-            raise translate(error) from error
+def _tokens_used(reply: Mapping[str, Any]) -> int | None:
+    used = (reply.get("prompt_token_count"), reply.get("generation_token_count"))
+    return sum(used) if all(isinstance(count, int) for count in used) else None  # type: ignore[arg-type] # just checked

@@ -7,11 +7,13 @@
     ├── StorageError             an object store did not do what was asked
     │   ├── ObjectMissing        there is no object at that key
     │   ├── AccessDenied         the object is there, and not for us
-    │   └── ObjectExists         a conditional write found an object already there
+    │   ├── ObjectExists         a conditional write found an object already there
+    │   └── ObjectChanged        a conditional replacement found another object than the one that was read
     ├── ServiceError             Amazon Bedrock did not do what was asked
     │   ├── ServiceRejected      asking again cannot help: validation, access, not found
     │   │   └── PromptRefused    the model refused this one prompt; others may pass
     │   └── ServiceBusy          asking later may help: throttling, quotas, 5xx, lost connections
+    │       └── NoFreeSlot       as many jobs are in flight as may be; asking again when one has ended will help
     ├── StackError               the embedded S3 and Bedrock could not be started or reached
     └── RunError                 a run cannot go on
         ├── RunStopped           somebody stopped it; it may be taken up again
@@ -57,6 +59,10 @@ class ObjectExists(StorageError):
     pass
 
 
+class ObjectChanged(StorageError):
+    pass
+
+
 class ServiceError(DocbatchError):
     pass
 
@@ -70,6 +76,10 @@ class PromptRefused(ServiceRejected):
 
 
 class ServiceBusy(ServiceError):
+    pass
+
+
+class NoFreeSlot(ServiceBusy):
     pass
 
 

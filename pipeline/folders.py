@@ -55,6 +55,12 @@ class Folder:
                     page = []
         yield page
 
+    def list_with_delimiter(self, prefix: str) -> dict[str, list[str]]:
+        """The folders directly below `prefix`, as obstore gives them."""
+        below = self._path(prefix)
+        found = [entry.name for entry in os.scandir(below) if entry.is_dir()] if below.is_dir() else []
+        return {"common_prefixes": [f"{prefix}/{name}" for name in sorted(found)]}
+
     def get(self, key: str) -> File:
         return File(self._path(key))
 

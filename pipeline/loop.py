@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.domain import Job, Mode
+from pipeline.errors import NoFreeSlot
 from pipeline.steps import (
     RunOrder,
     RunSummary,
@@ -23,7 +25,7 @@ from pipeline.steps import (
     start,
     submit,
 )
-from pipeline.steps.plan import RoundPlan
+from pipeline.steps.rounds import RoundPlan
 from pipeline.steps.run import Run
 
 
@@ -90,10 +92,9 @@ def _prepare_round(services: Services, run: Run, number: int, watch: Watch) -> R
 def _run_round(services: Services, run_uri: str, number: int, planned: RoundPlan, watch: Watch, pace: Looped) -> None:
     with watch.step(f"round {number}: {planned.mode}") as step:
         open_batches = [one for one in planned.batches if not is_collected(services, run_uri, number, one.batch_key)]
-        arns = [submit(services, run_uri, number, batch.batch_key) for batch in open_batches]
-        jobs = [arn for arn in arns if arn]
-        for found in _looks(services, jobs, pace):
-            step.advance(sum(job.records_done for job in found), planned.requests)
+        jobs: dict[str, Job] = {}
+        for jobs in _jobs_of(services, run_uri, number, [one.batch_key for one in open_batches], pace):
+            step.advance(sum(job.records_done for job in jobs.values()), planned.requests)
         ended = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
         step.note(f"{ended} ended" if planned.mode is Mode.BATCH else f"{planned.requests} calls answered")
     with watch.step(f"round {number}: collect") as step:
@@ -105,11 +106,29 @@ def _run_round(services: Services, run_uri: str, number: int, planned: RoundPlan
         step.note(f"{answered} answered, {failed} failed, {sum(one.missing for one in counts)} missing")
 
 
-def _looks(services: Services, arns: Sequence[str], pace: Looped) -> Iterator[list[Job]]:
-    """The jobs as they are, look after look, until all have ended."""
+def _jobs_of(
+    services: Services, run_uri: str, number: int, batch_keys: Sequence[str], pace: Looped
+) -> Iterator[dict[str, Job]]:
+    """The jobs as they are, by ARN, look after look, until every batch was sent and every job has ended."""
+    waiting, open_arns = deque(batch_keys), list[str]()
     jobs: dict[str, Job] = {}
-    while any(arn not in jobs or not jobs[arn].status.ended for arn in arns):
-        jobs |= {arn: describe(services, arn) for arn in arns if arn not in jobs or not jobs[arn].status.ended}
-        yield list(jobs.values())
-        if not all(job.status.ended for job in jobs.values()):
+    while waiting or open_arns:
+        open_arns += _submit_what_fits(services, run_uri, number, waiting)
+        jobs |= {arn: describe(services, arn) for arn in open_arns}
+        open_arns = [arn for arn in open_arns if not jobs[arn].status.ended]
+        if jobs:
+            yield jobs
+        if waiting or open_arns:
             pace.sleep(pace.poll_seconds)
+
+
+def _submit_what_fits(services: Services, run_uri: str, number: int, waiting: deque[str]) -> Iterator[str]:
+    """Send batches until there is no room for another job; the ARNs of the jobs. What was sent leaves `waiting`."""
+    while waiting:
+        try:
+            arn = submit(services, run_uri, number, waiting[0])
+        except NoFreeSlot:
+            return
+        waiting.popleft()
+        if arn:
+            yield arn

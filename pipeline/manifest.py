@@ -134,6 +134,11 @@ def intent_key(round_number: int, batch_key: str) -> str:
     return f"rounds/{round_number:02d}/jobs/{batch_key}.intent.json"
 
 
+def lease_key(round_number: int, name: str) -> str:
+    """Of the lease on one on-demand batch (its key), or on a round's turn to start jobs."""
+    return f"rounds/{round_number:02d}/jobs/{name}.lease.json"
+
+
 def outcomes_folder(round_number: int, shard: int) -> str:
     return f"rounds/{round_number:02d}/outcomes/{shard:04d}"
 

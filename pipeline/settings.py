@@ -84,9 +84,24 @@ class Settings(BaseModel):
     )
     max_records_per_file: int = Field(100_000, ge=1, description="Bedrock's quota on records per file and job")
     max_file_bytes: int = Field(1_000_000_000, ge=1_000_000, description="Bedrock's quota on the input file's size")
+    max_jobs_in_flight: int = Field(
+        100, ge=1, description="Bedrock's quota on unfinished jobs per model (November 2026); more wait their turn"
+    )
     job_timeout_hours: int = Field(24, ge=24, le=168, description="After this Bedrock ends a job with what it has")
     poll_seconds: float = Field(30.0, gt=0, le=3600, description="Pause between two looks at a job (embedded: 0.2)")
     on_demand_threads: int = Field(8, ge=1, le=128, description="InvokeModel calls at the same time")
+    on_demand_requests_per_minute: int | None = Field(
+        800, ge=1, description="InvokeModel calls a minute at most (Llama 3.1 8B, November 2026)"
+    )
+    on_demand_tokens_per_minute: int | None = Field(
+        300_000, ge=1, description="Tokens a minute on demand, in and out (Llama 3.1 8B, AWS General Reference)"
+    )
+    lease_seconds: float = Field(
+        20.0,
+        gt=0,
+        le=3600,
+        description="Silence after which another process takes over a dead one's work (embedded: 2)",
+    )
     retry_seconds: float = Field(
         900.0, ge=0, description="How long throttled and failed calls are repeated before the step fails"
     )

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 from obstore import exceptions as vendor
 from obstore.store import MemoryStore, S3Store
 
-from pipeline.errors import AccessDenied, ObjectExists, ObjectMissing, SettingsError, StorageError
+from pipeline.errors import AccessDenied, ObjectChanged, ObjectExists, ObjectMissing, SettingsError, StorageError
 from pipeline.folders import Folder
 
 if TYPE_CHECKING:
@@ -79,6 +79,12 @@ class ObjectStore:
                         entry["path"], entry["size"], (entry["e_tag"] or "").strip('"'), entry["last_modified"]
                     )
 
+    def folders(self, prefix: str) -> list[str]:
+        """The names of the folders directly below `prefix`, without what is in them."""
+        with _Translated(self.uri(prefix)):
+            found = self._store.list_with_delimiter(prefix)["common_prefixes"]
+            return sorted(one.rstrip("/").rpartition("/")[2] for one in found)
+
     def read(self, key: str) -> bytes:
         """The whole object. Raises ObjectMissing."""
         with _Translated(self.uri(key)):
@@ -112,6 +118,29 @@ class ObjectStore:
                 self._store.put(key, content, mode="create")
             else:
                 self._store.put(key, content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
+
+    def read_version(self, key: str) -> tuple[bytes, str]:
+        """The whole object and the ETag to replace it by. Raises ObjectMissing, StorageError on a local folder."""
+        with _Translated(self.uri(key)):
+            found = self._conditional(key).get(key)
+            return bytes(found.bytes()), str(found.meta["e_tag"])
+
+    def replace(self, key: str, content: bytes, etag: str) -> str:
+        """Put an object in the place of the one that `read_version` gave; its ETag.
+
+        On S3 an ETag follows from the content: to be told apart, versions must differ.
+        Raises ObjectChanged if another object, or none, is there by now, StorageError on a local folder.
+        """
+        try:
+            with _Translated(self.uri(key)):
+                return str(self._conditional(key).put(key, content, mode={"e_tag": etag})["e_tag"])
+        except (ObjectExists, ObjectMissing) as error:
+            raise ObjectChanged(f"{self.uri(key)}: was changed by somebody else meanwhile") from error
+
+    def _conditional(self, key: str) -> VendorStore:
+        if isinstance(self._store, Folder):  # a file system cannot replace a file on condition of what it holds
+            raise StorageError(f"{self.uri(key)}: conditional replacement needs S3; put the work store there")
+        return self._store
 
     def delete(self, key: str) -> None:
         with _Translated(self.uri(key)):

@@ -16,18 +16,31 @@ MOST_LINES = 300
 # Low to high: a module imports only from those before it. Packages are one place; steps has an order of its own.
 LOW_TO_HIGH = (
     "errors domain settings models vocabulary graphemes tokens chunking prompts merging answers analyses wire batching "
-    "ledger manifest tables records folders storage segments extraction bedrock planning comparison sieve reading steps "
-    "loop console "
-    "local airflow commands __main__"
+    "ledger manifest tables records folders storage leases segments extraction pacing retries bedrock planning recall "
+    "comparison sieve catalog reading steps loop console local airflow commands __main__"
 )
 ORDER = LOW_TO_HIGH.split()
-STEPS = [["run"], ["state"], ["start"], ["plan"], ["prepare", "submit"], ["collect"], ["fold"], ["publish"]]
+STEPS = [
+    ["run"],
+    ["state"],
+    ["rounds"],
+    ["start"],
+    ["intents"],
+    ["sift"],
+    ["plan"],
+    ["prepare", "submit"],
+    ["stopping"],
+    ["collect"],
+    ["status"],
+    ["fold"],
+    ["publish"],
+]
 STEPS += [["forecasting"], ["__init__"]]
 
 # Outside library -> the places that may import it.
 ONLY = {
     "boto3": ["pipeline/bedrock.py", "pipeline/local/"],
-    "botocore": ["pipeline/bedrock.py", "pipeline/local/"],
+    "botocore": ["pipeline/bedrock.py", "pipeline/retries.py", "pipeline/local/"],
     "obstore": ["pipeline/storage.py", "pipeline/local/"],
     "duckdb": ["pipeline/comparison.py", "pipeline/sieve.py", "pipeline/reading.py"],
     "airflow": ["pipeline/airflow/", "dags/"],

@@ -9,8 +9,9 @@ import botocore.exceptions as boto
 import botocore.session
 import pytest
 
-from pipeline.bedrock import BUSY, REJECTED, BotoOnDemandClient, repeat, translate
+from pipeline.bedrock import BotoOnDemandClient
 from pipeline.errors import ServiceBusy, ServiceError, ServiceRejected
+from pipeline.retries import BUSY, REJECTED, repeat, translate
 
 OPERATIONS = {
     "bedrock": [

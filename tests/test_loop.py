@@ -21,6 +21,8 @@ class Slow:
     world: World
     looks: int
     looked: list[str] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
+    most: int = 0
 
     def describe(self, arn: str) -> Job:
         self.looked.append(arn)
@@ -30,10 +32,19 @@ class Slow:
         return self.world.services.batch_client().describe(arn)
 
     def start(self, order: object) -> str:
-        return self.world.services.batch_client().start(order)  # type: ignore[arg-type]  # passed on as it is
+        self.started.append(self.world.services.batch_client().start(order))  # type: ignore[arg-type]  # passed on
+        self.most = max(self.most, self.in_flight(self.world.settings.model))
+        return self.started[-1]
 
     def find(self, name: str) -> str | None:
         return self.world.services.batch_client().find(name)
+
+    def in_flight(self, model_id: str) -> int:
+        assert model_id == self.world.settings.model
+        return sum(self.looked.count(arn) < self.looks for arn in self.started)
+
+    def stop(self, arn: str) -> None:
+        self.world.services.batch_client().stop(arn)
 
 
 class Told(Unseen):
@@ -72,6 +83,17 @@ def test_a_job_that_has_ended_is_not_looked_at_again(make_world: Callable[..., W
     _, _, slow = run_slowly(world, looks=1)
     assert world.wire.created == 3
     assert len(slow.looked) == len(set(slow.looked)) == 3
+
+
+@pytest.mark.parametrize(("slots", "most"), [(1, 1), (2, 2), (3, 3), (100, 3)])
+def test_jobs_beyond_those_in_flight_wait_their_turn(make_world: Callable[..., World], slots: int, most: int) -> None:
+    """A job is started when one has ended; all of them are in the end, and none is looked at after its end."""
+    world = make_world(max_records_per_file=8, max_jobs_in_flight=slots)
+    world.put_many(8)
+    _, watch, slow = run_slowly(world, looks=3)
+    assert (len(slow.started), slow.most) == (3, most)
+    assert {slow.looked.count(arn) for arn in slow.started} == {3}
+    assert "3 jobs ended" in watch.notes
 
 
 def test_whoever_looks_on_hears_of_every_step(world: World) -> None:

@@ -33,11 +33,16 @@ WRONG = [
     ("batch_records", "many", "valid integer"),
     ("max_records_per_file", "many", "valid integer"),
     ("max_file_bytes", "999999", "greater than or equal to 1000000"),
+    ("max_jobs_in_flight", "0", "greater than or equal to 1"),
     ("job_timeout_hours", "23", "greater than or equal to 24"),
     ("job_timeout_hours", "169", "less than or equal to 168"),
     ("poll_seconds", "0", "greater than 0"),
     ("poll_seconds", "nan", "less than or equal to 3600"),
     ("on_demand_threads", "0", "greater than or equal to 1"),
+    ("on_demand_requests_per_minute", "0", "greater than or equal to 1"),
+    ("on_demand_tokens_per_minute", "0", "greater than or equal to 1"),
+    ("lease_seconds", "0", "greater than 0"),
+    ("lease_seconds", "nan", "less than or equal to 3600"),
     ("retry_seconds", "-0.1", "greater than or equal to 0"),
 ]
 

@@ -84,6 +84,10 @@ class Prefixed:
         for page in self._store.list(below or None):
             yield [{**entry, "path": entry["path"].removeprefix(self._prefix)} for entry in page]
 
+    def list_with_delimiter(self, prefix: str) -> Any:
+        found = self._store.list_with_delimiter(self._prefix + prefix)
+        return {"common_prefixes": [one.removeprefix(self._prefix) for one in found["common_prefixes"]]}
+
     def get(self, key: str) -> Any:
         return self._store.get(self._prefix + key)
 

@@ -10,13 +10,17 @@ from pipeline.settings import AwsEnvironment, Settings
 # The endpoint wants a role of the right form, as Bedrock does, and lets it do everything.
 ROLE_ARN = "arn:aws:iam::000000000000:role/docbatch-embedded"
 POLL_SECONDS = 0.2
+LEASE_SECONDS = 2.0
 
 
 def embedded_settings(settings: Settings, stack: Stack) -> Settings:
     """The user's settings with what only the embedded stack can know."""
-    poll_seconds = min(settings.poll_seconds, POLL_SECONDS)
+    quick = {
+        "poll_seconds": min(settings.poll_seconds, POLL_SECONDS),
+        "lease_seconds": min(settings.lease_seconds, LEASE_SECONDS),
+    }
     work_uri = settings.work_uri or f"s3://{stack.bucket}/work"
-    return settings.model_copy(update={"role_arn": ROLE_ARN, "work_uri": work_uri, "poll_seconds": poll_seconds})
+    return settings.model_copy(update={"role_arn": ROLE_ARN, "work_uri": work_uri, **quick})
 
 
 def embedded_environment(stack: Stack) -> AwsEnvironment:
@@ -39,4 +43,5 @@ def shell_variables(stack: Stack) -> dict[str, str]:
         "DOCBATCH_ROLE_ARN": ROLE_ARN,
         "DOCBATCH_WORK_URI": f"s3://{stack.bucket}/work",
         "DOCBATCH_POLL_SECONDS": str(POLL_SECONDS),
+        "DOCBATCH_LEASE_SECONDS": str(LEASE_SECONDS),
     }

@@ -16,6 +16,7 @@ from pipeline.domain import Mode
 from pipeline.errors import RunError, RunStopped, SettingsError
 from pipeline.manifest import MANIFEST, RUNS, STOPPED, RunManifest
 from pipeline.models import Price, find_model
+from pipeline.pacing import Pacer
 from pipeline.planning import Limits, Planner
 from pipeline.settings import AwsEnvironment, Settings
 from pipeline.storage import ObjectStore, S3Access, open_store
@@ -79,12 +80,13 @@ def connect(settings: Settings, environment: AwsEnvironment) -> Services:
     keys = (environment.access_key_id, secret)
     bedrock = BedrockAccess(region, environment.bedrock_url, environment.bedrock_runtime_url, *keys)
     retry_seconds, threads = settings.retry_seconds, settings.on_demand_threads
+    pacer = Pacer(settings.on_demand_requests_per_minute, settings.on_demand_tokens_per_minute)
     return Services(
         settings,
         partial(open_store, access=S3Access(region, environment.s3_url, *keys)),
         settings.role_arn,
         lambda: connect_batch(bedrock, retry_seconds),
-        lambda: connect_on_demand(bedrock, retry_seconds, threads),
+        lambda: connect_on_demand(bedrock, retry_seconds, threads, pacer),
     )
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.batching import Segment
@@ -174,9 +173,9 @@ def _flights(run: Run) -> Iterator[Flight]:
 
 def _keep_known(run: Run, round_number: int, segments: Sequence[Segment], answered: pa.Table, number: int) -> None:
     """The outcomes of what one list of answers answers, by shard."""
-    shards = pa.array([segments[segment].shard for segment in answered["segment"].to_pylist()], pa.int32())
-    for shard in pc.unique(shards).to_pylist():
-        outcomes = as_outcomes(answered.filter(pc.equal(shards, shard)), round_number)
+    shards = [segments[segment].shard for segment in answered.to_pydict()["segment"]]
+    for shard in sorted(set(shards)):
+        outcomes = as_outcomes(answered.filter(pa.array([one == shard for one in shards])), round_number)
         key = f"{outcomes_folder(round_number, shard)}/known-{number:06d}.parquet"
         run.store.write(key, table_to_parquet(outcomes))
 

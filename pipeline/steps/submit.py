@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
-import orjson
-
-from pipeline.bedrock import JobOrder
-from pipeline.domain import Batch, Job, Mode, short_hash
-from pipeline.errors import ObjectExists, PromptRefused
-from pipeline.manifest import intent_key, job_key, output_folder
-from pipeline.steps.plan import read_batch
+from pipeline.bedrock import BatchClient, JobOrder
+from pipeline.domain import Batch, Job, Mode
+from pipeline.errors import NoFreeSlot, ObjectExists, ObjectMissing, PromptRefused, ServiceBusy
+from pipeline.leases import Lease, holding
+from pipeline.manifest import job_key, lease_key, output_folder
+from pipeline.steps.intents import intend, keep_arn, kept_arn, revoked_by
+from pipeline.steps.rounds import read_batch
 from pipeline.steps.run import Run, Services
-from pipeline.storage import ObjectStore
-from pipeline.wire import read_record, write_error, write_reply
+from pipeline.wire import read_record, read_record_id, write_error, write_reply
+
+TURN = "turn"  # the lease under which a round's jobs are counted and started, one at a time
 
 
 def submit(services: Services, run_uri: str, round_number: int, batch_key: str) -> str | None:
-    """Send a batch; the job's ARN, or None when every record has been asked on demand. Repeating it pays nothing twice.
+    """Send a batch; the job's ARN, or None when every record has been asked on demand, or another run took it over.
 
-    Raises ServiceRejected at once, ServiceBusy after the retry deadline.
+    Whoever repeats it, at whatever moment and from whatever process: one job is started, and no answer that is kept
+    is asked for again. Raises ServiceRejected at once, NoFreeSlot while as many jobs are in flight as may be, and
+    ServiceBusy after the retry deadline.
     """
     run = Run(services, run_uri)
     batch = read_batch(run, round_number, batch_key)
@@ -36,61 +40,84 @@ def describe(services: Services, arn: str) -> Job:
 
 
 def job_arn(run: Run, round_number: int, batch: Batch) -> str | None:
-    """The ARN that `submit` kept; None for an on-demand batch."""
+    """The ARN that `submit` kept; None for a batch without a job: on demand, or taken over by another run."""
     if batch.mode is Mode.ON_DEMAND:
         return None
-    arn: str = orjson.loads(run.store.read(job_key(round_number, batch.batch_key)))["arn"]
+    arn = kept_arn(run, round_number, batch)
+    if arn is None and revoked_by(run, round_number, batch.batch_key) is None:
+        raise ObjectMissing(f"{run.store.uri(job_key(round_number, batch.batch_key))}: not found; submit comes first")
     return arn
 
 
-def _start_job(run: Run, round_number: int, batch: Batch) -> str:
-    """Known ARN: that job. Intent without ARN: the job of that name, if there is one. Else a new job."""
-    store, kept = run.store, job_key(round_number, batch.batch_key)
-    if store.exists(kept):
-        return str(orjson.loads(store.read(kept))["arn"])
-    order = _order(run, batch)
-    client = run.services.batch_client()
-    arn = None if _intend(store, intent_key(round_number, batch.batch_key), order) else client.find(order.name)
-    arn = arn or client.start(order)
-    store.write(kept, orjson.dumps({"arn": arn, "name": order.name}))
+def _start_job(run: Run, round_number: int, batch: Batch) -> str | None:
+    """Known ARN: that job. Else, one starter at a time: intent known, the job of that name if there is one; or a new
+    job. The token makes even the Create of a starter harmless that was believed dead."""
+    while (arn := kept_arn(run, round_number, batch)) is None:
+        lease = Lease(run.store, lease_key(round_number, TURN), run.services.settings.lease_seconds)
+        with holding(lease, done=lambda: kept_arn(run, round_number, batch) is not None) as held:
+            if not held or kept_arn(run, round_number, batch):
+                continue
+            intent, fresh = intend(run, round_number, batch)
+            if intent is None or intent.order is None:
+                return None
+            client = run.services.batch_client()
+            found = None if fresh else client.find(intent.order.name)
+            if found is None:
+                found = _start_in_slot(run, client, intent.order, lease)
+            if found:
+                keep_arn(run, round_number, batch, found)
     return arn
 
 
-def _intend(store: ObjectStore, key: str, order: JobOrder) -> bool:
-    """Write down what is about to be started; False when somebody did so before."""
+def _start_in_slot(run: Run, client: BatchClient, order: JobOrder, lease: Lease) -> str | None:
+    """The new job's ARN, or None when the lease is lost. Raises NoFreeSlot."""
+    most, in_flight = run.services.settings.max_jobs_in_flight, client.in_flight(order.model_id)
+    if in_flight >= most:
+        raise NoFreeSlot(
+            f"{in_flight} jobs of {order.model_id} are in flight and DOCBATCH_MAX_JOBS_IN_FLIGHT is {most}; "
+            f"job {order.name} can be started when one has ended"
+        )
     try:
-        store.write(key, orjson.dumps(order), create=True)
-    except ObjectExists:
-        return False
-    return True
-
-
-def _order(run: Run, batch: Batch) -> JobOrder:
-    manifest, settings = run.manifest, run.services.settings
-    token = short_hash(manifest.run_key, batch.batch_key, batch.input_uri, manifest.model)
-    return JobOrder(
-        name=f"docbatch-{batch.batch_key}-{token}",
-        token=token,
-        model_id=manifest.model,
-        role_arn=run.services.role_arn,
-        input_uri=batch.input_uri,
-        output_uri=batch.output_uri,
-        timeout_hours=settings.job_timeout_hours,
-        tags={"docbatch-run": manifest.run_key},
-    )
+        return None if lease.lost else client.start(order)
+    except NoFreeSlot as error:
+        if in_flight:
+            raise
+        raise ServiceBusy(
+            f"{error}. But no job of the model is in flight: look at the other quotas of Bedrock"
+        ) from error
 
 
 def _ask_on_demand(run: Run, round_number: int, batch: Batch) -> None:
-    """Every record that has no answer in the store yet; each answer is put as it arrives."""
+    """Every record that has no answer in the store yet; one process at a time, the next goes on where one died."""
+    records = [read_record_id(line) for line in run.store.lines(run.store.key(batch.input_uri))]
     folder = output_folder(round_number, batch.batch_key)
-    answered = {entry.key for entry in run.store.list(folder)}
+
+    def owed() -> set[str]:
+        answered = {entry.key for entry in run.store.list(folder)}
+        return {record_id for record_id in records if _answer_key(folder, record_id) not in answered}
+
+    while owed() and intend(run, round_number, batch)[0] is not None:
+        lease = Lease(run.store, lease_key(round_number, batch.batch_key), run.services.settings.lease_seconds)
+        with holding(lease, done=lambda: not owed()) as held:
+            if held:
+                _ask_owed(run, batch, folder, owed(), lease)
+
+
+def _ask_owed(run: Run, batch: Batch, folder: str, owed: set[str], lease: Lease) -> None:
+    """Each answer is kept as it arrives. Raises ServiceBusy for those that stayed busy, once all others are kept."""
     client = run.services.on_demand_client()
 
-    def ask(line: bytes) -> None:
+    def ask(line: bytes) -> ServiceBusy | None:
         record_id, body = read_record(line)
-        key = f"{folder}/{record_id}.jsonl.out"
-        if key not in answered:
-            run.store.write(key, _answer(record_id, body))
+        if record_id not in owed or lease.lost:
+            return None
+        try:
+            answer = _answer(record_id, body)
+        except ServiceBusy as error:
+            return error
+        with suppress(ObjectExists):  # the first answer wins: another process may have read it already
+            run.store.write(_answer_key(folder, record_id), answer, create=True)
+        return None
 
     def _answer(record_id: str, body: dict[str, Any]) -> bytes:
         try:
@@ -98,6 +125,16 @@ def _ask_on_demand(run: Run, round_number: int, batch: Batch) -> None:
         except PromptRefused as error:
             return write_error(record_id, 400, str(error))
 
-    with ThreadPoolExecutor(run.services.settings.on_demand_threads) as pool:
-        for _ in pool.map(ask, run.store.lines(run.store.key(batch.input_uri))):
-            pass
+    pool = ThreadPoolExecutor(run.services.settings.on_demand_threads)
+    try:
+        lines = run.store.lines(run.store.key(batch.input_uri))
+        busy = [error for error in pool.map(ask, lines) if error is not None]
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if busy:
+        left = f"batch {batch.batch_key}: {len(busy)} of {batch.records} records are not answered; the others are kept"
+        raise ServiceBusy(f"{left}. Repeat the step later; the last error was: {busy[-1]}") from busy[-1]
+
+
+def _answer_key(folder: str, record_id: str) -> str:
+    return f"{folder}/{record_id}.jsonl.out"
