@@ -8,7 +8,7 @@ from airflow.sdk import Param, dag, get_current_context, task, task_group
 
 from pipeline.airflow import tasks
 from pipeline.airflow.retrying import DEFAULT_ARGS
-from pipeline.airflow.waiting import JobSensor
+from pipeline.airflow.waiting import BatchSubmit, JobSensor
 from pipeline.settings import load_settings
 
 SETTINGS = load_settings()
@@ -48,11 +48,6 @@ def plan(run_uri: str, round_number: int) -> list[str]:
 
 
 @task
-def submit(run_uri: str, round_number: int, batch_key: str) -> str:
-    return tasks.submit_batch(run_uri, round_number, batch_key)
-
-
-@task
 def collect(run_uri: str, round_number: int, batch_key: str) -> dict:
     return tasks.collect_batch(run_uri, round_number, batch_key)
 
@@ -69,8 +64,8 @@ def publish(run_uri: str) -> dict:
 
 @task_group
 def batch(run_uri: str, round_number: int, batch_key: str) -> None:
-    arn = submit(run_uri, round_number, batch_key)
-    JobSensor(task_id="wait", arn=arn) >> collect(run_uri, round_number, batch_key)
+    submit = BatchSubmit(task_id="submit", run_uri=run_uri, round_number=round_number, batch_key=batch_key)
+    JobSensor(task_id="wait", arn=submit.output) >> collect(run_uri, round_number, batch_key)
 
 
 @dag(

@@ -76,11 +76,14 @@ def plan_round(run_uri: str, round_number: int) -> list[str]:
 
 
 def submit_batch(run_uri: str, round_number: int, batch_key: str) -> str:
-    """Start the batch's job, or ask its records on demand; the job's ARN, empty when there is no job to wait for."""
+    """Start the batch's job, or ask its records on demand; the job's ARN, empty when there is no job to wait for.
+
+    Raises NoFreeSlot.
+    """
     from pipeline.steps import submit
 
     arn = submit(services(), run_uri, round_number, batch_key)
-    log.info("Batch %s: %s", batch_key, arn or "answered on demand")
+    log.info("Batch %s: %s", batch_key, arn or "no job to wait for")
     return arn or ""
 
 

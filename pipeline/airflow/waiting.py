@@ -1,4 +1,4 @@
-"""Waiting for a Bedrock job without holding a worker: a sensor that defers, and the trigger that looks."""
+"""Waiting without holding a worker: for a free slot before a job is started, and for the end of a job."""
 
 from __future__ import annotations
 
@@ -9,6 +9,46 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+
+class BatchSubmit(BaseOperator):
+    """Starts the batch's job, or asks its records on demand; the job's ARN, empty when there is none to wait for.
+
+    While as many jobs are in flight as may be, it defers and tries again.
+    """
+
+    template_fields = ("run_uri", "round_number", "batch_key")
+
+    def __init__(self, *, run_uri: Any, round_number: int, batch_key: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run_uri, self.round_number, self.batch_key = run_uri, round_number, batch_key
+
+    def execute(self, context: Any) -> str:  # noqa: ARG002 - Airflow's signature
+        from pipeline.airflow.tasks import submit_batch
+        from pipeline.errors import NoFreeSlot
+
+        try:
+            return submit_batch(self.run_uri, self.round_number, self.batch_key)
+        except NoFreeSlot as full:
+            self.log.info("%s", full)
+            trigger = PauseTrigger()  # type: ignore[no-untyped-call] # Airflow's base is not typed
+            self.defer(trigger=trigger, method_name="resume")
+
+    def resume(self, context: Any, event: dict[str, Any]) -> str:  # noqa: ARG002 - Airflow's signature
+        return self.execute(context)
+
+
+class PauseTrigger(BaseTrigger):
+    """Fires after a pause of one to two `poll_seconds`: tasks that wait for the same slot come back at other times."""
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return "pipeline.airflow.waiting.PauseTrigger", {}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        from pipeline.settings import load_settings
+
+        await asyncio.sleep(load_settings().poll_seconds * random.uniform(1, 2))  # noqa: S311 - no secret
+        yield TriggerEvent({})  # type: ignore[no-untyped-call] # Airflow's class is not typed
 
 
 class JobSensor(BaseOperator):

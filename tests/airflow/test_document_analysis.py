@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from pipeline.local import stack
 from tests.airflow.conftest import ROOT
+from tests.local.test_control import Control
 
 DAG_FILE = ROOT / "dags" / "document_analysis.py"
 TASKS = {"start", "shards", "fold", "publish"} | {
@@ -79,6 +81,30 @@ def test_a_run_ends_in_published_tables(dag: Any, wired: stack.Stack, tmp_path: 
     assert [(row["documents"], row["results"], row["failures"]) for row in runs] == [(41, 120, 3)]
     modes = pq.read_table(tmp_path / "out" / "tables" / "ledger" / "nightly-1", columns=["mode"])["mode"]
     assert set(modes.to_pylist()) == {"batch"}
+
+
+@pytest.fixture
+def slow_jobs(running_stack: stack.Stack) -> Iterator[None]:
+    """A job stays in flight for some seconds after it was created."""
+    control = Control(running_stack)
+    control.plan(jobs=[{"kind": "stuck", "seconds": 6}])
+    yield
+    control.ask("DELETE", "faults")
+
+
+@pytest.mark.usefixtures("slow_jobs")
+def test_batches_wait_for_a_free_slot(
+    dag: Any, wired: stack.Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With one slot and two batches, the second submit defers until the first job has ended; both are collected."""
+    for name, value in {"MAX_JOBS_IN_FLIGHT": "1", "BATCH_RECORDS": "60", "MIN_RECORDS_PER_JOB": "50"}.items():
+        monkeypatch.setenv(f"DOCBATCH_{name}", value)
+    source = _documents(tmp_path / "the documents", 40)
+    run = dag.test(run_conf={"source": str(source), "output": str(tmp_path / "out"), "run_key": "slots-1"})
+    assert str(run.state) == "success", _states(run)
+    jobs = pq.read_table(tmp_path / "out" / "tables" / "ledger" / "slots-1", columns=["job_arn"])["job_arn"]
+    assert len(set(jobs.to_pylist())) == 2
+    assert "DOCBATCH_MAX_JOBS_IN_FLIGHT is 1" in caplog.text
 
 
 def test_chosen_analyses_of_few_documents_go_on_demand(dag: Any, wired: stack.Stack, tmp_path: Path) -> None:
