@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import jinja2
 import jsonschema
 from jsonschema.protocols import Validator
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pipeline.domain import Generation, Stage
 from pipeline.errors import DeclarationError, SettingsError
 from pipeline.merging import JOINS
-from pipeline.prompts import Prompt, fingerprint, load_prompt, open_templates
+from pipeline.prompts import Prompt, fingerprint, load_correction, load_prompt, open_templates
 
 DECLARATION = "analysis.toml"
 _PROBE = "what a document says"
@@ -152,7 +153,8 @@ def _can_join(rule: str, spec: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class Analysis:
-    """A declared analysis, ready to ask. `reduce` is None where chunks are joined by rule."""
+    """A declared analysis, ready to ask. `reduce` is None where chunks are joined by rule; `correction` is what a
+    prompt goes on with after an answer that could not be used."""
 
     name: str
     declaration: Declaration
@@ -160,6 +162,7 @@ class Analysis:
     map: Prompt
     reduce: Prompt | None
     fingerprint: str
+    correction: jinja2.Template
 
     @cached_property
     def validator(self) -> Validator:
@@ -238,7 +241,8 @@ def load_analysis(root: Path, name: str, *, output_language: str) -> Analysis:
         names.append(f"{name}/reduce.jinja")
         sample = {"parts": [_part(schema, {})], **place}
         reducer = load_prompt(environment, names[1], Stage.REDUCE, constants, sample)
-    return Analysis(name, declaration, schema, mapper, reducer, fingerprint(environment, path, names))
+    correction = load_correction(root, shipped_prompts())
+    return Analysis(name, declaration, schema, mapper, reducer, fingerprint(environment, path, names), correction)
 
 
 def _read_declaration(path: Path) -> Declaration:

@@ -29,7 +29,7 @@ MOST_INTEGER = 2**53 - 1
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """An answer, or why there is none. `cut` says that its end was missing and was closed by us."""
+    """An answer, or why there is none. `cut` says that its end was missing: an answer was then closed by us."""
 
     answer: dict[str, Any] | None
     failure: Failure | None = None
@@ -44,6 +44,7 @@ def parse_answer(generation: str, begun: str, validator: Validator, labels: Mapp
     a number that a table cannot hold.
     """
     problem: Failure | None = None
+    complete = False
     declared = cast("Mapping[str, Any]", validator.schema)["properties"]
     for candidate, cut in _objects(generation, begun):
         try:
@@ -53,8 +54,10 @@ def parse_answer(generation: str, begun: str, validator: Validator, labels: Mapp
             wrong = "answer: nested too deep to be read"
         if wrong is None:
             return Parsed(answer, cut=cut)
+        complete = complete or not cut
         problem = problem or Failure(Reason.INVALID, wrong[:SHOWN_CHARACTERS])
-    return Parsed(None, problem or Failure(Reason.MALFORMED, f"no JSON object in {len(generation)} characters"))
+    nothing = Failure(Reason.MALFORMED, f"no JSON object in {len(generation)} characters")
+    return Parsed(None, problem or nothing, cut=not complete and "{" in begun + generation)
 
 
 def _first_error(answer: dict[str, Any], validator: Validator) -> str | None:

@@ -1,66 +1,27 @@
-"""Documents x analyses -> requests, and what is still owed once outcomes are known. Pure: no I/O."""
+"""Documents x analyses -> requests, and what is still owed -> the requests of the next round. Pure: no I/O."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 from pipeline.analyses import Analysis
 from pipeline.chunking import chunk
-from pipeline.domain import Failure, Fate, Outcome, Reason, Request, Stage
+from pipeline.domain import Request, Stage
 from pipeline.errors import DeclarationError, RunError
-from pipeline.merging import merge
-from pipeline.prompts import Prompt, neutralise
+from pipeline.prompts import neutralise
+from pipeline.settling import Limits, Reduce
 from pipeline.tokens import TokenCounter, bound_tokens, count_prompt
+from pipeline.wordings import Owed
 
 Rendered = tuple[Request, str]
 MOST_CHARACTER_BYTES = 4  # of UTF-8
 LEAST_CHUNK_TOKENS = 64  # a budget that every grapheme fits
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may be: the model's window, and the tokens of it that stay free."""
-
-    model_id: str
-    window_tokens: int
-    margin_tokens: int
-
-    def prompt_tokens(self, analysis: Analysis) -> int:
-        """The most tokens that a prompt of `analysis` may have."""
-        return self.window_tokens - analysis.generation.max_output_tokens - self.margin_tokens
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The end of one document and analysis: an answer, or a failure and the stage it came in."""
-
-    answer: dict[str, Any] | None
-    failure: Failure | None
-    stage: Stage
-    chunks: int
-    truncated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """Requests of the current level that were not answered and may be: the same lines once more."""
-
-    requests: tuple[Request, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reduce:
-    """All chunks are answered; their answers, in order, are to be joined by a request."""
-
-    document_id: str
-    content_hash: str
-    answers: tuple[dict[str, Any], ...]
-    level: int
-    chunks: int
+QUOTED_CHARACTERS = (4_000, 400, 0)  # of a wrong answer, in its correction; the first that fits
 
 
 class Planner:
@@ -69,7 +30,8 @@ class Planner:
     def __init__(self, analysis: Analysis, limits: Limits, counter: TokenCounter) -> None:
         self.analysis = analysis
         self._counter = counter
-        self._prompt_tokens = limits.prompt_tokens(analysis)
+        self._limits = limits
+        self._prompt_tokens = limits.prompt_tokens(analysis.generation.max_output_tokens)
         self._identity = _identity(analysis, limits.model_id)
         overhead = self._measure(analysis.map.render(document="", position=999, siblings=999))
         self._chunk_tokens = min(
@@ -89,7 +51,7 @@ class Planner:
             whole = self.analysis.map.render(document=safe, position=1, siblings=1)
             tokens = self._count_if_needed(whole)
             if self._fits(tokens):
-                return [self._request(document_id, content_hash, Stage.MAP, 0, (0, 1), whole, tokens, None)]
+                return [self._request(document_id, content_hash, Stage.MAP, 0, (0, 1), (), whole, tokens, None)]
         return self._split(document_id, content_hash, safe)
 
     def reduce_requests(self, owed: Reduce) -> list[Rendered]:
@@ -97,18 +59,36 @@ class Planner:
         prompt = self.analysis.prompt(Stage.REDUCE)
         parts = [_neutralised(self.analysis.part(answer)) for answer in owed.answers]
         for groups in range(1, len(parts)):
-            rendered = self._render_groups(prompt, parts, groups)
+            joined = _grouped(parts, groups)
+            rendered = [prompt.render(parts=one, position=i + 1, siblings=groups) for i, one in enumerate(joined)]
             tokens = [self._count_if_needed(text) for text in rendered]
             if all(self._fits(found) for found in tokens):
                 who = (owed.document_id, owed.content_hash, Stage.REDUCE, owed.level)
                 return [
-                    self._request(*who, (position, groups), text, found, None)
-                    for position, (text, found) in enumerate(zip(rendered, tokens, strict=True))
+                    self._request(*who, (position, groups), (json.dumps(one, sort_keys=True),), text, found, None)
+                    for position, (one, text, found) in enumerate(zip(joined, rendered, tokens, strict=True))
                 ]
         raise RunError(
             f"analysis {self.analysis.name}: two answers about {owed.document_id} do not fit one reduce prompt; "
             "lower generation.max_output_tokens in its analysis.toml"
         )
+
+    def corrected(self, owed: Owed, prompt: str) -> Rendered | None:
+        """The request that asks for a better answer to `prompt`, which is as it was sent; None when it does not fit.
+
+        What the model wrote is quoted as far as the window allows.
+        """
+        if owed.correction is None:
+            return owed.request, prompt
+        begun = self.analysis.prompt(owed.request.stage).begun
+        room = self._limits.prompt_tokens(owed.request.max_output_tokens)
+        for most in QUOTED_CHARACTERS:
+            answer, problem = _quoted(begun, owed.correction.raw[:most]), neutralise(owed.correction.problem)
+            text = self.analysis.correction.render(prompt=prompt, answer=answer, problem=problem, begun=begun)
+            tokens = self._count_if_needed(text)
+            if tokens is None or tokens <= room:
+                return replace(owed.request, input_tokens=tokens, prompt_bytes=bound_tokens(text)), text
+        return None
 
     def _split(self, document_id: str, content_hash: str, safe: str) -> list[Rendered]:
         limit = self._chunk_tokens
@@ -123,22 +103,17 @@ class Planner:
             if excess <= 0:
                 break
             limit -= excess  # tokens of a chunk and its template may join into more at the seam
+        who = (document_id, content_hash, Stage.MAP, 0)
         return [
-            self._request(document_id, content_hash, Stage.MAP, 0, (c.position, len(chunks)), prompt, found, c.tokens)
+            self._request(*who, (c.position, len(chunks)), (c.start, c.end), prompt, found, c.tokens)
             for c, prompt, found in zip(chunks, prompts, tokens, strict=True)
         ]
 
-    def _render_groups(self, prompt: Prompt, parts: Sequence[Mapping[str, Any]], groups: int) -> list[str]:
-        bounds = [len(parts) * i // groups for i in range(groups + 1)]
-        return [
-            prompt.render(parts=parts[start:end], position=i + 1, siblings=groups)
-            for i, (start, end) in enumerate(pairwise(bounds))
-        ]
-
     def _count_if_needed(self, prompt: str) -> int | None:
-        """The exact tokens of a prompt; None when its bytes alone prove that it fits."""
-        short = MOST_CHARACTER_BYTES * len(prompt) <= self._prompt_tokens
-        return None if short or bound_tokens(prompt) <= self._prompt_tokens else self._measure(prompt)
+        """The exact tokens of a prompt; None when its bytes alone prove that it fits, whatever length is asked for."""
+        room = min(self._prompt_tokens, self._limits.prompt_tokens(self._limits.max_output_tokens))
+        short = MOST_CHARACTER_BYTES * len(prompt) <= room
+        return None if short or bound_tokens(prompt) <= room else self._measure(prompt)
 
     def _fits(self, tokens: int | None) -> bool:
         return tokens is None or tokens <= self._prompt_tokens
@@ -156,13 +131,15 @@ class Planner:
         stage: Stage,
         level: int,
         place: tuple[int, int],
+        part: tuple[object, ...],
         prompt: str,
         input_tokens: int | None,
         text_tokens: int | None,
     ) -> Rendered:
+        """`part` says which part of the text it is: a chunk's characters, or the answers that are joined."""
         position, siblings = place
         digest = self._identity.copy()
-        digest.update(f"{content_hash}\0{stage}\0{level}\0{position}\0{siblings}".encode())
+        digest.update("\0".join(map(str, (content_hash, stage, level, position, siblings, *part))).encode())
         record_id = digest.hexdigest()[:32]
         request = Request(
             record_id,
@@ -183,45 +160,15 @@ class Planner:
         return request, prompt
 
 
-def settle(
-    analysis: Analysis, requests: Sequence[Request], outcomes: Mapping[str, Outcome]
-) -> Settled | Again | Reduce:
-    """What follows for one document and analysis from all its requests and the newest outcome of each."""
-    level = max(request.level for request in requests)
-    current = sorted((r for r in requests if r.level == level), key=lambda request: request.position)
-    chunks = sum(request.level == 0 for request in requests)
-    for request in current:
-        outcome = outcomes.get(request.record_id)
-        if outcome and outcome.fate is Fate.FAILED and not outcome.retryable and outcome.failure:
-            return Settled(None, _placed(outcome.failure, request), request.stage, chunks)
-    owed = tuple(r for r in current if r.record_id not in outcomes or outcomes[r.record_id].fate is not Fate.ANSWERED)
-    if owed:
-        return Again(owed)
-    answers = [outcomes[request.record_id].answer or {} for request in current]
-    rule = analysis.declaration.merge
-    if rule == "reduce" and len(current) > 1:
-        return Reduce(current[0].document_id, current[0].content_hash, tuple(answers), level + 1, chunks)
-    weights = [request.text_tokens or 1 for request in current]
-    answer = merge(answers, weights, rule if isinstance(rule, dict) else {})
-    truncated = any(outcomes[request.record_id].truncated for request in current)
-    return Settled(answer, None, current[0].stage, chunks, truncated)
+def _grouped(parts: Sequence[Any], groups: int) -> list[Sequence[Any]]:
+    bounds = [len(parts) * i // groups for i in range(groups + 1)]
+    return [parts[start:end] for start, end in pairwise(bounds)]
 
 
-def give_up(owed: Again | Reduce, outcomes: Mapping[str, Outcome]) -> Settled:
-    """The failure that remains when the last round is over and something is still owed."""
-    if isinstance(owed, Reduce):
-        failure = Failure(Reason.MISSING, f"the rounds ended before {len(owed.answers)} answers were joined")
-        return Settled(None, failure, Stage.REDUCE, owed.chunks)
-    first = owed.requests[0]
-    last = outcomes.get(first.record_id)
-    failure = last.failure if last and last.failure else Failure(Reason.MISSING, "no answer in any round")
-    return Settled(None, _placed(failure, first), first.stage, first.siblings)
-
-
-def _placed(failure: Failure, request: Request) -> Failure:
-    if request.siblings == 1:
-        return failure
-    return Failure(failure.reason, f"{request.stage} {request.position + 1} of {request.siblings}: {failure.detail}")
+def _quoted(begun: str, raw: str) -> str:
+    """What the model wrote after `begun`, made safe; nothing of it where both together read as a control token."""
+    safe = neutralise(raw)
+    return safe if neutralise(begun + safe) == neutralise(begun) + safe else ""
 
 
 def _neutralised(value: Any) -> Any:

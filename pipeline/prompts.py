@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -34,6 +35,7 @@ _TRANSFORMING: tuple[type[nodes.Node], ...] = (
     nodes.EvalContextModifier,
 )
 _RENDERING = ("self", "super", "loop")
+CORRECTION = "_shared/correction.jinja"
 # What an expression in a template raises when it meets a value of another kind than it was written for.
 _EXPRESSION_ERRORS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError)
 
@@ -88,26 +90,48 @@ def load_prompt(
 
     Raises DeclarationError naming the file, the line and the mistake.
     """
-    try:
+    with _explained(name, [*constants, *sample]):
         template = environment.get_template(name)
         if "answer" not in template.blocks:
             raise DeclarationError(f"{name}: has no block `answer`; it holds the start of the model's answer")
         rendered = template.render(constants, **sample)
         begun = "".join(template.blocks["answer"](template.new_context({**constants, **sample})))
-    except jinja2.TemplateSyntaxError as error:
-        raise DeclarationError(f"{error.filename or name}, line {error.lineno}: {error.message}") from None
-    except jinja2.TemplateNotFound as error:
-        missing = "there is no such file" if error.name == name else f"includes {error.name!r}, which is not there"
-        raise DeclarationError(f"{name}: {missing}") from None
-    except (jinja2.TemplateError, *_EXPRESSION_ERRORS) as error:
-        allowed = ", ".join(sorted([*constants, *sample]))
-        raise DeclarationError(f"{name}: {error}; a template may use {allowed}") from None
     if begun.strip() and not begun.lstrip().startswith("{"):
         raise DeclarationError(f"{name}: the block `answer` must begin a JSON object, so with `{{`, or be empty")
     if not rendered.endswith(begun):
         raise DeclarationError(f"{name}: the block `answer` must be the last thing in the prompt")
     around = partial(_around, template, constants) if _only_writes_document(environment, name) else None
     return Prompt(stage, template, constants, begun, around and lru_cache(_KEPT_AROUND)(around))
+
+
+def load_correction(root: Path, shipped: Path) -> jinja2.Template:
+    """The template that asks for a better answer: that of the prompts below `root`, or the one that is `shipped`.
+
+    It is no part of any fingerprint: only answers that failed are asked by it, so a change of it changes no question.
+    Raises DeclarationError.
+    """
+    environment = open_templates(root if (root / CORRECTION).is_file() else shipped)
+    sample = {"prompt": "a prompt", "answer": "an answer", "problem": "what is wrong", "begun": '{"x": "'}
+    with _explained(CORRECTION, sample):
+        template = environment.get_template(CORRECTION)
+        rendered = template.render(sample)
+    if not rendered.startswith(sample["prompt"]) or not rendered.endswith(sample["begun"]):
+        raise DeclarationError(f"{CORRECTION}: must begin with {{{{ prompt }}}} and end with {{{{ begun }}}}")
+    return template
+
+
+@contextmanager
+def _explained(name: str, allowed: Iterable[str]) -> Iterator[None]:
+    """Whatever is wrong with a template, as a DeclarationError that names it and what it may use."""
+    try:
+        yield
+    except jinja2.TemplateSyntaxError as error:
+        raise DeclarationError(f"{error.filename or name}, line {error.lineno}: {error.message}") from None
+    except jinja2.TemplateNotFound as error:
+        missing = "there is no such file" if error.name == name else f"includes {error.name!r}, which is not there"
+        raise DeclarationError(f"{name}: {missing}") from None
+    except (jinja2.TemplateError, *_EXPRESSION_ERRORS) as error:
+        raise DeclarationError(f"{name}: {error}; a template may use {', '.join(sorted(allowed))}") from None
 
 
 def _around(template: jinja2.Template, constants: Mapping[str, Any], **values: Any) -> list[str]:

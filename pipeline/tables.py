@@ -52,6 +52,7 @@ FAILURES: list[Column] = [
     ("reason", pa.string(), "One word from the fixed list"),
     ("detail", pa.string(), "What was seen; never text of the document"),
     ("advice", pa.string(), "What to do about it"),
+    ("raw_answer", pa.string(), "What the model wrote, when it could not be used"),
     *_RUN,
     *_TOKENS,
     ("cost_usd", USD, "What was paid for the document and analysis all the same; null when unknown"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,23 @@ from typing import Any
 import orjson
 
 from pipeline.domain import Generation, Usage
+
+# Codes of error records that pass: timeout, conflict, a model that failed or was not ready (botocore, bedrock-runtime:
+# ModelTimeout 408, Conflict 400 or 409, ModelError 424, ModelNotReady and Throttling 429), and everything from 500 on.
+_PASSING_CODES = {408, 409, 424, 425, 429}
+# Messages that say the same under another code: ServiceQuotaExceeded and Conflict are 400, a job that runs out of time
+# is rumoured to leave `expired` records (bedrock.md).
+_PASSING = re.compile(
+    r"too many (requests|tokens)|throttl|rate exceeded|quota\w*\s*exceeded|timed?[ -]?out|expired|unavailable"
+    r"|temporar|not ready|conflict|try again later|internal\s*(server|service)?\s*(error|failure|exception)",
+    re.IGNORECASE,
+)
+# Messages that say that this very record will never do, where no number says so.
+_LASTING = re.compile(
+    r"malformed input|validation|too long|maximum context length|invalid|access\s*denied|not authorized|not\s*found",
+    re.IGNORECASE,
+)
+MOST_TOKENS = 2**53  # beyond any window: such a count is damage
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +43,15 @@ class Reply:
 
     @property
     def retryable(self) -> bool:
-        """Whether the same record may succeed later: throttled, or an error on the service's side."""
-        return self.error_code is not None and (self.error_code == 429 or self.error_code >= 500)
+        """Whether the same record may succeed later, by code and message.
+
+        Only a refusal that is clearly the record's own is permanent: an error record costs nothing and the rounds are
+        bounded, while a record that is given up for a passing trouble is lost.
+        """
+        if self.error_code is None:
+            return False
+        refused = 400 <= self.error_code < 500 and self.error_code not in _PASSING_CODES
+        return not refused or _PASSING.search(self.error_message or "") is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +93,12 @@ def read_record(line: bytes) -> tuple[str, dict[str, Any]]:
     return record["recordId"], record["modelInput"]
 
 
+def read_prompt(line: bytes) -> str:
+    """The prompt of an input line, as it was sent."""
+    prompt: str = read_record(line)[1]["prompt"]
+    return prompt
+
+
 def write_reply(record_id: str, output: Mapping[str, Any]) -> bytes:
     """An on-demand answer as an output line, so that both modes are collected alike."""
     return orjson.dumps({"recordId": record_id, "modelOutput": output}, option=orjson.OPT_APPEND_NEWLINE)
@@ -96,24 +127,33 @@ def read_reply(line: bytes) -> Reply | None:
 
 def _answer(record_id: str, output: Mapping[str, Any]) -> Reply:
     tokens_in, tokens_out = output.get("prompt_token_count"), output.get("generation_token_count")
-    reported = isinstance(tokens_in, int) and isinstance(tokens_out, int)
     engine = output.get("engine")
+    text = str(output.get("generation") or "")
+    reported = _is_count(tokens_in, least=1) and _is_count(tokens_out, least=1 if text else 0)
     return Reply(
         record_id,
-        text=str(output.get("generation") or ""),
+        text=text,
         usage=Usage(tokens_in, tokens_out) if reported else None,  # type: ignore[arg-type] # both are int here
         reached_limit=output.get("stop_reason") == "length",
         engine=engine if isinstance(engine, str) else None,
     )
 
 
+def _is_count(value: object, least: int) -> bool:
+    """Whether a number of tokens can be one: whoever reads a prompt and writes an answer uses some."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST_TOKENS
+
+
 def _error(record_id: str, error: Any) -> Reply:
-    """`errorCode` is an int in the user guide and a string in AWS's samples; anything else counts as 500."""
+    """`errorCode` is an int in the user guide and a string in AWS's samples; for another one, the words decide."""
     found = error if isinstance(error, dict) else {}
     code = str(found.get("errorCode", ""))
     message = str(found.get("errorMessage") or error or "neither modelOutput nor error in the record")
-    known = code.isascii() and code.isdigit() and len(code) < 10
-    return Reply(record_id, error_code=int(code) if known else 500, error_message=message)
+    if code.isascii() and code.isdigit() and len(code) < 10:
+        return Reply(record_id, error_code=int(code), error_message=message)
+    said = f"{code} {message}"
+    lasting = _LASTING.search(said) is not None and _PASSING.search(said) is None
+    return Reply(record_id, error_code=400 if lasting else 500, error_message=message)
 
 
 def read_job_summary(content: bytes) -> JobSummary | None:

@@ -11,15 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.analyses import Analysis, load_analyses, load_analysis, shipped_prompts
-from pipeline.domain import Failure, Fate, Outcome, Reason, Request, Stage, short_hash
+from pipeline.domain import Stage, short_hash
 from pipeline.errors import DeclarationError, RunError
-from pipeline.planning import Again, Limits, Planner, Reduce, Rendered, Settled, give_up, settle
+from pipeline.planning import Planner, Rendered
 from pipeline.prompts import neutralise
+from pipeline.settling import Limits, Reduce
 from pipeline.tokens import bound_tokens, count_prompt, load_counter
 
 COUNTER = load_counter(fast=False)
 ANALYSES = load_analyses(shipped_prompts(), output_language="the language of the document")
-LIMITS = Limits("m", window_tokens=1_600, margin_tokens=16)
+LIMITS = Limits("m", window_tokens=1_600, margin_tokens=16, max_output_tokens=2_048)
 PLANNERS = {name: Planner(analysis, LIMITS, COUNTER) for name, analysis in ANALYSES.items()}
 SUMMARY = ANALYSES["summarization"]
 
@@ -102,7 +103,7 @@ def test_a_window_without_room_for_text_is_refused(window: int) -> None:
     with pytest.raises(
         DeclarationError, match=r"analysis summarization: its prompt has \d+ tokens .* shorten map\.jinja"
     ):
-        Planner(SUMMARY, Limits("m", window, 16), COUNTER)
+        Planner(SUMMARY, Limits("m", window, 16, 2_048), COUNTER)
 
 
 def test_ids_follow_what_is_asked() -> None:
@@ -181,142 +182,6 @@ def test_answers_that_no_prompt_can_join_are_told() -> None:
     answers = ({"summary": "word " * 600}, {"summary": "word " * 600})
     with pytest.raises(RunError, match=r"two answers about d do not fit .* lower generation\.max_output_tokens"):
         PLANNERS["summarization"].reduce_requests(Reduce("d", "c", answers, 1, 2))
-
-
-def one(level: int = 0, position: int = 0, siblings: int = 1, tokens: int | None = None) -> Request:
-    stage = Stage.REDUCE if level else Stage.MAP
-    return Request(
-        f"{level}.{position}",
-        f"{level}.{position}",
-        "d",
-        "c",
-        "a",
-        stage,
-        level,
-        position,
-        siblings,
-        tokens,
-        None,
-        9,
-        9,
-        0,
-    )
-
-
-def answered(record_id: str, answer: dict[str, Any], *, truncated: bool = False) -> Outcome:
-    return Outcome(record_id, Fate.ANSWERED, answer=answer, truncated=truncated)
-
-
-def failed(record_id: str, *, retryable: bool) -> Outcome:
-    return Outcome(record_id, Fate.FAILED, failure=Failure(Reason.REFUSED, "no"), retryable=retryable)
-
-
-MISSED = Outcome("0.0", Fate.MISSING, failure=Failure(Reason.MISSING, "gone"), retryable=True)
-S, T = {"summary": "s"}, {"summary": "t"}
-HAPPY, ANGRY = {"sentiment": "positive", "score": 1.0}, {"sentiment": "negative", "score": -1.0}
-TWO = [one(0, 0, 2, 30), one(0, 1, 2, 10)]
-REFUSED = Failure(Reason.REFUSED, "no")
-
-STATES: list[tuple[str, str, list[Request], list[Outcome], object]] = [
-    ("nothing yet", "summarization", [one()], [], Again((one(),))),
-    ("answered", "summarization", [one()], [answered("0.0", S)], Settled(S, None, Stage.MAP, 1)),
-    (
-        "answered, cut",
-        "summarization",
-        [one()],
-        [answered("0.0", S, truncated=True)],
-        Settled(S, None, Stage.MAP, 1, truncated=True),
-    ),
-    ("missing", "summarization", [one()], [MISSED], Again((one(),))),
-    ("failed for now", "summarization", [one()], [failed("0.0", retryable=True)], Again((one(),))),
-    (
-        "failed for good",
-        "summarization",
-        [one()],
-        [failed("0.0", retryable=False)],
-        Settled(None, REFUSED, Stage.MAP, 1),
-    ),
-    ("one of two", "summarization", TWO, [answered("0.1", S)], Again((TWO[0],))),
-    (
-        "one of two for good",
-        "summarization",
-        TWO,
-        [answered("0.0", S), failed("0.1", retryable=False)],
-        Settled(None, Failure(Reason.REFUSED, "map 2 of 2: no"), Stage.MAP, 2),
-    ),
-    (
-        "both, to be joined by a request",
-        "summarization",
-        TWO[::-1],
-        [answered("0.0", S), answered("0.1", T)],
-        Reduce("d", "c", (S, T), 1, 2),
-    ),
-    (
-        "both, joined by rule and weight",
-        "sentiment",
-        TWO[::-1],
-        [answered("0.0", HAPPY), answered("0.1", ANGRY, truncated=True)],
-        Settled({"sentiment": "positive", "score": 0.5}, None, Stage.MAP, 2, truncated=True),
-    ),
-    (
-        "the joining is owed",
-        "summarization",
-        [*TWO, one(1)],
-        [answered("0.0", S), answered("0.1", T)],
-        Again((one(1),)),
-    ),
-    (
-        "joined",
-        "summarization",
-        [*TWO, one(1)],
-        [answered("0.0", S), answered("0.1", S), answered("1.0", T)],
-        Settled(T, None, Stage.REDUCE, 2),
-    ),
-    (
-        "joined into several",
-        "summarization",
-        [*TWO, one(1, 0, 2), one(1, 1, 2)],
-        [answered("0.0", S), answered("0.1", S), answered("1.0", T), answered("1.1", S)],
-        Reduce("d", "c", (T, S), 2, 2),
-    ),
-    (
-        "the joining failed for good",
-        "summarization",
-        [*TWO, one(1)],
-        [answered("0.0", S), answered("0.1", S), failed("1.0", retryable=False)],
-        Settled(None, REFUSED, Stage.REDUCE, 2),
-    ),
-]
-
-
-@pytest.mark.parametrize(
-    ("name", "requests", "outcomes", "next_step"), [case[1:] for case in STATES], ids=[c[0] for c in STATES]
-)
-def test_what_follows(name: str, requests: list[Request], outcomes: list[Outcome], next_step: object) -> None:
-    """From the requests of a document and their newest outcomes: ask again, join, or it is settled."""
-    assert settle(ANALYSES[name], requests, {outcome.record_id: outcome for outcome in outcomes}) == next_step
-
-
-@pytest.mark.parametrize(
-    ("owed", "outcomes", "failure", "stage"),
-    [
-        (Again((one(),)), [], Failure(Reason.MISSING, "no answer in any round"), Stage.MAP),
-        (Again((one(),)), [failed("0.0", retryable=True)], REFUSED, Stage.MAP),
-        (Again((TWO[1],)), [], Failure(Reason.MISSING, "map 2 of 2: no answer in any round"), Stage.MAP),
-        (
-            Reduce("d", "c", (S, T), 1, 2),
-            [],
-            Failure(Reason.MISSING, "the rounds ended before 2 answers were joined"),
-            Stage.REDUCE,
-        ),
-    ],
-)
-def test_what_remains_after_the_last_round(
-    owed: Again | Reduce, outcomes: list[Outcome], failure: Failure, stage: Stage
-) -> None:
-    """What is still owed becomes a failure with the last reason seen, and the stage it came in."""
-    found = give_up(owed, {outcome.record_id: outcome for outcome in outcomes})
-    assert (found.answer, found.failure, found.stage) == (None, failure, stage)
 
 
 def short_prompt(root: Path, chunk_tokens: int) -> Analysis:

@@ -50,7 +50,7 @@ def test_a_record_comes_back(record_id: str, prompt: str) -> None:
     assert read_record(line) == (record_id, body)
 
 
-@given(IDS, TEXT, st.integers(0, 2**40), st.integers(0, 2**40), st.sampled_from(["stop", "length", None]))
+@given(IDS, TEXT, st.integers(1, 2**40), st.integers(1, 2**40), st.sampled_from(["stop", "length", None]))
 def test_a_reply_comes_back(record_id: str, text: str, tokens_in: int, tokens_out: int, stop: str | None) -> None:
     """An on-demand reply is read as a job's output line would be."""
     output = {
@@ -77,6 +77,13 @@ READ: list[tuple[bytes, Reply | None]] = [
     (answer(), Reply("r", "x", Usage(5, 3))),
     (answer(engine="baseline"), Reply("r", "x", Usage(5, 3), engine="baseline")),
     (answer(engine={"name": "x"}), Reply("r", "x", Usage(5, 3))),
+    (answer(prompt_token_count=0), Reply("r", "x")),
+    (answer(prompt_token_count=-5), Reply("r", "x")),
+    (answer(prompt_token_count=True), Reply("r", "x")),
+    (answer(generation_token_count=0), Reply("r", "x")),
+    (answer(generation_token_count=-1), Reply("r", "x")),
+    (answer(generation_token_count=2**63), Reply("r", "x")),
+    (answer(generation="", generation_token_count=0), Reply("r", "", Usage(5, 0))),
     (answer(prompt_token_count=None), Reply("r", "x")),
     (answer(generation_token_count="3"), Reply("r", "x")),
     (answer(generation=None), Reply("r", "", Usage(5, 3))),
@@ -121,12 +128,55 @@ def test_no_bytes_make_reading_raise(line: bytes) -> None:
         read_job_summary(content)
 
 
-@pytest.mark.parametrize(
-    ("code", "again"), [(400, False), (403, False), (424, False), (429, True), (500, True), (503, True)]
-)
-def test_what_may_be_asked_again(code: int, again: bool) -> None:
-    """Throttling and errors of the service may pass; a refused record will be refused again."""
-    assert Reply("r", error_code=code).retryable is again
+MALFORMED = "Malformed input request: #/max_gen_len: 8192 is too much, please reformat your input and try again."
+WINDOW = "This model's maximum context length is 128000 tokens"
+CLASSES: list[tuple[object, str, bool]] = [
+    (400, MALFORMED, False),
+    ("400", MALFORMED, False),
+    (400, "Input is too long for requested model.", False),
+    (400, WINDOW, False),
+    (400, "The provided model identifier is invalid.", False),
+    (403, "ValidationException:http://internal.amazon.com/coral/com.amazon.bedrock/", False),
+    (403, "You don't have access to the model with the specified model ID.", False),
+    (404, "no", False),
+    (413, "no", False),
+    (400, "ThrottlingException: Rate exceeded", True),
+    (400, "Too many requests, please wait before trying again.", True),
+    (400, "Too many tokens, please wait before trying again.", True),
+    (400, "ServiceQuotaExceededException", True),
+    (400, "The request timed out.", True),
+    (400, "Model invocation timeout", True),
+    (400, "InternalServerException", True),
+    (400, "An internal server error occurred.", True),
+    (400, "The job expired before this record was processed.", True),
+    (408, "no", True),
+    (409, "no", True),
+    (424, "no", True),
+    (429, "no", True),
+    (500, "no", True),
+    (503, MALFORMED, True),
+    (599, "no", True),
+    (0, "no", True),
+    (302, "no", True),
+    ("ThrottlingException", "no", True),
+    ("ModelTimeoutException", "no", True),
+    ("ServiceUnavailableException", "no", True),
+    ("ValidationException", "no", False),
+    ("ValidationException", "Too many requests", True),
+    ("AccessDeniedException", "no", False),
+    ("ResourceNotFoundException", "no", False),
+    (None, MALFORMED, False),
+    (None, WINDOW, False),
+    (None, "no", True),
+]
+
+
+@pytest.mark.parametrize(("code", "message", "again"), CLASSES)
+def test_what_may_be_asked_again(code: object, message: str, again: bool) -> None:
+    """By code and message: what may pass is asked again, a record that is refused for itself is not."""
+    reply = read_reply(error(code, message))
+    assert reply is not None
+    assert reply.retryable is again
 
 
 @pytest.mark.parametrize(

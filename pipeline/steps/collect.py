@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,18 +12,19 @@ from pydantic import TypeAdapter
 
 from pipeline.analyses import Analysis
 from pipeline.answers import parse_answer
-from pipeline.domain import Batch, Failure, Fate, Mode, Outcome, Reason, Request, Usage
+from pipeline.domain import Batch, Failure, Fate, JobStatus, Mode, Outcome, Reason, Request, Usage
 from pipeline.errors import JobFailed, ObjectMissing
 from pipeline.ledger import disagreement
 from pipeline.manifest import collected_key, outcomes_folder, output_folder, shard_of
 from pipeline.records import OutcomeRecord, to_parquet
 from pipeline.segments import read_index
-from pipeline.steps.plan import read_batch
+from pipeline.steps.rounds import read_batch
 from pipeline.steps.run import Run, Services
 from pipeline.steps.submit import job_arn
 from pipeline.wire import JobSummary, Reply, read_job_summary, read_reply
 
 DETAIL_CHARACTERS = 300
+RAW_CHARACTERS = 20_000  # kept of what a model wrote; the longest answer, 2,048 tokens of prose, is half of that
 NEXT = "a job is never started twice: once the cause is mended, begin a run with another key"
 # Bedrock charges for the tokens that it processed; the job's own totals confirm that these records had none.
 UNBILLED = Usage(0, 0)
@@ -50,9 +52,9 @@ _COLLECTED = TypeAdapter(Collected)
 
 
 def collect(services: Services, run_uri: str, round_number: int, batch_key: str) -> Collected:
-    """Turn a batch's output into outcomes. Done once: a repetition reads the counts.
+    """Turn a batch's output into outcomes. Done once: a repetition reads the counts, or raises the same again.
 
-    Raises JobFailed when the job left nothing to collect, or refused every record for one reason.
+    Raises JobFailed when the job failed before any record, or refused every record for one reason.
     """
     run = Run(services, run_uri)
     key = collected_key(round_number, batch_key)
@@ -60,7 +62,10 @@ def collect(services: Services, run_uri: str, round_number: int, batch_key: str)
         run.store.write(
             key, _COLLECTED.dump_json(_collect(run, round_number, read_batch(run, round_number, batch_key)))
         )
-    return read_collected(run, round_number, batch_key)
+    collected = read_collected(run, round_number, batch_key)
+    if collected.job_failure:
+        raise JobFailed(collected.job_failure)
+    return collected
 
 
 def is_collected(services: Services, run_uri: str, round_number: int, batch_key: str) -> bool:
@@ -88,6 +93,7 @@ def judge(reply: Reply, analysis: Analysis, request: Request, asked_model: str) 
         usage=reply.usage,
         model=model,
         truncated=reply.reached_limit and parsed.cut,
+        raw=reply.text[:RAW_CHARACTERS] if parsed.answer is None else None,
     )
 
 
@@ -108,11 +114,12 @@ def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
             request = requests[reply.record_id][0]
             replied += reply.text is not None
             outcomes[reply.record_id] = judge(reply, run.analyses[request.analysis], request, run.manifest.model)
-    _refuse_total_failure(run, batch, arn, outcomes)
+    failure = _job_failure(run, batch, arn, outcomes)
     missing = Failure(Reason.MISSING, "the job ended without this record")
     for record_id in requests.keys() - outcomes.keys():
         outcomes[record_id] = Outcome(record_id, Fate.MISSING, None, missing, retryable=True, usage=UNBILLED)
-    _keep(run, round_number, batch, arn, requests, outcomes)
+    if failure is None:
+        _keep(run, round_number, batch, arn, requests, outcomes)
     summary = _job_summary(run, folder) if batch.mode is Mode.BATCH else None
     used = sum((outcome.usage for outcome in outcomes.values() if outcome.usage), Usage(0, 0))
     differs = disagreement(summary, used, replied) if batch.mode is Mode.BATCH else None
@@ -126,6 +133,7 @@ def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
         used.input_tokens,
         used.output_tokens,
         f"{batch.batch_key}: {differs}" if differs else None,
+        failure,
     )
 
 
@@ -137,18 +145,28 @@ def _replies(run: Run, folder: str) -> Iterator[Reply | None]:
                     yield read_reply(line)
 
 
-def _refuse_total_failure(run: Run, batch: Batch, arn: str | None, outcomes: dict[str, Outcome]) -> None:
-    """A job without output, or with one and the same error in every record, would only be paid again."""
+def _job_failure(run: Run, batch: Batch, arn: str | None, outcomes: dict[str, Outcome]) -> str | None:
+    """Why a job came to nothing as a whole: it failed before any record, or refused each of them for one reason.
+
+    A job that was stopped or expired says nothing about its records: they are missing, and asked again. Messages that
+    differ in numbers only are one reason: they name lengths or places.
+    """
+    where = f"batch {batch.batch_key}, job {arn}"
     if not outcomes:
         job = run.services.batch_client().describe(arn) if arn else None
-        if job and job.message:
-            raise JobFailed(f"batch {batch.batch_key}, job {arn}: {job.status}: {job.message} ({NEXT})")
-        return
-    failures = {outcome.failure.detail for outcome in outcomes.values() if outcome.failure}
-    refused = all(o.failure and o.failure.reason is Reason.REFUSED and not o.retryable for o in outcomes.values())
-    if refused and len(failures) == 1 and len(outcomes) == batch.records and batch.mode is Mode.BATCH:
-        found = f"all {batch.records} records failed: {failures.pop()}"
-        raise JobFailed(f"batch {batch.batch_key}, job {arn}: {found} ({NEXT})")
+        failed = job is not None and job.status is JobStatus.FAILED and job.message
+        return f"{where}: {job.status}: {job.message} ({NEXT})" if job and failed else None
+    if batch.mode is not Mode.BATCH or len(outcomes) < batch.records:
+        return None
+    refusals = [one.failure.detail for one in outcomes.values() if one.failure and _is_refused(one)]
+    alike = len({re.sub(r"\d+", "#", detail) for detail in refusals}) == 1
+    if not alike or len(refusals) < len(outcomes):
+        return None
+    return f"{where}: all {batch.records} records failed: {min(refusals)} ({NEXT})"
+
+
+def _is_refused(outcome: Outcome) -> bool:
+    return outcome.failure is not None and outcome.failure.reason is Reason.REFUSED and not outcome.retryable
 
 
 def _keep(

@@ -16,9 +16,9 @@ from pipeline.domain import Failure, Request, Usage
 from pipeline.ledger import add_costs, cost_of
 from pipeline.manifest import staged_counts_key, staged_key
 from pipeline.models import Price
-from pipeline.planning import Settled, give_up
 from pipeline.records import DocumentRecord, OutcomeRecord
-from pipeline.steps.plan import planned_rounds
+from pipeline.settling import Settled
+from pipeline.steps.rounds import planned_rounds
 from pipeline.steps.run import Run, Services
 from pipeline.steps.state import Key, ShardState, load_state, read_document_records, usage_of
 from pipeline.tables import FIXED, arrow_schema, money, result_columns, write_rows
@@ -103,10 +103,8 @@ class _Fold:
         self._state = state
         self._provenance = (run.manifest.run_key, run.manifest.run_date)
         self._requests = {id_: one for asked in state.requests.values() for id_, one in asked.items()}
-        self._settled: dict[Key, Settled] = {
-            key: position if isinstance(position, Settled) else give_up(position, state.outcomes)
-            for key, position in state.positions(run)
-        }
+        self._settled: dict[Key, Settled] = dict(state.ends(run))
+        self._paid = [record for record in state.records if record.paid_by is None]
         self._spent = self._sum_spent()
 
     def document_rows(self) -> Iterator[Row]:
@@ -151,12 +149,13 @@ class _Fold:
                 if found is None:
                     continue
                 stage, failure = found
-                about = (name, stage, failure.reason, failure.detail, failure.reason.advice)
+                raw = settled.raw if settled else None
+                about = (name, stage, failure.reason, failure.detail, failure.reason.advice, raw)
                 cost = (*_tokens(spent.usage), money(spent.cost_usd))
                 yield (one.document_id, one.uri, *about, *self._provenance, *cost)
 
     def ledger_rows(self) -> Iterator[Row]:
-        for record in sorted(self._state.records, key=self._ledger_order):
+        for record in sorted(self._paid, key=self._ledger_order):
             request, price = self._requests[record.record_id], self._run.price(record.mode)
             usage = usage_of(record)
             yield (
@@ -195,11 +194,11 @@ class _Fold:
         duplicates = sum(one.duplicate_of is not None for one in self._documents)
         models = sorted({record.model for record in self._state.records if record.model})
         reason_counts = dict(sorted(reasons.items()))
-        return ShardCounts(len(self._documents), duplicates, len(self._state.records), analyses, reason_counts, models)
+        return ShardCounts(len(self._documents), duplicates, len(self._paid), analyses, reason_counts, models)
 
     def _known_usage(self, analysis: str) -> Usage:
         """Every token that was reported, also where another request of the same document reported none."""
-        asked = (record for record in self._state.records if self._requests[record.record_id].analysis == analysis)
+        asked = (record for record in self._paid if self._requests[record.record_id].analysis == analysis)
         return sum((usage for usage in map(usage_of, asked) if usage is not None), FREE)
 
     def _ends(self, analysis: str) -> Iterator[tuple[DocumentRecord, Settled | None, Spent]]:
@@ -219,9 +218,11 @@ class _Fold:
         return {key: self._spent_on(records) for key, records in grouped.items()}
 
     def _spent_on(self, records: list[OutcomeRecord]) -> Spent:
-        usages = [usage_of(record) for record in records]
+        """Answers of an earlier run are known by their model alone: that run paid for them."""
+        paid = [record for record in records if record.paid_by is None]
+        usages = [usage_of(record) for record in paid]
         known = [usage for usage in usages if usage is not None]
-        cost = add_costs(cost_of(usage_of(record), self._run.price(record.mode)) for record in records)
+        cost = add_costs(cost_of(usage_of(record), self._run.price(record.mode)) for record in paid)
         models = sorted({record.model for record in records if record.model})
         usage = sum(known, FREE) if len(known) == len(usages) else None
         return Spent(usage, cost, ", ".join(models) or None)

@@ -12,16 +12,18 @@ from pipeline.errors import AccessDenied, ObjectMissing
 from pipeline.extraction import Text, extract
 from pipeline.ledger import forecast
 from pipeline.manifest import content_digest, documents_key, listing_key, prepared_key, requests_folder
-from pipeline.planning import Again, Planner, Reduce, Rendered
+from pipeline.planning import Planner, Rendered
 from pipeline.records import DocumentRecord, from_parquet, to_parquet
 from pipeline.segments import SegmentWriter
 from pipeline.settings import Settings
-from pipeline.steps.plan import read_plan
+from pipeline.settling import Again, Reduce
+from pipeline.steps.rounds import read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.state import Prepared, load_state, read_prepared, write_prepared
 from pipeline.storage import ObjectStore
 from pipeline.tokens import TokenCounter, count_prompt
-from pipeline.wire import read_record_id, write_record
+from pipeline.wire import read_prompt, read_record_id, write_record
+from pipeline.wordings import Owed
 
 # So many prompts at the start of a shard, and one in so many after that, are counted exactly for the forecast.
 COUNTED_FIRST = 16
@@ -186,26 +188,37 @@ def _extracted(group: list[Document], contents: Future[list[bytes | Failure]]) -
 
 
 def _later_round(run: Run, round_number: int, shard: int) -> Iterator[tuple[Request, bytes]]:
-    """Requests once more with the very lines they had, and the next level of every reduction."""
+    """Questions once more, with the very lines they had or in other words, and the next level of every reduction."""
     if not read_plan(run, round_number - 1).requests:
         return  # nothing was owed then, so nothing is now
-    again: dict[str, Request] = {}
+    again: dict[str, Owed] = {}
     for (_, analysis), position in load_state(run, shard, round_number).positions(run):
         if isinstance(position, Again):
-            again |= {request.record_id: request for request in position.requests}
+            again |= {owed.source_id: owed for owed in position.owed}
         if isinstance(position, Reduce):
             for rendered in run.planners[analysis].reduce_requests(position):
                 yield _line(run, rendered)
     for earlier in range(round_number if again else 0):
         for segment in read_prepared(run.store, earlier, shard)[0]:
             for line in run.store.lines(segment.key):
-                if request := again.pop(read_record_id(line), None):
-                    yield request, line + b"\n"
+                if owed := again.pop(read_record_id(line), None):
+                    yield from _asked_again(run, owed, line)
+
+
+def _asked_again(run: Run, owed: Owed, line: bytes) -> Iterator[tuple[Request, bytes]]:
+    """The line to send, made of the one that was sent; none where a correction does not fit the window."""
+    if owed.request.record_id == owed.source_id:
+        yield owed.request, line + b"\n"
+    elif rendered := run.planners[owed.request.analysis].corrected(owed, read_prompt(line)):
+        yield _line(run, rendered)
 
 
 def _line(run: Run, rendered: Rendered) -> tuple[Request, bytes]:
     request, prompt = rendered
-    return request, write_record(request.record_id, prompt, run.analyses[request.analysis].generation)
+    generation = run.analyses[request.analysis].generation
+    if request.max_output_tokens != generation.max_output_tokens:
+        generation = replace(generation, max_output_tokens=request.max_output_tokens)
+    return request, write_record(request.record_id, prompt, generation)
 
 
 def _sampled(request: Request, prompt: str, made: int, counter: TokenCounter) -> Request:

@@ -17,8 +17,9 @@ from pipeline.errors import RunError, RunStopped, SettingsError
 from pipeline.manifest import MANIFEST, RUNS, STOPPED, RunManifest
 from pipeline.models import Price, find_model
 from pipeline.pacing import Pacer
-from pipeline.planning import Limits, Planner
+from pipeline.planning import Planner
 from pipeline.settings import AwsEnvironment, Settings
+from pipeline.settling import Limits
 from pipeline.storage import ObjectStore, S3Access, open_store
 from pipeline.tokens import TokenCounter, load_counter
 
@@ -117,9 +118,12 @@ class Run:
         return loaded
 
     @cached_property
+    def limits(self) -> Limits:
+        return limits_for(self.services.settings, self.manifest.model)
+
+    @cached_property
     def planners(self) -> dict[str, Planner]:
-        limits = limits_for(self.services.settings, self.manifest.model)
-        return {name: Planner(one, limits, self.services.counter) for name, one in self.analyses.items()}
+        return {name: Planner(one, self.limits, self.services.counter) for name, one in self.analyses.items()}
 
     def price(self, mode: Mode) -> Price | None:
         return self.manifest.batch_price if mode is Mode.BATCH else self.manifest.on_demand_price
@@ -136,7 +140,7 @@ def refuse_stopped(run: Run) -> None:
 
 def limits_for(settings: Settings, model_name: str) -> Limits:
     model, sent_id = find_model(model_name)
-    return Limits(sent_id, model.window_tokens, settings.margin_tokens)
+    return Limits(sent_id, model.window_tokens, settings.margin_tokens, model.max_output_tokens)
 
 
 def work_uri_for(settings: Settings, output_uri: str) -> str:

@@ -14,9 +14,9 @@ from pipeline.domain import Failure, Outcome, Request, Usage
 from pipeline.errors import ObjectExists
 from pipeline.ledger import Forecast
 from pipeline.manifest import outcomes_folder, prepared_key
-from pipeline.planning import Again, Reduce, Settled, settle
 from pipeline.records import DocumentRecord, OutcomeRecord, from_parquet
 from pipeline.segments import read_index
+from pipeline.settling import Again, Reduce, Settled, give_up, settle
 from pipeline.steps.run import Run
 from pipeline.storage import ObjectStore
 
@@ -35,7 +35,13 @@ class ShardState:
     def positions(self, run: Run) -> Iterator[tuple[Key, Settled | Again | Reduce]]:
         """Where every document and analysis that asked anything stands, sorted by key."""
         for key in sorted(self.requests):
-            yield key, settle(run.analyses[key[1]], list(self.requests[key].values()), self.outcomes)
+            yield key, settle(run.analyses[key[1]], list(self.requests[key].values()), self.outcomes, run.limits)
+
+    def ends(self, run: Run) -> Iterator[tuple[Key, Settled]]:
+        """The same when no round is left: whatever is still owed is given up."""
+        for key, position in self.positions(run):
+            end = give_up(run.analyses[key[1]], list(self.requests[key].values()), self.outcomes)
+            yield key, position if isinstance(position, Settled) else end
 
 
 def load_state(run: Run, shard: int, rounds: int) -> ShardState:

@@ -191,10 +191,48 @@ def test_a_job_whose_records_all_fail_alike_stops_the_run(world: World) -> None:
 def test_a_job_without_any_answer_but_with_different_errors_is_no_error_of_the_run(world: World) -> None:
     """Different refusals are failures of the records."""
     world.put_many(4)
+    words = ["No.", "Never."]
     summary = world.run(
-        watch=rewritten(world, lambda lines: [with_error(line, 400, f"No {n}.") for n, line in enumerate(lines)])
+        watch=rewritten(world, lambda lines: [with_error(line, 400, words[n % 2]) for n, line in enumerate(lines)])
     )
     assert (summary.results, summary.reasons) == (0, {"refused": 12})
+
+
+def test_refusals_that_differ_in_numbers_only_are_one_reason(world: World) -> None:
+    """A message that names the length of each prompt is the same message in every record."""
+    world.put_many(4)
+    with pytest.raises(JobFailed, match=r"all 12 records failed: 400: Input is too long: 130000 tokens\."):
+        world.run(
+            watch=rewritten(
+                world,
+                lambda lines: [
+                    with_error(line, 400, f"Input is too long: {130_000 + n} tokens.") for n, line in enumerate(lines)
+                ],
+            )
+        )
+
+
+def test_a_job_that_came_to_nothing_stops_every_repetition(world: World) -> None:
+    """The reason is kept beside the batch: collecting again raises it again, and asks nothing of Bedrock or S3."""
+    world.put_many(4)
+    with pytest.raises(JobFailed) as first:
+        world.run(watch=rewritten(world, lambda lines: [with_error(line, 400) for line in lines]))
+    calls = len(world.wire.calls)
+    world.rewrite(lambda _lines: [])
+    with pytest.raises(JobFailed) as second:
+        world.run()
+    assert str(second.value) == str(first.value)
+    (kept,) = collected(world)
+    assert (kept.job_failure, kept.failed, kept.answered) == (str(first.value), 12, 0)
+    assert len(world.wire.calls) == calls
+    assert not world.output.exists()
+
+
+def test_a_job_whose_records_are_all_busy_is_asked_again(world: World) -> None:
+    """The same error in every record stops nothing when it may pass: errors cost nothing, and rounds are bounded."""
+    world.put_many(4)
+    summary = world.run(watch=rewritten(world, lambda lines: [with_error(line, 503) for line in lines]))
+    assert (summary.results, summary.requests, summary.rounds) == (12, 24, 2)
 
 
 def test_what_no_round_answered_is_missing(make_world: Callable[..., World]) -> None:
