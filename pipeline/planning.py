@@ -32,7 +32,7 @@ class Planner:
         self._counter = counter
         self._limits = limits
         self._prompt_tokens = limits.prompt_tokens(analysis.generation.max_output_tokens)
-        self._identity = _identity(analysis, limits.model_id)
+        self._identity = _identity(analysis, limits.answers_by)
         overhead = self._measure(analysis.map.render(document="", position=999, siblings=999))
         self._chunk_tokens = min(
             analysis.declaration.chunk_tokens or self._prompt_tokens, self._prompt_tokens - overhead
@@ -181,14 +181,20 @@ def _neutralised(value: Any) -> Any:
     return walk.get(type(value), lambda other: other)(value)
 
 
-def _identity(analysis: Analysis, model_id: str) -> Any:
+def method_id(analysis: Analysis, limits: Limits) -> str:
+    """24 hexadecimal digits for all that an answer depends on beside the text: prompt, model, parameters, language."""
+    digest: str = _identity(analysis, limits.answers_by).hexdigest()[:24]
+    return digest
+
+
+def _identity(analysis: Analysis, answers_by: str) -> Any:
     """The hash of all that a request's identity has beside its text: analysis, prompt, model, parameters."""
     generation = analysis.generation
     parts = [
         analysis.name,
         analysis.fingerprint,
         str(analysis.map.constants["output_language"]),
-        model_id,
+        answers_by,
         f"{generation.max_output_tokens} {generation.temperature} {generation.top_p}",
     ]
     return hashlib.sha256("\0".join(parts).encode() + b"\0")

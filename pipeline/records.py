@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_h
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.domain import Fate, Mode, Reason
+from pipeline.domain import Change, Fate, Mode, Reason
 
 Row = TypeVar("Row")
 _TIME = pa.timestamp("us", tz="UTC")
@@ -25,7 +25,7 @@ _ARROW: dict[type, pa.DataType] = {str: pa.string(), int: pa.int64(), bool: pa.b
 
 @dataclass(frozen=True, slots=True)
 class DocumentRecord:
-    """What became of reading one document."""
+    """What became of reading one document, and whether it had to be. `held` is that of the listing."""
 
     document_id: str
     uri: str
@@ -39,6 +39,8 @@ class DocumentRecord:
     duplicate_of: str | None
     failure: Reason | None
     detail: str | None
+    change: Change
+    held: str
 
 
 @dataclass(frozen=True, slots=True)

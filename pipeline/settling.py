@@ -18,9 +18,12 @@ Questions = list[list[Tried]]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may be: the model's window, the tokens of it that stay free, and its longest answer."""
+    """What one request may be: the model's window, the tokens of it that stay free, and its longest answer.
 
-    model_id: str
+    `answers_by` says what answers: the model's id, and the embedded engine's name where that stands in for it.
+    """
+
+    answers_by: str
     window_tokens: int
     margin_tokens: int
     max_output_tokens: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -16,11 +16,14 @@ from pipeline.domain import Batch, Failure, Fate, JobStatus, Mode, Outcome, Reas
 from pipeline.errors import JobFailed, ObjectMissing
 from pipeline.ledger import disagreement
 from pipeline.manifest import collected_key, outcomes_folder, output_folder, shard_of
+from pipeline.recall import remember
 from pipeline.records import OutcomeRecord, to_parquet
 from pipeline.segments import read_index
+from pipeline.steps.intents import revoked_by
 from pipeline.steps.rounds import read_batch
-from pipeline.steps.run import Run, Services
+from pipeline.steps.run import Run, Services, refuse_stopped
 from pipeline.steps.submit import job_arn
+from pipeline.storage import ObjectStore
 from pipeline.wire import JobSummary, Reply, read_job_summary, read_reply
 
 DETAIL_CHARACTERS = 300
@@ -34,8 +37,11 @@ UNBILLED = Usage(0, 0)
 class Collected:
     """The counts of one batch. `unreadable` lines and `unknown` or repeated ids were left out.
 
+    `sent` counts the records that this run sent and pays for: none of a batch that another run sent or took over.
     `job_failure` says why the batch's job came to nothing as a whole; None where its records count for themselves.
     """
+
+    sent: int
 
     answered: int
     failed: int
@@ -97,15 +103,56 @@ def judge(reply: Reply, analysis: Analysis, request: Request, asked_model: str) 
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """Where the answers to a batch lie, and which run paid for them; None when it is this one."""
+
+    store: ObjectStore
+    folder: str
+    arn: str | None
+    paid_by: str | None
+
+    def replies(self) -> Iterator[Reply | None]:
+        for entry in self.store.list(self.folder):
+            if entry.key.endswith(".jsonl.out"):
+                for line in self.store.lines(entry.key):
+                    if line.strip():
+                        yield read_reply(line)
+
+    def job_summary(self) -> JobSummary | None:
+        try:
+            return read_job_summary(self.store.read(f"{self.folder}/manifest.json.out"))
+        except ObjectMissing:
+            return None
+
+
+def _output_of(run: Run, round_number: int, batch: Batch) -> _Output:
+    """Raises RunStopped for a batch that was held back when the run was stopped."""
+    if batch.awaits is not None:
+        place = batch.awaits
+        theirs = Run(run.services, place.run_uri)
+        return _found_output(theirs, place.round_number, read_batch(theirs, place.round_number, place.batch_key), run)
+    return _found_output(run, round_number, batch, run)
+
+
+def _found_output(owner: Run, round_number: int, batch: Batch, reader: Run) -> _Output:
+    taker = revoked_by(owner, round_number, batch.batch_key)
+    if taker == reader.manifest.run_key and owner.manifest.run_key == taker:
+        refuse_stopped(owner)
+    arn = None if taker else job_arn(owner, round_number, batch)
+    folder = output_folder(round_number, batch.batch_key) + (f"/{arn.rpartition('/')[2]}" if arn else "")
+    ours = owner.manifest.run_key == reader.manifest.run_key
+    return _Output(owner.store, folder, arn, taker if ours else owner.manifest.run_key)
+
+
 def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
-    requests: dict[str, list[Request]] = defaultdict(list)  # of shards that hold the same text, each has the request
+    requests: dict[str, list[Request]] = defaultdict(list)  # of copies of one text, each document has the request
     for request in read_index(run.store, batch.index_keys):
         requests[request.record_id].append(request)
-    arn = job_arn(run, round_number, batch)
-    folder = output_folder(round_number, batch.batch_key) + (f"/{arn.rpartition('/')[2]}" if arn else "")
+    output = _output_of(run, round_number, batch)
     outcomes: dict[str, Outcome] = {}
     unreadable = unknown = replied = 0
-    for reply in _replies(run, folder):
+    for reply in output.replies():
         if reply is None:
             unreadable += 1
         elif reply.record_id not in requests or reply.record_id in outcomes:
@@ -114,44 +161,33 @@ def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
             request = requests[reply.record_id][0]
             replied += reply.text is not None
             outcomes[reply.record_id] = judge(reply, run.analyses[request.analysis], request, run.manifest.model)
-    failure = _job_failure(run, batch, arn, outcomes)
+    failure = _job_failure(run, batch, output, outcomes)
     missing = Failure(Reason.MISSING, "the job ended without this record")
     for record_id in requests.keys() - outcomes.keys():
         outcomes[record_id] = Outcome(record_id, Fate.MISSING, None, missing, retryable=True, usage=UNBILLED)
     if failure is None:
-        _keep(run, round_number, batch, arn, requests, outcomes)
-    summary = _job_summary(run, folder) if batch.mode is Mode.BATCH else None
-    used = sum((outcome.usage for outcome in outcomes.values() if outcome.usage), Usage(0, 0))
-    differs = disagreement(summary, used, replied) if batch.mode is Mode.BATCH else None
-    fates = [outcome.fate for outcome in outcomes.values()]
-    return Collected(
-        fates.count(Fate.ANSWERED),
-        fates.count(Fate.FAILED),
-        fates.count(Fate.MISSING),
-        unreadable,
-        unknown,
-        used.input_tokens,
-        used.output_tokens,
-        f"{batch.batch_key}: {differs}" if differs else None,
-        failure,
-    )
+        _keep(run, round_number, batch, output, requests, outcomes)
+    fates = Counter(outcome.fate for outcome in outcomes.values())
+    counts = (fates[Fate.ANSWERED], fates[Fate.FAILED], fates[Fate.MISSING])
+    if output.paid_by is not None:
+        return Collected(0, *counts, 0, 0, 0, 0, None)
+    used = sum((outcome.usage for outcome in outcomes.values() if outcome.usage), UNBILLED)
+    differs = disagreement(output.job_summary(), used, replied) if batch.mode is Mode.BATCH else None
+    about = f"{batch.batch_key}: {differs}" if differs else None
+    tokens = (used.input_tokens, used.output_tokens)
+    return Collected(batch.records, *counts, unreadable, unknown, *tokens, about, failure)
 
 
-def _replies(run: Run, folder: str) -> Iterator[Reply | None]:
-    for entry in run.store.list(folder):
-        if entry.key.endswith(".jsonl.out"):
-            for line in run.store.lines(entry.key):
-                if line.strip():
-                    yield read_reply(line)
-
-
-def _job_failure(run: Run, batch: Batch, arn: str | None, outcomes: dict[str, Outcome]) -> str | None:
+def _job_failure(run: Run, batch: Batch, output: _Output, outcomes: dict[str, Outcome]) -> str | None:
     """Why a job came to nothing as a whole: it failed before any record, or refused each of them for one reason.
 
     A job that was stopped or expired says nothing about its records: they are missing, and asked again. Messages that
     differ in numbers only are one reason: they name lengths or places.
     """
+    arn = output.arn
     where = f"batch {batch.batch_key}, job {arn}"
+    if output.paid_by is not None:
+        return None  # its own run fails; this one asks again, and sees for itself
     if not outcomes:
         job = run.services.batch_client().describe(arn) if arn else None
         failed = job is not None and job.status is JobStatus.FAILED and job.message
@@ -173,24 +209,30 @@ def _keep(
     run: Run,
     round_number: int,
     batch: Batch,
-    arn: str | None,
+    output: _Output,
     requests: dict[str, list[Request]],
     outcomes: dict[str, Outcome],
 ) -> None:
-    """By shard. Of several requests with one record, the first paid for it."""
+    """By shard, and the answers for later runs. Of several requests with one record, the first paid for it."""
     by_shard: dict[int, list[OutcomeRecord]] = defaultdict(list)
+    answers = []
     for record_id, asked in requests.items():
-        paid = outcomes[record_id]
-        shared = [replace(paid, usage=UNBILLED) for _ in asked[1:]]
-        for request, outcome in zip(asked, [paid, *shared], strict=True):
-            shard = shard_of(request.document_id, run.manifest.shards)
-            by_shard[shard].append(_record(request, outcome, round_number, batch.mode, arn))
+        for place, request in enumerate(asked):
+            paid_by = output.paid_by if place == 0 else run.manifest.run_key
+            outcome = outcomes[record_id] if paid_by is None else replace(outcomes[record_id], usage=UNBILLED)
+            record = _record(request, outcome, round_number, batch.mode, output.arn, paid_by)
+            by_shard[shard_of(request.document_id, run.manifest.shards)].append(record)
+            if not (outcome.truncated and request.attempt == 0):  # a longer answer may follow
+                answers.append(record)
     for shard, records in by_shard.items():
         key = f"{outcomes_folder(round_number, shard)}/{batch.batch_key}.parquet"
         run.store.write(key, to_parquet(OutcomeRecord, records))
+    remember(run.work, run.manifest.run_key, batch.batch_key, answers)
 
 
-def _record(request: Request, outcome: Outcome, round_number: int, mode: Mode, arn: str | None) -> OutcomeRecord:
+def _record(
+    request: Request, outcome: Outcome, round_number: int, mode: Mode, arn: str | None, paid_by: str | None
+) -> OutcomeRecord:
     return OutcomeRecord(
         record_id=outcome.record_id,
         question_id=request.question_id,
@@ -207,12 +249,5 @@ def _record(request: Request, outcome: Outcome, round_number: int, mode: Mode, a
         input_tokens=outcome.usage.input_tokens if outcome.usage else None,
         output_tokens=outcome.usage.output_tokens if outcome.usage else None,
         raw=outcome.raw,
-        paid_by=None,
+        paid_by=paid_by,
     )
-
-
-def _job_summary(run: Run, folder: str) -> JobSummary | None:
-    try:
-        return read_job_summary(run.store.read(f"{folder}/manifest.json.out"))
-    except ObjectMissing:
-        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipeline.analyses import Analysis
-from pipeline.domain import Failure, Request, Usage
+from pipeline.domain import Change, Failure, Request, Usage
 from pipeline.ledger import add_costs, cost_of
 from pipeline.manifest import staged_counts_key, staged_key
 from pipeline.models import Price
@@ -25,6 +25,7 @@ from pipeline.tables import FIXED, arrow_schema, money, result_columns, write_ro
 
 Row = Sequence[Any]
 FREE = Usage(0, 0)
+SHOWN = 10  # of what does not add up
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class AnalysisCounts:
 
 @dataclass(frozen=True, slots=True)
 class ShardCounts:
-    """What one shard came to."""
+    """What one shard came to. `without_end` names documents and analyses that have neither result nor failure."""
 
     documents: int
     duplicates: int
@@ -48,6 +49,7 @@ class ShardCounts:
     analyses: dict[str, AnalysisCounts]
     reasons: dict[str, int]
     models: list[str]
+    without_end: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,9 @@ class _Fold:
         self._documents = documents
         self._state = state
         self._provenance = (run.manifest.run_key, run.manifest.run_date)
-        self._requests = {id_: one for asked in state.requests.values() for id_, one in asked.items()}
+        self._requests: dict[str, Request] = {}
+        for record_id, request in (pair for asked in state.requests.values() for pair in asked.items()):
+            self._requests.setdefault(record_id, request)  # of copies of one text, the first asked and paid
         self._settled: dict[Key, Settled] = dict(state.ends(run))
         self._paid = [record for record in state.records if record.paid_by is None]
         self._spent = self._sum_spent()
@@ -121,6 +125,7 @@ class _Fold:
                 one.content_hash,
                 one.duplicate_of,
                 one.failure,
+                one.change,
                 *self._provenance,
             )
 
@@ -137,6 +142,8 @@ class _Fold:
                 *self._provenance,
                 spent.model,
                 analysis.fingerprint,
+                self._run.manifest.methods[analysis.name],
+                one.content_hash,
                 settled.chunks,
                 *_tokens(spent.usage),
                 money(spent.cost_usd),
@@ -179,53 +186,61 @@ class _Fold:
 
     def counts(self) -> ShardCounts:
         reasons: Counter[str] = Counter()
+        without_end: list[str] = []
         analyses = {}
         for name in self._run.analyses:
-            failures = 0
+            results = failures = 0
             for one, settled, _ in self._ends(name):
                 if found := _failure_of(one, settled):
                     failures += 1
                     reasons[found[1].reason] += 1
-            spent = [spent for (_, analysis), spent in self._spent.items() if analysis == name]
-            usage = self._known_usage(name)
-            cost = add_costs(one.cost_usd for one in spent)
-            results = sum(1 for _, settled, _ in self._ends(name) if settled and settled.answer is not None)
-            analyses[name] = AnalysisCounts(results, failures, usage.input_tokens, usage.output_tokens, cost)
-        duplicates = sum(one.duplicate_of is not None for one in self._documents)
-        models = sorted({record.model for record in self._state.records if record.model})
-        reason_counts = dict(sorted(reasons.items()))
-        return ShardCounts(len(self._documents), duplicates, len(self._paid), analyses, reason_counts, models)
+                elif settled is not None:
+                    results += 1
+                else:
+                    without_end.append(f"{name} of {one.uri}")
+            analyses[name] = AnalysisCounts(results, failures, *self._used(name))
+        listed = [one for one in self._documents if one.change is not Change.DELETED]
+        return ShardCounts(
+            len(listed),
+            sum(one.duplicate_of is not None for one in listed),
+            len(self._paid),
+            analyses,
+            dict(sorted(reasons.items())),
+            sorted({record.model for record in self._state.records if record.model}),
+            without_end[:SHOWN],
+        )
 
-    def _known_usage(self, analysis: str) -> Usage:
-        """Every token that was reported, also where another request of the same document reported none."""
-        asked = (record for record in self._paid if self._requests[record.record_id].analysis == analysis)
-        return sum((usage for usage in map(usage_of, asked) if usage is not None), FREE)
+    def _used(self, analysis: str) -> tuple[int, int, Decimal | None]:
+        """Tokens and USD of an analysis. Every token that was reported, also where another request reported none."""
+        asked = [record for record in self._paid if self._requests[record.record_id].analysis == analysis]
+        usage = sum((usage for usage in map(usage_of, asked) if usage is not None), FREE)
+        return usage.input_tokens, usage.output_tokens, add_costs(self._cost(record) for record in asked)
 
     def _ends(self, analysis: str) -> Iterator[tuple[DocumentRecord, Settled | None, Spent]]:
-        """Every document of the shard with its end in an analysis; a duplicate has its owner's end at no cost."""
+        """Every listed document with its end in an analysis, but those whose published result still holds."""
         for one in self._documents:
-            key = (one.duplicate_of or one.document_id, analysis)
-            spent = self._spent.get(key, _NOT_SENT)
-            if one.duplicate_of is not None:
-                spent = Spent(FREE, Decimal(0), spent.model)
-            yield one, self._settled.get(key), spent
+            key = (one.document_id, analysis)
+            if one.change is not Change.DELETED and analysis not in one.held.split(","):
+                yield one, self._settled.get(key), self._spent.get(key, _NOT_SENT)
 
     def _sum_spent(self) -> dict[Key, Spent]:
-        grouped: dict[Key, list[OutcomeRecord]] = defaultdict(list)
-        for record in self._state.records:
+        paid: dict[Key, list[OutcomeRecord]] = defaultdict(list)
+        for record in self._paid:
             request = self._requests[record.record_id]
-            grouped[request.document_id, request.analysis].append(record)
-        return {key: self._spent_on(records) for key, records in grouped.items()}
+            paid[request.document_id, request.analysis].append(record)
+        return {key: self._spent_on(paid[key], asked) for key, asked in self._state.requests.items()}
 
-    def _spent_on(self, records: list[OutcomeRecord]) -> Spent:
-        """Answers of an earlier run are known by their model alone: that run paid for them."""
-        paid = [record for record in records if record.paid_by is None]
+    def _spent_on(self, paid: list[OutcomeRecord], asked: Iterable[str]) -> Spent:
+        """What one document and analysis paid; answers that others paid for are known by their model alone."""
         usages = [usage_of(record) for record in paid]
         known = [usage for usage in usages if usage is not None]
-        cost = add_costs(cost_of(usage_of(record), self._run.price(record.mode)) for record in paid)
-        models = sorted({record.model for record in records if record.model})
+        outcomes = [self._state.outcomes[record_id] for record_id in asked if record_id in self._state.outcomes]
+        models = sorted({outcome.model for outcome in outcomes if outcome.model})
         usage = sum(known, FREE) if len(known) == len(usages) else None
-        return Spent(usage, cost, ", ".join(models) or None)
+        return Spent(usage, add_costs(map(self._cost, paid)), ", ".join(models) or None)
+
+    def _cost(self, record: OutcomeRecord) -> Decimal | None:
+        return cost_of(usage_of(record), self._run.price(record.mode))
 
     def _ledger_order(self, record: OutcomeRecord) -> tuple[Any, ...]:
         request: Request = self._requests[record.record_id]

@@ -6,12 +6,14 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
-from pipeline.domain import Document, Failure, Reason, Request, short_hash
+from pipeline.comparison import ListedDocument
+from pipeline.domain import Change, Failure, Reason, Request, short_hash
 from pipeline.errors import AccessDenied, ObjectMissing
 from pipeline.extraction import Text, extract
 from pipeline.ledger import forecast
-from pipeline.manifest import content_digest, documents_key, listing_key, prepared_key, requests_folder
+from pipeline.manifest import content_digest, documents_key, prepared_key, requests_folder
 from pipeline.planning import Planner, Rendered
 from pipeline.records import DocumentRecord, from_parquet, to_parquet
 from pipeline.segments import SegmentWriter
@@ -44,20 +46,25 @@ def silent(_done: int, _total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ReadDocument:
-    """A document with its text and the text's hash, or why it has none."""
+    """A listed document with its text and the text's hash, or why it has none."""
 
-    document: Document
+    listed: ListedDocument
     document_id: str
     text: Text | Failure
     content_hash: str
 
     def record(self, duplicate_of: str | None) -> DocumentRecord:
-        document, text = self.document, self.text
-        place = (self.document_id, document.uri, document.size_bytes, document.last_modified, document.etag)
+        text = self.text
         if isinstance(text, Failure):
-            return DocumentRecord(*place, None, None, None, None, None, text.reason, text.detail)
+            return _record(self.listed, None, None, None, None, None, text.reason, text.detail)
         found = (text.form, text.encoding, len(text.content), self.content_hash)
-        return DocumentRecord(*place, *found, duplicate_of, None, None)
+        return _record(self.listed, *found, duplicate_of, None, None)
+
+
+def _record(listed: ListedDocument, *found: Any) -> DocumentRecord:
+    document_id = listed.document.document_id
+    place = (document_id, listed.uri, listed.size_bytes, listed.last_modified, listed.etag)
+    return DocumentRecord(*place, *found, listed.change, listed.held)
 
 
 def prepare(services: Services, run_uri: str, round_number: int, shard: int, report: Report = silent) -> int:
@@ -101,12 +108,15 @@ def _prepare_documents(run: Run, shard: int, report: Report) -> None:
 def _first_round(
     run: Run, shard: int, records: list[DocumentRecord], report: Report
 ) -> Iterator[tuple[Request, bytes]]:
-    documents = list(from_parquet(Document, run.store.read(listing_key(shard))))
+    listed = list(from_parquet(ListedDocument, run.store.read(run.manifest.listing[shard])))
+    documents = [one for one in listed if one.change is not Change.DELETED]
+    gone = [one for one in listed if one.change is Change.DELETED]
+    records += [_record(one, None, None, None, None, None, None, None) for one in gone]
     source = run.services.open(run.manifest.source_uri)
     read = read_documents(source, documents, run.services.settings)
     for rendered in first_requests(read, run.planners, run.services.counter, records.append):
         yield _line(run, rendered)
-        report(len(records), len(documents))
+        report(len(records) - len(gone), len(documents))
 
 
 def first_requests(
@@ -115,24 +125,29 @@ def first_requests(
     counter: TokenCounter,
     keep: Callable[[DocumentRecord], None],
 ) -> Iterator[Rendered]:
-    """The map requests of every document that has a text of its own; `keep` gets every document, read or not."""
+    """The map requests of every readable document, for every analysis whose result does not hold.
+
+    `keep` gets every document, read or not. Copies of one text have requests with equal ids.
+    """
     owners: dict[str, str] = {}
     made = 0
     for one in read:
         owner = owners.setdefault(one.content_hash, one.document_id)
-        original = owner == one.document_id
-        keep(one.record(None if original else owner))
-        if isinstance(one.text, Failure) or not original:
+        keep(one.record(None if owner == one.document_id else owner))
+        if isinstance(one.text, Failure):
             continue
-        for planner in planners.values():
-            for request, prompt in planner.map_requests(owner, one.content_hash, one.text.content):
+        held = one.listed.held.split(",")
+        for name, planner in planners.items():
+            if name in held:
+                continue
+            for request, prompt in planner.map_requests(one.document_id, one.content_hash, one.text.content):
                 yield _sampled(request, prompt, made, counter), prompt
                 made += 1
 
 
-def read_documents(source: ObjectStore, documents: Iterable[Document], settings: Settings) -> Iterator[ReadDocument]:
+def read_documents(source: ObjectStore, documents: Iterable[ListedDocument], settings: Settings) -> Iterator[ReadDocument]:
     """Every document with its text, in order, many at once within READ_AHEAD_BYTES."""
-    pending: deque[tuple[list[Document], Future[list[bytes | Failure]]]] = deque()
+    pending: deque[tuple[list[ListedDocument], Future[list[bytes | Failure]]]] = deque()
     ahead_bytes = 0
     with ThreadPoolExecutor(settings.read_threads) as pool:
         for group in _groups(documents):
@@ -145,9 +160,9 @@ def read_documents(source: ObjectStore, documents: Iterable[Document], settings:
             yield from _extracted(*pending.popleft())
 
 
-def _groups(documents: Iterable[Document]) -> Iterator[list[Document]]:
+def _groups(documents: Iterable[ListedDocument]) -> Iterator[list[ListedDocument]]:
     """The documents in runs of at most GROUP_DOCUMENTS; only a single document may have more than GROUP_BYTES."""
-    group: list[Document] = []
+    group: list[ListedDocument] = []
     group_bytes = 0
     for document in documents:
         full = len(group) == GROUP_DOCUMENTS or group_bytes + document.size_bytes > GROUP_BYTES
@@ -160,15 +175,15 @@ def _groups(documents: Iterable[Document]) -> Iterator[list[Document]]:
         yield group
 
 
-def _size_bytes(group: list[Document]) -> int:
+def _size_bytes(group: list[ListedDocument]) -> int:
     return sum(document.size_bytes for document in group)
 
 
-def _read_group(source: ObjectStore, group: list[Document], max_bytes: int) -> list[bytes | Failure]:
+def _read_group(source: ObjectStore, group: list[ListedDocument], max_bytes: int) -> list[bytes | Failure]:
     return [_read(source, document, max_bytes) for document in group]
 
 
-def _read(source: ObjectStore, document: Document, max_bytes: int) -> bytes | Failure:
+def _read(source: ObjectStore, document: ListedDocument, max_bytes: int) -> bytes | Failure:
     if document.size_bytes > max_bytes:
         return Failure(Reason.TOO_LARGE, f"{document.size_bytes} bytes; the limit is {max_bytes}")
     try:
@@ -179,29 +194,30 @@ def _read(source: ObjectStore, document: Document, max_bytes: int) -> bytes | Fa
         return Failure(Reason.FORBIDDEN, "listed, but not for us to read")
 
 
-def _extracted(group: list[Document], contents: Future[list[bytes | Failure]]) -> Iterator[ReadDocument]:
-    for document, found in zip(group, contents.result(), strict=True):
-        document_id = document.document_id
-        text = found if isinstance(found, Failure) else extract(found, document.uri)
+def _extracted(group: list[ListedDocument], contents: Future[list[bytes | Failure]]) -> Iterator[ReadDocument]:
+    for listed, found in zip(group, contents.result(), strict=True):
+        document_id = listed.document.document_id
+        text = found if isinstance(found, Failure) else extract(found, listed.uri)
         hashed = document_id if isinstance(text, Failure) else short_hash(text.content)
-        yield ReadDocument(document, document_id, text, hashed)
+        yield ReadDocument(listed, document_id, text, hashed)
 
 
 def _later_round(run: Run, round_number: int, shard: int) -> Iterator[tuple[Request, bytes]]:
     """Questions once more, with the very lines they had or in other words, and the next level of every reduction."""
-    if not read_plan(run, round_number - 1).requests:
+    if not read_plan(run, round_number - 1).owed:
         return  # nothing was owed then, so nothing is now
-    again: dict[str, Owed] = {}
+    again: dict[str, list[Owed]] = defaultdict(list)  # of copies of one text, each asks
     for (_, analysis), position in load_state(run, shard, round_number).positions(run):
         if isinstance(position, Again):
-            again |= {owed.source_id: owed for owed in position.owed}
+            for owed in position.owed:
+                again[owed.source_id].append(owed)
         if isinstance(position, Reduce):
             for rendered in run.planners[analysis].reduce_requests(position):
                 yield _line(run, rendered)
     for earlier in range(round_number if again else 0):
         for segment in read_prepared(run.store, earlier, shard)[0]:
             for line in run.store.lines(segment.key):
-                if owed := again.pop(read_record_id(line), None):
+                for owed in again.pop(read_record_id(line), []):
                     yield from _asked_again(run, owed, line)
 
 

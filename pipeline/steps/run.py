@@ -119,7 +119,7 @@ class Run:
 
     @cached_property
     def limits(self) -> Limits:
-        return limits_for(self.services.settings, self.manifest.model)
+        return limits_for(self.services, self.manifest.model)
 
     @cached_property
     def planners(self) -> dict[str, Planner]:
@@ -138,9 +138,11 @@ def refuse_stopped(run: Run) -> None:
         )
 
 
-def limits_for(settings: Settings, model_name: str) -> Limits:
+def limits_for(services: Services, model_name: str) -> Limits:
+    """What a request to a model may be, from the catalogue and the settings. Raises SettingsError."""
     model, sent_id = find_model(model_name)
-    return Limits(sent_id, model.window_tokens, settings.margin_tokens, model.max_output_tokens)
+    answers_by = sent_id if services.engine is None else f"{sent_id}, answered by {services.engine}"
+    return Limits(answers_by, model.window_tokens, services.settings.margin_tokens, model.max_output_tokens)
 
 
 def work_uri_for(settings: Settings, output_uri: str) -> str:
