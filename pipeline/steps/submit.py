@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import Any
-
 from pipeline.bedrock import BatchClient, JobOrder
 from pipeline.domain import Batch, Job, Mode
-from pipeline.errors import NoFreeSlot, ObjectExists, ObjectMissing, PromptRefused, ServiceBusy
+from pipeline.errors import NoFreeSlot, ObjectMissing, ServiceBusy
 from pipeline.leases import Lease, holding
-from pipeline.manifest import job_key, lease_key, output_folder
+from pipeline.manifest import job_key, lease_key
 from pipeline.steps.intents import intend, keep_arn, kept_arn, revoked_by
+from pipeline.steps.on_demand import ask_on_demand
 from pipeline.steps.rounds import read_batch
 from pipeline.steps.run import Run, Services
-from pipeline.wire import read_record, read_record_id, write_error, write_reply
 
 TURN = "turn"  # the lease under which a round's jobs are counted and started, one at a time
 
@@ -29,7 +25,7 @@ def submit(services: Services, run_uri: str, round_number: int, batch_key: str) 
     run = Run(services, run_uri)
     batch = read_batch(run, round_number, batch_key)
     if batch.mode is Mode.ON_DEMAND:
-        _ask_on_demand(run, round_number, batch)
+        ask_on_demand(run, round_number, batch)
         return None
     return _start_job(run, round_number, batch)
 
@@ -85,56 +81,3 @@ def _start_in_slot(run: Run, client: BatchClient, order: JobOrder, lease: Lease)
         raise ServiceBusy(
             f"{error}. But no job of the model is in flight: look at the other quotas of Bedrock"
         ) from error
-
-
-def _ask_on_demand(run: Run, round_number: int, batch: Batch) -> None:
-    """Every record that has no answer in the store yet; one process at a time, the next goes on where one died."""
-    records = [read_record_id(line) for line in run.store.lines(run.store.key(batch.input_uri))]
-    folder = output_folder(round_number, batch.batch_key)
-
-    def owed() -> set[str]:
-        answered = {entry.key for entry in run.store.list(folder)}
-        return {record_id for record_id in records if _answer_key(folder, record_id) not in answered}
-
-    while owed() and intend(run, round_number, batch)[0] is not None:
-        lease = Lease(run.store, lease_key(round_number, batch.batch_key), run.services.settings.lease_seconds)
-        with holding(lease, done=lambda: not owed()) as held:
-            if held:
-                _ask_owed(run, batch, folder, owed(), lease)
-
-
-def _ask_owed(run: Run, batch: Batch, folder: str, owed: set[str], lease: Lease) -> None:
-    """Each answer is kept as it arrives. Raises ServiceBusy for those that stayed busy, once all others are kept."""
-    client = run.services.on_demand_client()
-
-    def ask(line: bytes) -> ServiceBusy | None:
-        record_id, body = read_record(line)
-        if record_id not in owed or lease.lost:
-            return None
-        try:
-            answer = _answer(record_id, body)
-        except ServiceBusy as error:
-            return error
-        with suppress(ObjectExists):  # the first answer wins: another process may have read it already
-            run.store.write(_answer_key(folder, record_id), answer, create=True)
-        return None
-
-    def _answer(record_id: str, body: dict[str, Any]) -> bytes:
-        try:
-            return write_reply(record_id, client.invoke(run.manifest.model, body))
-        except PromptRefused as error:
-            return write_error(record_id, 400, str(error))
-
-    pool = ThreadPoolExecutor(run.services.settings.on_demand_threads)
-    try:
-        lines = run.store.lines(run.store.key(batch.input_uri))
-        busy = [error for error in pool.map(ask, lines) if error is not None]
-    finally:
-        pool.shutdown(cancel_futures=True)
-    if busy:
-        left = f"batch {batch.batch_key}: {len(busy)} of {batch.records} records are not answered; the others are kept"
-        raise ServiceBusy(f"{left}. Repeat the step later; the last error was: {busy[-1]}") from busy[-1]
-
-
-def _answer_key(folder: str, record_id: str) -> str:
-    return f"{folder}/{record_id}.jsonl.out"

@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.local import stack
 from tests.airflow.conftest import ROOT
+from tests.local.embedded_clients import make_client
 from tests.local.test_control import Control
 
 DAG_FILE = ROOT / "dags" / "document_analysis.py"
@@ -87,24 +88,27 @@ def test_a_run_ends_in_published_tables(dag: Any, wired: stack.Stack, tmp_path: 
 def slow_jobs(running_stack: stack.Stack) -> Iterator[None]:
     """A job stays in flight for some seconds after it was created."""
     control = Control(running_stack)
-    control.plan(jobs=[{"kind": "stuck", "seconds": 6}])
+    control.plan(jobs=[{"kind": "stuck", "seconds": 3}])
     yield
     control.ask("DELETE", "faults")
 
 
 @pytest.mark.usefixtures("slow_jobs")
 def test_batches_wait_for_a_free_slot(
-    dag: Any, wired: stack.Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    dag: Any, wired: stack.Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With one slot and two batches, the second submit defers until the first job has ended; both are collected."""
-    for name, value in {"MAX_JOBS_IN_FLIGHT": "1", "BATCH_RECORDS": "60", "MIN_RECORDS_PER_JOB": "50"}.items():
-        monkeypatch.setenv(f"DOCBATCH_{name}", value)
-    source = _documents(tmp_path / "the documents", 40)
+    monkeypatch.setenv("DOCBATCH_MAX_JOBS_IN_FLIGHT", "1")
+    monkeypatch.setenv("DOCBATCH_BATCH_RECORDS", "130")
+    source = _documents(tmp_path / "the documents", 80)
     run = dag.test(run_conf={"source": str(source), "output": str(tmp_path / "out"), "run_key": "slots-1"})
     assert str(run.state) == "success", _states(run)
-    jobs = pq.read_table(tmp_path / "out" / "tables" / "ledger" / "slots-1", columns=["job_arn"])["job_arn"]
-    assert len(set(jobs.to_pylist())) == 2
-    assert "DOCBATCH_MAX_JOBS_IN_FLIGHT is 1" in caplog.text
+    ledger = pq.read_table(tmp_path / "out" / "tables" / "ledger" / "slots-1", columns=["job_arn"])
+    bedrock = make_client(wired, "bedrock")
+    arns = set(ledger["job_arn"].to_pylist())
+    jobs = [bedrock.get_model_invocation_job(jobIdentifier=arn) for arn in arns]
+    first, second = sorted(jobs, key=lambda job: job["submitTime"])
+    assert first["endTime"] <= second["submitTime"]
 
 
 def test_chosen_analyses_of_few_documents_go_on_demand(dag: Any, wired: stack.Stack, tmp_path: Path) -> None:
