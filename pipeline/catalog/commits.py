@@ -66,15 +66,13 @@ class Catalog:
         A race that is lost is run again, looking afresh each time, so that two publishers add no file twice.
         """
         wanted = {self.place.location(key) for key in keys}
-        repeated = Retrying(
-            retry=retry_if_exception_type(LOST_RACE),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_random_exponential(multiplier=0.05, max=3),
-            sleep=self.sleep,
-            reraise=True,
-        )
         with self._about(table):
-            return repeated(self._commit_once, table, schema, run_key, wanted)
+            return self._repeated(self._commit_once, table, schema, run_key, wanted)
+
+    def withdraw(self, table: str, run_key: str) -> bool:
+        """Take the rows of a run out of the table, not out of its storage; False when there are none."""
+        with self._about(table):
+            return self._repeated(lambda: self._swap(self._loaded(table), run_key, set()))
 
     def tables(self) -> list[str]:
         """The names of the output's tables, in order; none when nothing was ever published."""
@@ -110,6 +108,16 @@ class Catalog:
         with self._about(table):
             return {key for one in _referred(self._loaded(table)) if (key := self.place.key(one)) is not None}
 
+    @property
+    def _repeated(self) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception_type(LOST_RACE),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.05, max=3),
+            sleep=self.sleep,
+            reraise=True,
+        )
+
     def close(self) -> None:
         """Let go of the database."""
         self.vendor.close()
@@ -118,11 +126,13 @@ class Catalog:
         return translated(f"catalog of {self.place.uri}, {table}")
 
     def _commit_once(self, table: str, schema: pa.Schema, run_key: str, wanted: set[str]) -> bool:
-        found = self._made(table, schema)
+        return self._swap(self._widened(self._made(table, schema), schema, table), run_key, wanted)
+
+    def _swap(self, found: Table, run_key: str, wanted: set[str]) -> bool:
         present = [task.file for task in found.scan(EqualTo(term="run_key", value=run_key)).plan_files()]
-        if {one.file_path for one in present} == wanted:
+        sizes = {location: len(found.io.new_input(location)) for location in wanted}
+        if {one.file_path: one.file_size_in_bytes for one in present} == sizes:
             return False
-        found = self._widened(found, schema, table)
         with found.transaction() as change:
             update = change.update_snapshot(snapshot_properties={"docbatch.run-key": run_key})
             with update.overwrite() if present else update.merge_append() as snapshot:

@@ -80,15 +80,21 @@ def publish(services: Services, run_uri: str) -> RunSummary:
     summary = _first_published(run, _summarise(run, shards, plans, collected, services.clock()))
     output = services.open(run.manifest.output_uri, make=True)
     with services.catalog(run.manifest.output_uri, make=True) as catalog:
-        if "runs" not in catalog.tables() or run.manifest.run_key not in catalog.run_keys("runs"):
+        if not _is_published(summary, catalog):
             _publish_tables(run, summary, output, catalog)
         sweep(catalog, output, services.clock() - dt.timedelta(hours=services.settings.sweep_hours))
     return summary
 
 
 def _publish_tables(run: Run, summary: RunSummary, output: ObjectStore, catalog: Catalog) -> None:
-    """Every file first, then a commit a table; a reader takes a run for published when `runs` has it."""
+    """Every file first, then a commit a table; a reader takes a run for published when `runs` has it.
+
+    Another run that was published under the same key, from a work store that is gone, is withdrawn before.
+    """
     schemas, run_key = table_schemas(run.analyses), run.manifest.run_key
+    if _published_times(summary.run_key, catalog):
+        for table in ("runs", *catalog.tables()):
+            catalog.withdraw(table, run_key)
     tables = {table: list(_copied(run, table, output)) for table in schemas if table != "runs"}
     for table, keys in tables.items():
         catalog.commit(table, schemas[table], run_key, keys)
@@ -97,6 +103,18 @@ def _publish_tables(run: Run, summary: RunSummary, output: ObjectStore, catalog:
         file.seek(0)
         output.write(key := published_key("runs", run_key, 0), file)
     catalog.commit("runs", schemas["runs"], run_key, [key])
+
+
+def _is_published(summary: RunSummary, catalog: Catalog) -> bool:
+    return _published_times(summary.run_key, catalog) == [(summary.started, summary.ended)]
+
+
+def _published_times(run_key: str, catalog: Catalog) -> list[tuple[dt.datetime, dt.datetime]]:
+    """When the published run of this key began and ended; nothing when there is none."""
+    if "runs" not in catalog.tables():
+        return []
+    rows = catalog.dataset("runs", [run_key]).to_table(columns=["started", "ended"]).to_pylist()
+    return [(row["started"], row["ended"]) for row in rows]
 
 
 def _copied(run: Run, table: str, output: ObjectStore) -> Iterator[str]:
