@@ -24,7 +24,7 @@ from pipeline.local.embedded import ROLE_ARN, embedded_environment, embedded_set
 from pipeline.loop import Looped, run_to_the_end
 from pipeline.manifest import derive_run_key
 from pipeline.models import Price, find_model
-from pipeline.reading import list_tables, newest_run, read_table
+from pipeline.reading import list_tables, shown_rows
 from pipeline.settings import Settings, load_settings, read_aws_environment
 from pipeline.steps import RunOrder, Services, connect, work_uri_for
 from pipeline.steps.forecasting import forecast_source
@@ -131,7 +131,9 @@ def plan(
 def show(
     table: Annotated[str | None, typer.Argument(help="Table to print; without it, the tables that there are")] = None,
     output: Output = None,
-    run_key: Annotated[str | None, typer.Option(help="Rows of this run; default: of the newest")] = None,
+    run_key: Annotated[
+        str | None, typer.Option(help="Rows of this run; default: each document's newest row, else of the newest run")
+    ] = None,
     all_runs: Annotated[bool, typer.Option(help="Rows of every run")] = False,
     limit: Annotated[int | None, typer.Option(min=0, help="Print at most so many rows")] = None,
     form: Annotated[Form, typer.Option("--format", help="For people, spreadsheets or programs")] = Form.TABLE,
@@ -140,14 +142,15 @@ def show(
     settings = load_settings({"output": output})
     output_uri = absolute_uri(settings.output)
     with _reading(output_uri, settings, quiet=True) as services:
-        store = services.open(output_uri)
-        if table is None:
-            for name, runs in sorted(list_tables(store).items()):
-                print(f"{name:<20} {len(runs)} runs, the last is {max(runs)}")
-            return
-        everything = all_runs or table == "runs"
-        rows = read_table(store, table, run_key or (None if everything else newest_run(store)))
-    console.print_table(rows if limit is None else rows.slice(0, limit), form, sys.stdout)
+        services.open(output_uri)  # a folder that is not there is told as such
+        with services.catalog(output_uri) as catalog:
+            if table is None:
+                for name, runs in list_tables(catalog).items():
+                    last = f", the last is {runs[-1]}" if runs else ""
+                    print(f"{name:<20} {len(runs)} runs{last}")
+                return
+            rows = shown_rows(catalog, table, run_key, all_runs=all_runs, limit=limit)
+    console.print_table(rows, form, sys.stdout)
 
 
 @local.command()

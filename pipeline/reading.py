@@ -1,47 +1,133 @@
-"""Published tables, read back: every part of a table as one Arrow table."""
+"""Published tables, read through the catalog: only runs that are in `runs`, whole or not at all."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
+import tempfile
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import ObjectMissing
-from pipeline.storage import ObjectStore
+from pipeline.tables import FIXED
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from pipeline.catalog import Catalog
+
+CURRENT = "_current"  # the suffix of the view with one row per document
+_OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
 
-def list_tables(output: ObjectStore) -> dict[str, set[str]]:
-    """The tables that have been published, each with the keys of its runs."""
-    found: dict[str, set[str]] = {}
-    for key in _parts(output, "tables"):
-        _, table, run_key, _ = key.split("/")
-        found.setdefault(table, set()).add(run_key)
-    return found
+def committed_runs(catalog: Catalog) -> list[str]:
+    """The keys of the published runs, in the order in which they ended."""
+    if "runs" not in catalog.tables():
+        return []
+    rows = catalog.dataset("runs").to_table(columns=["ended", "run_key"]).to_pylist()
+    return [str(row["run_key"]) for row in sorted(rows, key=lambda row: (row["ended"], row["run_key"]))]
 
 
-def read_table(output: ObjectStore, table: str, run_key: str | None = None) -> pa.Table:
-    """The rows of a table, of one run or of all, in the order of runs and parts. Raises ObjectMissing."""
-    folder = f"tables/{table}/{run_key}" if run_key else f"tables/{table}"
-    parts = [pq.read_table(io.BytesIO(output.read(key))) for key in sorted(_parts(output, folder))]
-    if not parts:
-        tables = list_tables(output)
-        known = ", ".join(sorted(tables.get(table, tables))) or "none"
-        kind = "runs of that table" if table in tables else "tables"
-        raise ObjectMissing(f"{output.uri(folder)}: nothing is published there; published {kind} are {known}")
-    return pa.concat_tables(parts, promote_options="default")
-
-
-def newest_run(output: ObjectStore) -> str | None:
+def newest_run(catalog: Catalog) -> str | None:
     """The key of the run that was published last; None before the first."""
-    if "runs" not in list_tables(output):
-        return None
-    rows = read_table(output, "runs").select(["ended", "run_key"]).to_pylist()
-    return str(max(rows, key=lambda row: row["ended"])["run_key"])
+    runs = committed_runs(catalog)
+    return runs[-1] if runs else None
 
 
-def _parts(output: ObjectStore, folder: str) -> Iterator[str]:
-    for entry in output.list(folder):
-        if entry.key.count("/") == 3 and entry.key.endswith(".parquet"):
-            yield entry.key
+def list_tables(catalog: Catalog) -> dict[str, list[str]]:
+    """The tables, each with the keys of the published runs that have rows in it, in the order in which they ended."""
+    runs = committed_runs(catalog)
+    found = {table: catalog.run_keys(table) for table in catalog.tables()}
+    return {table: [run for run in runs if run in keys] for table, keys in found.items()} if runs else {}
+
+
+def read_table(catalog: Catalog, table: str, run_key: str | None = None) -> pa.Table:
+    """The rows of a table, of one run or of all, in the order of runs and parts; all in memory.
+
+    Raises ObjectMissing for a table or run that was not published.
+    """
+    runs = committed_runs(catalog)
+    refuse_unknown(catalog, table, run_key)
+    return catalog.dataset(table, runs if run_key is None else [run_key]).to_table()
+
+
+def current(catalog: Catalog, table: str, limit: int | None = None) -> pa.Table:
+    """The newest published row of each document in an analysis, with the column `deleted`; all in memory.
+
+    `deleted` says that the newest row of the document in `documents` says so.
+    """
+    refuse_unknown(catalog, table)
+    with open_views(catalog) as views:
+        newest = views.table(f"{table}{CURRENT}").order("uri, document_id")
+        rows: pa.Table = (newest if limit is None else newest.limit(limit)).to_arrow_table()
+    return rows
+
+
+def shown_rows(
+    catalog: Catalog, table: str, run_key: str | None = None, *, all_runs: bool = False, limit: int | None = None
+) -> pa.Table:
+    """The rows of one run or of every run, at most `limit`; without either, what is valid now.
+
+    That is each document's newest row for an analysis, every run for `runs`, and the newest run for other tables.
+    """
+    if run_key is None and not all_runs and is_analysis(table):
+        return current(catalog, table, limit)
+    if run_key is None and not all_runs and table != "runs":
+        run_key = newest_run(catalog)
+    refuse_unknown(catalog, table, run_key)
+    rows = catalog.dataset(table, committed_runs(catalog) if run_key is None else [run_key])
+    return rows.to_table() if limit is None else rows.head(limit)
+
+
+def is_analysis(table: str) -> bool:
+    return table not in FIXED
+
+
+def refuse_unknown(catalog: Catalog, table: str, run_key: str | None = None) -> None:
+    """Raises ObjectMissing for a table or run that was not published, naming those that were."""
+    runs = committed_runs(catalog)
+    tables = catalog.tables() if runs else []
+    if table in tables and (run_key is None or run_key in runs):
+        return
+    known = ", ".join(runs if table in tables else tables) or "none"
+    folder = f"{catalog.place.uri}/tables/{table}" + (f"/{run_key}" if run_key else "")
+    kind = "runs" if table in tables else "tables"
+    raise ObjectMissing(f"{folder}: nothing is published there; published {kind} are {known}")
+
+
+def open_views(catalog: Catalog) -> DuckDBPyConnection:
+    """A DuckDB connection with a view for each table, and `<analysis>_current` for each analysis.
+
+    The views show what was published when they were opened. Rows are read from the files when a query asks for them,
+    by column and piece by piece, so that a table of any size fits; nothing is downloaded but the tables.
+    """
+    import duckdb
+
+    runs, tables = committed_runs(catalog), catalog.tables()
+    views = duckdb.connect(config={**_OFFLINE, "temp_directory": tempfile.gettempdir()})
+    views.execute("set timezone = 'UTC'")
+    for table in tables:
+        views.register(table, catalog.dataset(table, runs))
+    for table in filter(is_analysis, tables):
+        views.execute(_current_view(table, deletions="change" in _columns(views, "documents")))
+    return views
+
+
+def _columns(views: DuckDBPyConnection, table: str) -> list[str]:
+    return [str(row[0]) for row in views.execute(f'describe "{table}"').fetchall()]
+
+
+def _current_view(table: str, *, deletions: bool) -> str:
+    """Which run is newest is decided on two narrow columns, before the wide rows are read."""
+    gone = "arg_max(change, (ended, run_key)) = 'deleted'" if deletions else "false"
+    return f"""
+        create view "{table}{CURRENT}" as
+        with newest as (
+            select document_id, arg_max(run_key, (ended, run_key)) as run_key
+            from "{table}" join (select run_key, ended from runs) using (run_key) group by document_id
+        ), gone as (
+            select document_id, {gone} as deleted
+            from documents join (select run_key, ended from runs) using (run_key) group by document_id
+        )
+        select rows.*, coalesce(gone.deleted, false) as deleted
+        from "{table}" as rows join newest using (document_id, run_key) left join gone using (document_id)
+    """  # noqa: S608 - names of analyses are identifiers, and both texts are ours

@@ -40,6 +40,20 @@ class Settings(BaseModel):
     )
     source: str | None = Field(None, description="Folder or s3:// prefix that the nightly DAG reads")
     output: str = Field("./output", description="Folder or s3:// prefix under which tables are published")
+    catalog: str = Field(
+        "auto",
+        repr=False,  # a database's URL may hold a password
+        description="Iceberg catalog of the tables: `auto` (Glue for tables on AWS, else `sqlite`), `glue`, `sqlite`, "
+        "or an SQLAlchemy URL such as `postgresql+psycopg2://…`",
+    )
+    catalog_namespace: str = Field(
+        "docbatch",
+        pattern=r"^[a-z0-9_]{1,200}$",
+        description="Glue database, or namespace in another catalog; one for each output",
+    )
+    sweep_hours: float = Field(
+        24.0, ge=1, description="Files of tables that no snapshot refers to are deleted when they are older than this"
+    )
     schedule: str | None = Field("0 2 * * *", description="When the nightly DAG runs (cron, UTC)")
     home: Path = Field(Path(".docbatch"), description="State folder of the embedded stack")
     engine: str = Field(

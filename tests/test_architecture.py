@@ -17,7 +17,7 @@ MOST_LINES = 300
 LOW_TO_HIGH = (
     "errors domain settings models vocabulary graphemes tokens chunking prompts merging answers analyses wordings "
     "settling wire batching ledger manifest tables records folders storage leases segments extraction pacing retries "
-    "bedrock planning recall comparison sieve catalog reading steps loop console local airflow commands __main__"
+    "bedrock planning recall comparison sieve catalog reading sweeping steps loop console local airflow commands __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 STEPS = [
@@ -28,7 +28,9 @@ STEPS = [
     ["intents"],
     ["sift"],
     ["plan"],
-    ["prepare", "submit"],
+    ["prepare"],
+    ["on_demand"],
+    ["submit"],
     ["stopping"],
     ["collect"],
     ["status"],
@@ -40,10 +42,12 @@ STEPS += [["forecasting"], ["__init__"]]
 # Outside library -> the places that may import it.
 ONLY = {
     "boto3": ["pipeline/bedrock.py", "pipeline/local/"],
-    "botocore": ["pipeline/bedrock.py", "pipeline/retries.py", "pipeline/local/"],
+    "botocore": ["pipeline/bedrock.py", "pipeline/retries.py", "pipeline/catalog/", "pipeline/local/"],
     "obstore": ["pipeline/storage.py", "pipeline/local/"],
     "duckdb": ["pipeline/comparison.py", "pipeline/sieve.py", "pipeline/reading.py"],
     "airflow": ["pipeline/airflow/", "dags/"],
+    "pyiceberg": ["pipeline/catalog/"],
+    "sqlalchemy": ["pipeline/catalog/"],
 }
 ENVIRONMENT_READER = "pipeline/settings.py"
 BANNED = {"util", "utils", "helper", "helpers", "manager", "process", "handle", "handler", "data", "info"}

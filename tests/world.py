@@ -263,14 +263,15 @@ class World:
         return Run(self.services, f"{WORK_URI}/runs/{key}")
 
     def table(self, name: str, key: str = "night") -> pa.Table:
-        return read_table(open_store(absolute_uri(str(self.output)), S3Access("us-west-2")), name, key)
+        with self.services.catalog(absolute_uri(str(self.output))) as catalog:
+            return read_table(catalog, name, key)
 
     def rows(self, name: str, key: str = "night") -> list[dict[str, Any]]:
         return self.table(name, key).to_pylist()
 
     def files(self) -> dict[str, bytes]:
-        """Every published file by its path below the output."""
-        paths = sorted(path for path in self.output.rglob("*") if path.is_file())
+        """Every published file of rows by its path below the output; those of the catalog hold random ids."""
+        paths = sorted(path for path in (self.output / "tables").rglob("*") if path.is_file())
         return {str(path.relative_to(self.output)): path.read_bytes() for path in paths}
 
     def outputs(self, key: str = "night") -> list[str]:

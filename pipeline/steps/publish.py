@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
@@ -20,7 +21,11 @@ from pipeline.steps.fold import AnalysisCounts, ShardCounts, read_counts
 from pipeline.steps.plan import RoundPlan, planned_rounds, read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.storage import ObjectStore
-from pipeline.tables import FIXED, arrow_schema, money, write_rows
+from pipeline.sweeping import sweep
+from pipeline.tables import FIXED, count_rows, money, published_key, table_schemas, write_rows
+
+if TYPE_CHECKING:
+    from pipeline.catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +66,11 @@ SUMMARY = TypeAdapter(RunSummary)
 
 
 def publish(services: Services, run_uri: str) -> RunSummary:
-    """Check the counts, copy the staged tables to the output, and write the row of `runs` last.
+    """Check the counts, copy the staged tables to the output, and commit them to its catalog, `runs` last.
 
-    Repeating it writes the same bytes. Raises AccountingError, with nothing published, when the run does not add up.
+    Whoever reads through the catalog sees nothing of the run before, all of it after. Repeating it completes what was
+    broken off, and changes nothing of a published run. Raises AccountingError, with nothing published, when the run
+    does not add up.
     """
     run = Run(services, run_uri)
     shards = [read_counts(run, shard) for shard in range(run.manifest.shards)]
@@ -72,19 +79,54 @@ def publish(services: Services, run_uri: str) -> RunSummary:
     check(run.manifest.documents, shards, plans, collected)
     summary = _first_published(run, _summarise(run, shards, plans, collected, services.clock()))
     output = services.open(run.manifest.output_uri, make=True)
-    for table in ("documents", "ledger", "failures", *run.analyses):
-        for shard in range(run.manifest.shards):
-            target = f"tables/{table}/{run.manifest.run_key}/part-{shard:04d}.parquet"
-            with tempfile.TemporaryFile() as file:
-                for piece in run.store.stream(staged_key(table, shard)):
-                    file.write(piece)
-                file.seek(0)
-                output.write(target, file)
-    with tempfile.TemporaryFile() as file:
-        write_rows(arrow_schema("runs", *FIXED["runs"]), [_row(run, summary)], file)
-        file.seek(0)
-        output.write(f"tables/runs/{run.manifest.run_key}/part-0000.parquet", file)
+    with services.catalog(run.manifest.output_uri, make=True) as catalog:
+        if not _is_published(summary, catalog):
+            _publish_tables(run, summary, output, catalog)
+        sweep(catalog, output, services.clock() - dt.timedelta(hours=services.settings.sweep_hours))
     return summary
+
+
+def _publish_tables(run: Run, summary: RunSummary, output: ObjectStore, catalog: Catalog) -> None:
+    """Every file first, then a commit a table; a reader takes a run for published when `runs` has it.
+
+    Another run that was published under the same key, from a work store that is gone, is withdrawn before.
+    """
+    schemas, run_key = table_schemas(run.analyses), run.manifest.run_key
+    if _published_times(summary.run_key, catalog):
+        for table in ("runs", *catalog.tables()):
+            catalog.withdraw(table, run_key)
+    tables = {table: list(_copied(run, table, output)) for table in schemas if table != "runs"}
+    for table, keys in tables.items():
+        catalog.commit(table, schemas[table], run_key, keys)
+    with tempfile.TemporaryFile() as file:
+        write_rows(schemas["runs"], [_row(run, summary)], file)
+        file.seek(0)
+        output.write(key := published_key("runs", run_key, 0), file)
+    catalog.commit("runs", schemas["runs"], run_key, [key])
+
+
+def _is_published(summary: RunSummary, catalog: Catalog) -> bool:
+    return _published_times(summary.run_key, catalog) == [(summary.started, summary.ended)]
+
+
+def _published_times(run_key: str, catalog: Catalog) -> list[tuple[dt.datetime, dt.datetime]]:
+    """When the published run of this key began and ended; nothing when there is none."""
+    if "runs" not in catalog.tables():
+        return []
+    rows = catalog.dataset("runs", [run_key]).to_table(columns=["started", "ended"]).to_pylist()
+    return [(row["started"], row["ended"]) for row in rows]
+
+
+def _copied(run: Run, table: str, output: ObjectStore) -> Iterator[str]:
+    """The staged parts of a table that have rows, copied; their keys."""
+    for shard in range(run.manifest.shards):
+        with tempfile.TemporaryFile() as file:
+            for piece in run.store.stream(staged_key(table, shard)):
+                file.write(piece)
+            file.seek(0)
+            if count_rows(file):
+                output.write(key := published_key(table, run.manifest.run_key, shard), file)
+                yield key
 
 
 def check(documents: int, shards: list[ShardCounts], plans: list[RoundPlan], collected: list[Collected]) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.analyses import Analysis, load_analyses, shipped_prompts
 from pipeline.batching import Quotas
@@ -22,6 +23,9 @@ from pipeline.settings import AwsEnvironment, Settings
 from pipeline.settling import Limits
 from pipeline.storage import ObjectStore, S3Access, open_store
 from pipeline.tokens import TokenCounter, load_counter
+
+if TYPE_CHECKING:
+    from pipeline.catalog import Catalog
 
 DEFAULT_REGION = "us-west-2"
 
@@ -42,6 +46,7 @@ class Services:
     batch_client: Callable[[], BatchClient]
     on_demand_client: Callable[[], OnDemandClient]
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
+    s3: S3Access = field(default_factory=lambda: S3Access(DEFAULT_REGION))
     _kept_analyses: dict[tuple[tuple[str, ...], str], dict[str, Analysis]] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -58,6 +63,17 @@ class Services:
         if key not in self._kept_analyses:
             self._kept_analyses[key] = load_analyses(self.prompts, names, output_language=output_language)
         return self._kept_analyses[key]
+
+    @contextmanager
+    def catalog(self, output_uri: str, *, make: bool = False) -> Iterator[Catalog]:
+        """The Iceberg catalog of an output; `make` creates a missing SQLite file."""
+        from pipeline.catalog import open_catalog  # takes a second, and few commands need it
+
+        found = open_catalog(self.settings, output_uri, self.s3, self.clock, make=make)
+        try:
+            yield found
+        finally:
+            found.close()
 
     @property
     def quotas(self) -> Quotas:
@@ -80,14 +96,16 @@ def connect(settings: Settings, environment: AwsEnvironment) -> Services:
     secret = environment.secret_access_key.get_secret_value() if environment.secret_access_key else None
     keys = (environment.access_key_id, secret)
     bedrock = BedrockAccess(region, environment.bedrock_url, environment.bedrock_runtime_url, *keys)
+    s3 = S3Access(region, environment.s3_url, *keys)
     retry_seconds, threads = settings.retry_seconds, settings.on_demand_threads
     pacer = Pacer(settings.on_demand_requests_per_minute, settings.on_demand_tokens_per_minute)
     return Services(
         settings,
-        partial(open_store, access=S3Access(region, environment.s3_url, *keys)),
+        partial(open_store, access=s3),
         settings.role_arn,
         lambda: connect_batch(bedrock, retry_seconds),
         lambda: connect_on_demand(bedrock, retry_seconds, threads, pacer),
+        s3=s3,
     )
 
 

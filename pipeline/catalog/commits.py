@@ -1,0 +1,212 @@
+"""The tables of an output: which files of which runs each consists of, changed in one commit a table."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NamespaceAlreadyExistsError,
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+)
+from pyiceberg.expressions import EqualTo
+from pyiceberg.io.pyarrow import PyArrowFileIO, parquet_file_to_data_file
+from pyiceberg.manifest import ManifestFile
+from pyiceberg.schema import Schema
+from pyiceberg.table import CreateTableTransaction, StagedTable, Table
+from pyiceberg.table.update import AddSchemaUpdate, AssertCurrentSchemaId, SetCurrentSchemaUpdate
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from pipeline.catalog.fields import iceberg_schema, read_schema, union
+from pipeline.catalog.making import CREATED, new_table
+from pipeline.catalog.place import Place
+from pipeline.catalog.translation import LOST_RACE, translated
+from pipeline.errors import ObjectMissing, SettingsError
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog as Vendor
+
+ATTEMPTS = 12  # of one commit; each lost race means that another publisher got on
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The tables of one output, in one namespace of a catalog of pyiceberg's.
+
+    Every call raises StorageError or ServiceError for what the catalog, its database or the storage says.
+    """
+
+    vendor: Vendor
+    namespace: str
+    place: Place
+    clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
+    sleep: Callable[[float], None] = time.sleep
+
+    def prepare(self, schemas: Mapping[str, pa.Schema]) -> None:
+        """Make the tables that are missing, and see that the others can take rows of these schemas. No row changes.
+
+        To be called before anything is paid. Raises DeclarationError naming the table and column whose type differs.
+        """
+        for table, schema in schemas.items():
+            with self._about(table):
+                union(self._made(table, schema).schema().as_struct(), iceberg_schema(schema).as_struct(), table)
+
+    def commit(self, table: str, schema: pa.Schema, run_key: str, keys: Collection[str]) -> bool:
+        """Make the table's rows of a run those of exactly these files; False when they are already.
+
+        A race that is lost is run again, looking afresh each time, so that two publishers add no file twice.
+        """
+        wanted = {self.place.location(key) for key in keys}
+        with self._about(table):
+            return self._repeated(self._commit_once, table, schema, run_key, wanted)
+
+    def withdraw(self, table: str, run_key: str) -> bool:
+        """Take the rows of a run out of the table, not out of its storage; False when there are none."""
+        with self._about(table):
+            return self._repeated(lambda: self._swap(self._loaded(table), run_key, set()))
+
+    def tables(self) -> list[str]:
+        """The names of the output's tables, in order; none when nothing was ever published."""
+        with self._about("the list of tables"):
+            try:
+                return sorted(name for *_, name in self.vendor.list_tables(self.namespace))
+            except NoSuchNamespaceError:
+                return []
+
+    def dataset(self, table: str, run_keys: Collection[str] | None = None) -> ds.Dataset:
+        """The rows of a table as its newest snapshot has them, of these runs or of all, by run and file; read lazily.
+
+        A column that a file lacks is null. Raises ObjectMissing when there is no such table.
+        """
+        with self._about(table):
+            found = self._loaded(table)
+            files = sorted((str(task.file.partition[0]), task.file.file_path) for task in found.scan().plan_files())
+            wanted = [path for run_key, path in files if run_keys is None or run_key in run_keys]
+            return _opened(found, wanted)
+
+    def run_keys(self, table: str) -> set[str]:
+        """The runs that have rows in the table's newest snapshot."""
+        with self._about(table):
+            return {str(task.file.partition[0]) for task in self._loaded(table).scan().plan_files()}
+
+    def created(self, table: str) -> dt.datetime:
+        """When the table was made: files that are older are not this catalog's to judge."""
+        with self._about(table):
+            return dt.datetime.fromisoformat(self._loaded(table).properties[CREATED])
+
+    def references(self, table: str) -> set[str]:
+        """The key of every file, of rows or of metadata, that any snapshot of the table needs."""
+        with self._about(table):
+            return {key for one in _referred(self._loaded(table)) if (key := self.place.key(one)) is not None}
+
+    @property
+    def _repeated(self) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception_type(LOST_RACE),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.05, max=3),
+            sleep=self.sleep,
+            reraise=True,
+        )
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.vendor.close()
+
+    def _about(self, table: str) -> AbstractContextManager[None]:
+        return translated(f"catalog of {self.place.uri}, {table}")
+
+    def _commit_once(self, table: str, schema: pa.Schema, run_key: str, wanted: set[str]) -> bool:
+        return self._swap(self._widened(self._made(table, schema), schema, table), run_key, wanted)
+
+    def _swap(self, found: Table, run_key: str, wanted: set[str]) -> bool:
+        present = [task.file for task in found.scan(EqualTo(term="run_key", value=run_key)).plan_files()]
+        sizes = {location: len(found.io.new_input(location)) for location in wanted}
+        if {one.file_path: one.file_size_in_bytes for one in present} == sizes:
+            return False
+        with found.transaction() as change:
+            update = change.update_snapshot(snapshot_properties={"docbatch.run-key": run_key})
+            with update.overwrite() if present else update.merge_append() as snapshot:
+                for one in present:
+                    snapshot.delete_data_file(one)
+                for location in sorted(wanted):
+                    snapshot.append_data_file(parquet_file_to_data_file(found.io, found.metadata, location))
+        return True
+
+    def _loaded(self, table: str) -> Table:
+        """The table as it is now. Raises ObjectMissing, and SettingsError for the table of another output."""
+        try:
+            found = self.vendor.load_table((self.namespace, table))
+        except NoSuchTableError:
+            raise ObjectMissing(f"{self.place.uri}/tables/{table}: nothing is published there") from None
+        expected = self.place.location(f"tables/{table}")
+        if found.location() != expected:
+            raise SettingsError(
+                f"catalog_namespace = {self.namespace}: its table {table} lies at {found.location()}, not {expected}. "
+                "Give each output a namespace of its own (DOCBATCH_CATALOG_NAMESPACE); and if this folder was moved, "
+                "move it back: Iceberg names files by their full path"
+            )
+        return found
+
+    def _made(self, table: str, schema: pa.Schema) -> Table:
+        """The table, made where it is missing; whoever else makes it at the same moment makes the same."""
+        with suppress(ObjectMissing):
+            return self._loaded(table)
+        with suppress(NamespaceAlreadyExistsError):
+            self.vendor.create_namespace_if_not_exists(self.namespace)
+        with suppress(TableAlreadyExistsError, CommitFailedException):
+            metadata = new_table(table, schema, self.place, self.clock())
+            nowhere = f"{metadata.location}/unwritten"  # commit_transaction writes to a place of its own
+            io = PyArrowFileIO(self.vendor.properties)
+            staged = StagedTable((self.namespace, table), metadata, nowhere, io, self.vendor)
+            CreateTableTransaction(staged).commit_transaction()
+        return self._loaded(table)
+
+    def _widened(self, found: Table, schema: pa.Schema, table: str) -> Table:
+        """The table with the columns of the schema that it had not."""
+        before = found.schema()
+        fields = union(before.as_struct(), iceberg_schema(schema).as_struct(), table)
+        if fields == before.as_struct():
+            return found
+        number = max(one.schema_id for one in found.metadata.schemas) + 1
+        wider = (
+            AddSchemaUpdate(schema_=Schema(*fields.fields, schema_id=number)),
+            SetCurrentSchemaUpdate(schema_id=-1),
+        )
+        unchanged = AssertCurrentSchemaId(current_schema_id=before.schema_id)
+        self.vendor.commit_table(found, (unchanged,), wider)
+        return self._loaded(table)
+
+
+def _opened(found: Table, locations: list[str]) -> ds.Dataset:
+    """The files as one dataset with the table's columns: a field's id follows from its name, so names are enough."""
+    schema = read_schema(found.schema())
+    if not locations:
+        return ds.dataset(schema.empty_table())
+    assert isinstance(found.io, PyArrowFileIO)
+    scheme, netloc, _ = PyArrowFileIO.parse_location(locations[0])
+    paths = [PyArrowFileIO.parse_location(one)[2] for one in locations]
+    return ds.dataset(paths, schema=schema, format="parquet", filesystem=found.io.fs_by_scheme(scheme, netloc))
+
+
+def _referred(found: Table) -> Iterator[str]:
+    metadata = found.metadata
+    yield found.metadata_location
+    yield from (entry.metadata_file for entry in metadata.metadata_log)
+    yield from (one.statistics_path for one in metadata.statistics)
+    manifests: dict[str, ManifestFile] = {}
+    for snapshot in metadata.snapshots:
+        yield snapshot.manifest_list
+        manifests |= {one.manifest_path: one for one in snapshot.manifests(found.io)}
+    for path, manifest in manifests.items():
+        yield path
+        yield from (entry.data_file.file_path for entry in manifest.fetch_manifest_entry(found.io))

@@ -1,0 +1,59 @@
+"""Schemas with field ids: Arrow's as Iceberg's, and the union of what a table has with what a run brings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+from pyiceberg.io.pyarrow import pyarrow_to_schema, schema_to_pyarrow
+from pyiceberg.schema import Schema
+from pyiceberg.types import IcebergType, ListType, NestedField, StructType
+
+from pipeline.errors import DeclarationError
+
+
+def iceberg_schema(schema: pa.Schema) -> Schema:
+    """The schema with the field ids that its fields carry, and their descriptions as Iceberg's docs."""
+    return pyarrow_to_schema(pa.schema([_redescribed(one, b"description", b"doc") for one in schema]))
+
+
+def read_schema(schema: Schema) -> pa.Schema:
+    """What a reader gets: the columns with their descriptions as our files have them."""
+    fields = schema_to_pyarrow(schema, include_field_ids=False)
+    return pa.schema([_redescribed(one, b"doc", b"description") for one in fields])
+
+
+def _redescribed(field: pa.Field[Any], before: bytes, after: bytes) -> pa.Field[Any]:
+    about = field.metadata or {}
+    kept: dict[bytes | str, bytes | str] = {name: text for name, text in about.items() if name != before}
+    return field.with_metadata(kept | {after: about.get(before, b"")})
+
+
+def union(old: StructType, new: StructType, where: str) -> StructType:
+    """The fields of both, known by their ids, the old ones first. Raises DeclarationError where a type changed."""
+    news = {one.field_id: one for one in new.fields}
+    kept = [_kept(one, news.get(one.field_id), f"{where}.{one.name}") for one in old.fields]
+    known = {one.field_id for one in old.fields}
+    return StructType(*kept, *(one for one in new.fields if one.field_id not in known))
+
+
+def _kept(old: NestedField, new: NestedField | None, where: str) -> NestedField:
+    if new is None:
+        return old
+    kind = _union_type(old.field_type, new.field_type, where)
+    return NestedField(old.field_id, old.name, kind, doc=new.doc or old.doc)
+
+
+def _union_type(old: IcebergType, new: IcebergType, where: str) -> IcebergType:
+    if isinstance(old, StructType) and isinstance(new, StructType):
+        return union(old, new, where)
+    if isinstance(old, ListType) and isinstance(new, ListType) and old.element_id == new.element_id:
+        return ListType(
+            old.element_id, _union_type(old.element_type, new.element_type, f"{where}[]"), element_required=False
+        )
+    if old != new:
+        raise DeclarationError(
+            f"column {where} holds {old} in the published table, and would hold {new} now. Give the answer's property "
+            "another name, put its type back, or publish to another output"
+        )
+    return old

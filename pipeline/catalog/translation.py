@@ -1,0 +1,44 @@
+"""What catalogs, their databases and file systems raise, as errors of ours; no secret of a database's URL in any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    RESTError,
+    TableAlreadyExistsError,
+    ValidationException,
+)
+from sqlalchemy import exc as sql
+
+from pipeline.bedrock import translate
+from pipeline.errors import AccessDenied, StorageError
+
+# What says that somebody else was quicker, so that looking again is right.
+LOST_RACE = (CommitFailedException, CommitStateUnknownException, TableAlreadyExistsError, ValidationException)
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Vendor errors as ours, with what they were about."""
+    try:
+        yield
+    except LOST_RACE as error:
+        raise StorageError(f"{where}: other publishers kept changing it; publish again") from error
+    except sql.SQLAlchemyError as error:
+        raise StorageError(f"{where}: {_reason(error)}; see that its database is reachable and writable") from error
+    except PermissionError as error:
+        raise AccessDenied(f"{where}: access denied; check the credentials and permissions") from error
+    except (RESTError, OSError) as error:
+        raise StorageError(f"{where}: {error}") from error
+    except (ClientError, BotoCoreError) as error:
+        raise translate(error) from error
+
+
+def _reason(error: sql.SQLAlchemyError) -> str:
+    """What the database's driver said; SQLAlchemy's own text would add statements and their values."""
+    return str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
