@@ -32,11 +32,14 @@ PROVENANCE = (
     "run_date",
     "model",
     "prompt_fingerprint",
+    "method_id",
+    "content_hash",
     "chunks",
     "input_tokens",
     "output_tokens",
     "cost_usd",
     "truncated",
+    "deleted",
 )
 # Tables that every output has beside those of the analyses, which are called after them.
 TABLES = ("documents", "failures", "ledger", "runs")

@@ -187,7 +187,7 @@ class BatchPlace:
 class Batch:
     """The requests of one input file: where they lie, and how many there are.
 
-    With `awaits`, the file is another run's, which has sent it already; this run waits for its answers and pays nothing.
+    With `awaits`, the file is another run's, which has begun to send it; this run waits for the answers, pays nothing.
     """
 
     batch_key: str

@@ -41,6 +41,12 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    def list_with_delimiter(self, prefix: str) -> dict[str, list[str]]:
+        """The folders directly below `prefix`, as obstore gives them."""
+        below = self._path(prefix)
+        found = [entry.name for entry in os.scandir(below) if entry.is_dir()] if below.is_dir() else []
+        return {"common_prefixes": [f"{prefix}/{name}" for name in sorted(found)]}
+
     def list(self, prefix: str | None = None) -> Iterator[list[dict[str, Any]]]:
         """Pages of entries as obstore gives them, in the order of a walk through sorted folders."""
         page: list[dict[str, Any]] = []
@@ -54,12 +60,6 @@ class Folder:
                     yield page
                     page = []
         yield page
-
-    def list_with_delimiter(self, prefix: str) -> dict[str, list[str]]:
-        """The folders directly below `prefix`, as obstore gives them."""
-        below = self._path(prefix)
-        found = [entry.name for entry in os.scandir(below) if entry.is_dir()] if below.is_dir() else []
-        return {"common_prefixes": [f"{prefix}/{name}" for name in sorted(found)]}
 
     def get(self, key: str) -> File:
         return File(self._path(key))

@@ -71,7 +71,7 @@ def read_answers(work: ObjectStore, key: str) -> pa.Table:
 
 
 def as_outcomes(answered: pa.Table, round_number: int) -> pa.Table:
-    """Known answers as the outcomes of the requests in column record_id: answered in this round, paid by another run."""
+    """Known answers as outcomes of the requests in column record_id: of this round, and paid for by another run."""
     rows = answered.num_rows
     given: dict[str, Any] = {
         "fate": [Fate.ANSWERED] * rows,

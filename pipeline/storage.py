@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -70,6 +71,12 @@ class ObjectStore:
         tail = uri[len(self._uri) + 1 :]
         return os.fsdecode(unquote_to_bytes(tail)) if self._is_file else tail
 
+    def folders(self, prefix: str) -> list[str]:
+        """The names of the folders directly below `prefix`, without what is in them."""
+        with _Translated(self.uri(prefix)):
+            found = self._store.list_with_delimiter(prefix)["common_prefixes"]
+            return sorted(one.rstrip("/").rpartition("/")[2] for one in found)
+
     def list(self, prefix: str = "") -> Iterator[Listed]:
         """Every object below `prefix` (a folder), page by page. S3 gives them in the order of their keys."""
         with _Translated(self.uri(prefix)):
@@ -78,12 +85,6 @@ class ObjectStore:
                     yield Listed(
                         entry["path"], entry["size"], (entry["e_tag"] or "").strip('"'), entry["last_modified"]
                     )
-
-    def folders(self, prefix: str) -> list[str]:
-        """The names of the folders directly below `prefix`, without what is in them."""
-        with _Translated(self.uri(prefix)):
-            found = self._store.list_with_delimiter(prefix)["common_prefixes"]
-            return sorted(one.rstrip("/").rpartition("/")[2] for one in found)
 
     def read(self, key: str) -> bytes:
         """The whole object. Raises ObjectMissing."""
@@ -143,7 +144,8 @@ class ObjectStore:
         return self._store
 
     def delete(self, key: str) -> None:
-        with _Translated(self.uri(key)):
+        """The object is gone afterwards, whether it was there or not."""
+        with suppress(ObjectMissing), _Translated(self.uri(key)):
             self._store.delete(key)
 
     def exists(self, key: str) -> bool:

@@ -42,8 +42,9 @@ DOCUMENTS: list[Column] = [
     ("encoding", pa.string(), "The encoding it was decoded from; null when it could not be read"),
     ("characters", pa.int64(), "Characters of the text; null when it could not be read"),
     ("content_hash", pa.string(), "Derived from the text: equal texts are asked and paid once"),
-    ("duplicate_of", pa.string(), "document_id of the document with the same text that was asked; null for most"),
+    ("duplicate_of", pa.string(), "document_id of a document of its shard with the same text; null for most"),
     ("failure", pa.string(), "Reason why it could not be read; null when it could"),
+    ("change", pa.string(), "new, changed, unchanged (read again all the same) or deleted, against the runs before"),
     *_RUN,
 ]
 FAILURES: list[Column] = [
@@ -88,9 +89,15 @@ RUNS: list[Column] = [
     ("docbatch_version", pa.string(), "The version that ran"),
     ("rounds", pa.int32(), "Rounds in which something was sent"),
     ("documents", pa.int64(), "Documents listed"),
+    ("deleted", pa.int64(), "Documents of earlier runs that are gone from the source"),
     ("duplicates", pa.int64(), "Documents whose text another document already had"),
     ("results", pa.int64(), "Result rows over all analyses"),
     ("failures", pa.int64(), "Failure rows over all analyses"),
+    (
+        "unchanged",
+        pa.int64(),
+        "Documents and analyses whose published result still holds; nothing was asked or written",
+    ),
     (
         "analyses",
         pa.list_(
@@ -100,6 +107,7 @@ RUNS: list[Column] = [
                     ("prompt_fingerprint", pa.string()),
                     ("results", pa.int64()),
                     ("failures", pa.int64()),
+                    ("unchanged", pa.int64()),
                     ("cost_usd", USD),
                 ]
             )
@@ -107,6 +115,7 @@ RUNS: list[Column] = [
         "The same counts and the cost for each analysis, with the fingerprint of its prompt",
     ),
     ("requests", pa.int64(), "Requests sent, repetitions included"),
+    ("known", pa.int64(), "Requests that were not sent because some run had the answer"),
     *_TOKENS,
     ("forecast_usd", USD, "What the run was expected to cost at most, before anything was sent"),
     ("cost_usd", USD, "What it cost: the sum of its ledger; null when a part is unknown"),
@@ -142,6 +151,8 @@ def result_columns(analysis: Analysis) -> list[Column]:
         *_RUN,
         ("model", pa.string(), "What answered: a Bedrock model, or the embedded engine by its name"),
         ("prompt_fingerprint", pa.string(), "sha256 of the templates, their includes and the declaration"),
+        ("method_id", pa.string(), "Derived from prompt, model, parameters and language: what an answer depends on"),
+        ("content_hash", pa.string(), "Derived from the text that was asked about, as in documents"),
         ("chunks", pa.int32(), "Chunks the document was split into; 1 when it fitted whole"),
         *_TOKENS,
         ("cost_usd", USD, "What the row cost, repetitions and reductions included; null when unknown"),

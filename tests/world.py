@@ -88,6 +88,9 @@ class Prefixed:
         found = self._store.list_with_delimiter(self._prefix + prefix)
         return {"common_prefixes": [one.removeprefix(self._prefix) for one in found["common_prefixes"]]}
 
+    def delete(self, key: str) -> Any:
+        return self._store.delete(self._prefix + key)
+
     def get(self, key: str) -> Any:
         return self._store.get(self._prefix + key)
 

@@ -15,8 +15,8 @@ from pyiceberg.exceptions import (
 )
 from sqlalchemy import exc as sql
 
-from pipeline.bedrock import translate
 from pipeline.errors import AccessDenied, StorageError
+from pipeline.retries import translate
 
 # What says that somebody else was quicker, so that looking again is right.
 LOST_RACE = (CommitFailedException, CommitStateUnknownException, TableAlreadyExistsError, ValidationException)

@@ -41,7 +41,11 @@ class AnalysisCounts:
 
 @dataclass(frozen=True, slots=True)
 class ShardCounts:
-    """What one shard came to. `without_end` names documents and analyses that have neither result nor failure."""
+    """What one shard came to.
+
+    What must not be, by name: `without_end` documents and analyses that have neither result nor failure, and
+    `without_tokens` records that were answered for nothing.
+    """
 
     documents: int
     duplicates: int
@@ -50,6 +54,7 @@ class ShardCounts:
     reasons: dict[str, int]
     models: list[str]
     without_end: list[str]
+    without_tokens: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +213,7 @@ class _Fold:
             dict(sorted(reasons.items())),
             sorted({record.model for record in self._state.records if record.model}),
             without_end[:SHOWN],
+            [one.record_id for one in self._paid if one.answer and _is_free(one)][:SHOWN],
         )
 
     def _used(self, analysis: str) -> tuple[int, int, Decimal | None]:
@@ -254,6 +260,11 @@ def _failure_of(one: DocumentRecord, settled: Settled | None) -> tuple[str, Fail
     if settled is not None and settled.failure is not None:
         return settled.stage, settled.failure
     return None
+
+
+def _is_free(record: OutcomeRecord) -> bool:
+    usage = usage_of(record)
+    return usage is not None and 0 in (usage.input_tokens, usage.output_tokens)
 
 
 def _tokens(usage: Usage | None) -> tuple[int | None, int | None]:

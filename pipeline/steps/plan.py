@@ -9,8 +9,8 @@ from dataclasses import replace
 from pipeline.batching import Segment, choose_mode, pack
 from pipeline.domain import Batch, Mode, Request
 from pipeline.errors import BudgetExceeded, ObjectExists
-from pipeline.ledger import cost_of
 from pipeline.leases import Lease, holding
+from pipeline.ledger import cost_of
 from pipeline.manifest import PLANNING_LEASE, input_key, output_folder, plan_key, shared_key
 from pipeline.records import to_parquet
 from pipeline.segments import concatenate, read_index
@@ -95,7 +95,7 @@ def _with_sharers(run: Run, round_number: int, batches: Sequence[Batch], sifted:
         if sharers:
             key = shared_key(round_number, batch.batch_key)
             run.store.write(key, to_parquet(Request, sharers))
-            batch = replace(batch, index_keys=(*batch.index_keys, key))  # noqa: PLW2901 - the same batch, completed
+            batch = replace(batch, index_keys=(*batch.index_keys, key))
         found.append(batch)
     return found
 

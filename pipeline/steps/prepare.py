@@ -6,7 +6,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pipeline.comparison import ListedDocument
 from pipeline.domain import Change, Failure, Reason, Request, short_hash
@@ -18,7 +17,7 @@ from pipeline.planning import Planner, Rendered
 from pipeline.records import DocumentRecord, from_parquet, to_parquet
 from pipeline.segments import SegmentWriter
 from pipeline.settings import Settings
-from pipeline.settling import Again, Reduce
+from pipeline.settling import Again, Reduce, Settled
 from pipeline.steps.rounds import read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.state import Prepared, load_state, read_prepared, write_prepared
@@ -56,15 +55,24 @@ class ReadDocument:
     def record(self, duplicate_of: str | None) -> DocumentRecord:
         text = self.text
         if isinstance(text, Failure):
-            return _record(self.listed, None, None, None, None, None, text.reason, text.detail)
+            return _record(self.listed, failure=text.reason, detail=text.detail)
         found = (text.form, text.encoding, len(text.content), self.content_hash)
-        return _record(self.listed, *found, duplicate_of, None, None)
+        return _record(self.listed, *found, duplicate_of)
 
 
-def _record(listed: ListedDocument, *found: Any) -> DocumentRecord:
-    document_id = listed.document.document_id
-    place = (document_id, listed.uri, listed.size_bytes, listed.last_modified, listed.etag)
-    return DocumentRecord(*place, *found, listed.change, listed.held)
+def _record(
+    listed: ListedDocument,
+    form: str | None = None,
+    encoding: str | None = None,
+    characters: int | None = None,
+    content_hash: str | None = None,
+    duplicate_of: str | None = None,
+    failure: Reason | None = None,
+    detail: str | None = None,
+) -> DocumentRecord:
+    place = (listed.document.document_id, listed.uri, listed.size_bytes, listed.last_modified, listed.etag)
+    text = (form, encoding, characters, content_hash, duplicate_of)
+    return DocumentRecord(*place, *text, failure=failure, detail=detail, change=listed.change, held=listed.held)
 
 
 def prepare(services: Services, run_uri: str, round_number: int, shard: int, report: Report = silent) -> int:
@@ -111,7 +119,7 @@ def _first_round(
     listed = list(from_parquet(ListedDocument, run.store.read(run.manifest.listing[shard])))
     documents = [one for one in listed if one.change is not Change.DELETED]
     gone = [one for one in listed if one.change is Change.DELETED]
-    records += [_record(one, None, None, None, None, None, None, None) for one in gone]
+    records += map(_record, gone)
     source = run.services.open(run.manifest.source_uri)
     read = read_documents(source, documents, run.services.settings)
     for rendered in first_requests(read, run.planners, run.services.counter, records.append):
@@ -145,7 +153,9 @@ def first_requests(
                 made += 1
 
 
-def read_documents(source: ObjectStore, documents: Iterable[ListedDocument], settings: Settings) -> Iterator[ReadDocument]:
+def read_documents(
+    source: ObjectStore, documents: Iterable[ListedDocument], settings: Settings
+) -> Iterator[ReadDocument]:
     """Every document with its text, in order, many at once within READ_AHEAD_BYTES."""
     pending: deque[tuple[list[ListedDocument], Future[list[bytes | Failure]]]] = deque()
     ahead_bytes = 0
@@ -206,14 +216,15 @@ def _later_round(run: Run, round_number: int, shard: int) -> Iterator[tuple[Requ
     """Questions once more, with the very lines they had or in other words, and the next level of every reduction."""
     if not read_plan(run, round_number - 1).owed:
         return  # nothing was owed then, so nothing is now
-    again: dict[str, list[Owed]] = defaultdict(list)  # of copies of one text, each asks
-    for (_, analysis), position in load_state(run, shard, round_number).positions(run):
-        if isinstance(position, Again):
-            for owed in position.owed:
-                again[owed.source_id].append(owed)
+    state = load_state(run, shard, round_number)
+    positions = [pair for pair in state.positions(run) if not isinstance(pair[1], Settled)]
+    for (_, analysis), position in positions:
         if isinstance(position, Reduce):
             for rendered in run.planners[analysis].reduce_requests(position):
                 yield _line(run, rendered)
+    again: dict[str, list[Owed]] = defaultdict(list)  # of copies of one text, each asks
+    for owed in (owed for _, position in positions if isinstance(position, Again) for owed in position.owed):
+        again[owed.source_id].append(owed)
     for earlier in range(round_number if again else 0):
         for segment in read_prepared(run.store, earlier, shard)[0]:
             for line in run.store.lines(segment.key):

@@ -15,10 +15,10 @@ from pydantic import TypeAdapter
 from pipeline.domain import Usage
 from pipeline.errors import AccountingError, ObjectExists
 from pipeline.ledger import add_costs
-from pipeline.manifest import PUBLISHED, staged_key
+from pipeline.manifest import PUBLISHED, RunManifest, open_key, staged_key
 from pipeline.steps.collect import Collected, read_collected
 from pipeline.steps.fold import AnalysisCounts, ShardCounts, read_counts
-from pipeline.steps.plan import RoundPlan, planned_rounds, read_plan
+from pipeline.steps.rounds import RoundPlan, planned_rounds, read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.storage import ObjectStore
 from pipeline.sweeping import sweep
@@ -46,8 +46,11 @@ class RunSummary:
     results: int
     failures: int
     analyses: dict[str, AnalysisCounts]
+    unchanged: dict[str, int]
+    deleted: int
     reasons: dict[str, int]
     requests: int
+    known: int
     input_tokens: int
     output_tokens: int
     forecast_usd: Decimal | None
@@ -76,13 +79,14 @@ def publish(services: Services, run_uri: str) -> RunSummary:
     shards = [read_counts(run, shard) for shard in range(run.manifest.shards)]
     plans = [read_plan(run, number) for number in range(planned_rounds(run))]
     collected = list(_collected(run, plans))
-    check(run.manifest.documents, shards, plans, collected)
+    check(run.manifest, shards, collected)
     summary = _first_published(run, _summarise(run, shards, plans, collected, services.clock()))
     output = services.open(run.manifest.output_uri, make=True)
     with services.catalog(run.manifest.output_uri, make=True) as catalog:
         if not _is_published(summary, catalog):
             _publish_tables(run, summary, output, catalog)
         sweep(catalog, output, services.clock() - dt.timedelta(hours=services.settings.sweep_hours))
+    run.work.delete(open_key(run.manifest.run_key))
     return summary
 
 
@@ -129,22 +133,20 @@ def _copied(run: Run, table: str, output: ObjectStore) -> Iterator[str]:
                 yield key
 
 
-def check(documents: int, shards: list[ShardCounts], plans: list[RoundPlan], collected: list[Collected]) -> None:
+def check(manifest: RunManifest, shards: list[ShardCounts], collected: list[Collected]) -> None:
     """Every document ended once in every analysis, every request has one outcome, every token is in the ledger.
 
-    Raises AccountingError listing what does not add up.
+    Raises AccountingError saying what does not add up, and which documents or records it is about.
     """
-    problems = []
-    listed = sum(shard.documents for shard in shards)
-    if listed != documents:
-        problems.append(f"{documents} documents were listed, {listed} were read")
+    problems = [f"{one} has neither result nor failure" for shard in shards for one in shard.without_end]
+    problems += [f"record {one} has an answer and no tokens" for shard in shards for one in shard.without_tokens]
     for name, counts in _by_analysis(shards).items():
-        if counts.results + counts.failures != documents:
-            ends = f"{counts.results} results + {counts.failures} failures"
-            problems.append(f"{name}: {ends} for {documents} documents")
-    requests, planned = sum(shard.requests for shard in shards), sum(plan.requests for plan in plans)
-    if requests != planned:
-        problems.append(f"{planned} requests were planned, {requests} are in the ledger")
+        if counts.results + counts.failures + manifest.unchanged[name] != manifest.documents:
+            ends = f"{counts.results} results + {counts.failures} failures + {manifest.unchanged[name]} unchanged"
+            problems.append(f"{name}: {ends} for {manifest.documents} documents")
+    requests, sent = sum(shard.requests for shard in shards), sum(one.sent for one in collected)
+    if requests != sent:
+        problems.append(f"{sent} requests were sent, {requests} are in the ledger")
     ledger = _used(shards)
     reported = sum((Usage(one.input_tokens, one.output_tokens) for one in collected), Usage(0, 0))
     if ledger != reported:
@@ -213,8 +215,11 @@ def _summarise(
         results=sum(one.results for one in analyses.values()),
         failures=sum(one.failures for one in analyses.values()),
         analyses=analyses,
+        unchanged=manifest.unchanged,
+        deleted=manifest.deleted,
         reasons=dict(sorted(reasons.items())),
-        requests=sum(plan.requests for plan in plans),
+        requests=sum(one.sent for one in collected),
+        known=sum(plan.known for plan in plans),
         input_tokens=used.input_tokens,
         output_tokens=used.output_tokens,
         forecast_usd=plans[0].forecast_usd,
@@ -234,12 +239,14 @@ def _row(run: Run, summary: RunSummary) -> list[object]:
             "prompt_fingerprint": run.manifest.analyses[name],
             "results": counts.results,
             "failures": counts.failures,
+            "unchanged": summary.unchanged[name],
             "cost_usd": money(counts.cost_usd),
         }
         for name, counts in summary.analyses.items()
     ]
     replaced = {
         "analyses": analyses,
+        "unchanged": sum(summary.unchanged.values()),
         **{name: money(getattr(summary, name)) for name in ("forecast_usd", "cost_usd", "budget_usd")},
     }
     return [replaced.get(name, getattr(summary, name)) for name, _, _ in FIXED["runs"][1]]

@@ -46,4 +46,3 @@ def read_batch(run: Run, round_number: int, batch_key: str) -> Batch:
 def planned_rounds(run: Run) -> int:
     """How many rounds of the run have been planned so far."""
     return next(n for n in range(run.manifest.max_rounds + 1) if not run.store.exists(plan_key(n)))
-

@@ -38,7 +38,10 @@ class Opener(Protocol):
 
 @dataclass(frozen=True)
 class Services:
-    """Everything outside the process that steps reach, and the clock."""
+    """Everything outside the process that steps reach, and the clock.
+
+    `engine` names what answers where that is not the model itself: behind a Bedrock endpoint of one's own.
+    """
 
     settings: Settings
     open: Opener
@@ -47,6 +50,7 @@ class Services:
     on_demand_client: Callable[[], OnDemandClient]
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     s3: S3Access = field(default_factory=lambda: S3Access(DEFAULT_REGION))
+    engine: str | None = None
     _kept_analyses: dict[tuple[tuple[str, ...], str], dict[str, Analysis]] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -106,6 +110,7 @@ def connect(settings: Settings, environment: AwsEnvironment) -> Services:
         lambda: connect_batch(bedrock, retry_seconds),
         lambda: connect_on_demand(bedrock, retry_seconds, threads, pacer),
         s3=s3,
+        engine=settings.engine if environment.bedrock_url else None,
     )
 
 

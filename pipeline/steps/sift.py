@@ -30,7 +30,7 @@ from pipeline.manifest import (
     run_folder,
 )
 from pipeline.recall import answer_lists, as_outcomes, read_answers, read_ids
-from pipeline.records import OutcomeRecord, table_to_parquet, to_parquet
+from pipeline.records import table_to_parquet, to_parquet
 from pipeline.segments import SegmentWriter, read_index
 from pipeline.sieve import Sieve, Why
 from pipeline.steps.intents import REVOKED_BY, revoked_by
@@ -82,7 +82,9 @@ def sift(run: Run, round_number: int) -> Sifted:
             sieve.add_awaited(number, flight.record_ids)
         sieve.sift(take_over=lambda number: take_over(run, flights[number].place))
         for number in sieve.sources(Why.KNOWN):
-            _keep_known(run, round_number, segments, sieve.answered(number, read_answers(run.work, lists[number])), number)
+            _keep_known(
+                run, round_number, segments, sieve.answered(number, read_answers(run.work, lists[number])), number
+            )
         return _Remainder(run, round_number, sieve, segments, flights).sifted(forecasts)
 
 

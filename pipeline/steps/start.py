@@ -8,20 +8,25 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow.dataset as ds
+import pyarrow.compute as pc
 
 from pipeline import __version__
 from pipeline.analyses import Analysis
-from pipeline.catalog import Catalog
 from pipeline.comparison import Comparison, ListedDocument
 from pipeline.domain import Change, Document, Mode, short_hash
 from pipeline.errors import ObjectExists, SettingsError
 from pipeline.manifest import MANIFEST, PUBLISHED, RunManifest, content_digest, listing_key, open_key, shards_for
 from pipeline.models import find_model
+from pipeline.planning import method_id
 from pipeline.records import to_parquet
-from pipeline.steps.run import Services
+from pipeline.steps.run import Services, limits_for
 from pipeline.storage import ObjectStore, refuse_unwritable
+from pipeline.tables import table_schemas
+
+if TYPE_CHECKING:
+    from pipeline.catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +62,13 @@ def start(services: Services, order: RunOrder) -> str:
 
 def _list(services: Services, order: RunOrder, store: ObjectStore, analyses: Mapping[str, Analysis]) -> RunManifest:
     """List the source beside what the output holds, put the listing by shard, and say what the run intends."""
-    methods = {name: method_id(one, services.settings) for name, one in analyses.items()}
+    limits = limits_for(services, services.settings.model)
+    methods = {name: method_id(one, limits) for name, one in analyses.items()}
     with tempfile.TemporaryDirectory(prefix="docbatch-") as folder, Comparison(Path(folder)) as comparison:
         comparison.add_listing(listed_documents(services.open(order.source_uri)))
-        _add_published(comparison, services.catalog(order.output_uri), {} if order.force else methods)
+        with services.catalog(order.output_uri, make=True) as catalog:
+            catalog.prepare(table_schemas(analyses))  # what would refuse the tables does so before anything is paid
+            _add_published(comparison, catalog, {} if order.force else methods)
         shards = shards_for(comparison.documents, services.settings.shard_documents)
         listing, unchanged, deleted = [], Counter[str](), 0
         for shard in range(shards):
@@ -87,15 +95,13 @@ class Listing:
 def _add_published(comparison: Comparison, catalog: Catalog, methods: Mapping[str, str]) -> None:
     """What the output holds: its documents, and of every analysis the results that were asked by the same method."""
     tables = set(catalog.tables())
-    if not {"runs", "documents"} <= tables:
-        return
     ended = catalog.dataset("runs").to_table(columns=["run_key", "ended"]).to_pydict()
     comparison.add_runs(dict(zip(ended["run_key"], ended["ended"], strict=True)))
     columns = ["document_id", "uri", "etag", "size_bytes", "last_modified", "content_hash", "change", "run_key"]
     comparison.add_published(catalog.dataset("documents").scanner(columns=columns).to_reader())
     for name, method in methods.items():
         if name in tables:
-            same = ds.field("method_id") == method
+            same = pc.field("method_id") == method
             held = catalog.dataset(name).scanner(columns=["document_id", "content_hash", "run_key"], filter=same)
             comparison.add_held(name, held.to_reader())
 

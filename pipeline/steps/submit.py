@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from pipeline.bedrock import BatchClient, JobOrder
-from pipeline.domain import Batch, Job, Mode
-from pipeline.errors import NoFreeSlot, ObjectMissing, ServiceBusy
+from pipeline.domain import Batch, BatchPlace, Job, Mode
+from pipeline.errors import NoFreeSlot, ObjectMissing, RunStopped, ServiceBusy
 from pipeline.leases import Lease, holding
 from pipeline.manifest import job_key, lease_key
-from pipeline.steps.intents import intend, keep_arn, kept_arn, revoked_by
+from pipeline.steps.intents import intend, keep_arn, kept_arn, read_intent, revoked_by
 from pipeline.steps.on_demand import ask_on_demand
 from pipeline.steps.rounds import read_batch
-from pipeline.steps.run import Run, Services
+from pipeline.steps.run import Run, Services, refuse_stopped
 
 TURN = "turn"  # the lease under which a round's jobs are counted and started, one at a time
 
@@ -24,10 +26,19 @@ def submit(services: Services, run_uri: str, round_number: int, batch_key: str) 
     """
     run = Run(services, run_uri)
     batch = read_batch(run, round_number, batch_key)
+    if (place := batch.awaits) is not None:
+        return _find_awaited(services, place)
     if batch.mode is Mode.ON_DEMAND:
         ask_on_demand(run, round_number, batch)
         return None
     return _start_job(run, round_number, batch)
+
+
+def _find_awaited(services: Services, place: BatchPlace) -> str | None:
+    """Another run has begun the batch: find its job, or finish what that run began. Nothing if that run was stopped."""
+    with suppress(RunStopped):
+        return submit(services, place.run_uri, place.round_number, place.batch_key)
+    return None
 
 
 def describe(services: Services, arn: str) -> Job:
@@ -49,32 +60,41 @@ def _start_job(run: Run, round_number: int, batch: Batch) -> str | None:
     """Known ARN: that job. Else, one starter at a time: intent known, the job of that name if there is one; or a new
     job. The token makes even the Create of a starter harmless that was believed dead."""
     while (arn := kept_arn(run, round_number, batch)) is None:
+        refuse_stopped(run)
         lease = Lease(run.store, lease_key(round_number, TURN), run.services.settings.lease_seconds)
         with holding(lease, done=lambda: kept_arn(run, round_number, batch) is not None) as held:
             if not held or kept_arn(run, round_number, batch):
                 continue
-            intent, fresh = intend(run, round_number, batch)
-            if intent is None or intent.order is None:
-                return None
             client = run.services.batch_client()
-            found = None if fresh else client.find(intent.order.name)
+            intent = read_intent(run, round_number, batch.batch_key)
+            found = client.find(intent.order.name) if intent and intent.order else None
             if found is None:
-                found = _start_in_slot(run, client, intent.order, lease)
+                in_flight = _refuse_without_slot(run, client)  # before anything is promised
+                intent, _ = intend(run, round_number, batch)
+                if intent is None or intent.order is None:
+                    return None
+                found = None if lease.lost else _start(client, intent.order, in_flight)
             if found:
                 keep_arn(run, round_number, batch, found)
     return arn
 
 
-def _start_in_slot(run: Run, client: BatchClient, order: JobOrder, lease: Lease) -> str | None:
-    """The new job's ARN, or None when the lease is lost. Raises NoFreeSlot."""
-    most, in_flight = run.services.settings.max_jobs_in_flight, client.in_flight(order.model_id)
+def _refuse_without_slot(run: Run, client: BatchClient) -> int:
+    """How many jobs of the run's model are in flight. Raises NoFreeSlot when no more may be."""
+    model, most = run.manifest.model, run.services.settings.max_jobs_in_flight
+    in_flight = client.in_flight(model)
     if in_flight >= most:
         raise NoFreeSlot(
-            f"{in_flight} jobs of {order.model_id} are in flight and DOCBATCH_MAX_JOBS_IN_FLIGHT is {most}; "
-            f"job {order.name} can be started when one has ended"
+            f"{in_flight} jobs of {model} are in flight and DOCBATCH_MAX_JOBS_IN_FLIGHT is {most}; another can be "
+            "started when one has ended"
         )
+    return in_flight
+
+
+def _start(client: BatchClient, order: JobOrder, in_flight: int) -> str:
+    """The new job's ARN. Raises NoFreeSlot."""
     try:
-        return None if lease.lost else client.start(order)
+        return client.start(order)
     except NoFreeSlot as error:
         if in_flight:
             raise

@@ -13,8 +13,8 @@ from pipeline.errors import AccountingError
 from pipeline.manifest import staged_counts_key
 from pipeline.steps.collect import Collected
 from pipeline.steps.fold import AnalysisCounts, ShardCounts
-from pipeline.steps.plan import RoundPlan
 from pipeline.steps.publish import check, publish
+from pipeline.steps.rounds import RoundPlan
 from tests.world import World
 
 ANALYSIS = AnalysisCounts(2, 1, 100, 10, Decimal("0.1"))

@@ -11,7 +11,7 @@ import pytest
 from pipeline.local.baseline import Baseline
 from pipeline.steps import RunSummary
 from pipeline.steps.collect import read_collected
-from pipeline.steps.plan import planned_rounds, read_plan
+from pipeline.steps.rounds import planned_rounds, read_plan
 from tests.world import ANALYSES, FIXED, World
 
 TEXTS = {
