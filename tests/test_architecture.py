@@ -25,13 +25,12 @@ STEPS = [
     ["state"],
     ["start"],
     ["intents"],
-    ["plan"],
+    ["plan", "on_demand"],
     ["prepare", "submit"],
     ["collect"],
     ["fold"],
-    ["publish"],
 ]
-STEPS += [["forecasting"], ["__init__"]]
+STEPS += [["publish"], ["forecasting"], ["__init__"]]
 
 # Outside library -> the places that may import it.
 ONLY = {
