@@ -180,8 +180,7 @@ class BotoOnDemandClient:
         try:
             reply = self._invoke_once(model_id, encoded)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in TOO_MANY:
-                self._pacer.throttled(call)
+            self._pacer.refused(call, too_many=error.response.get("Error", {}).get("Code") in TOO_MANY)
             raise
         self._last_answer = time.monotonic()
         self._pacer.answered(call, _tokens_used(reply))

@@ -62,19 +62,26 @@ class Pacer:
         """An answer came; `tokens` is what it used, None where it does not say."""
         with self._lock:
             if tokens is not None:
-                if self._calls and call.at >= self._calls[0].at:
-                    self._in_window_tokens += tokens - call.tokens
-                call.tokens = tokens
+                self._count(call, tokens)
             if self._pace is not None:
                 faster = self._pace + RECOVERY_PER_MINUTE
                 self._pace = faster if faster < self._fastest else None
 
-    def throttled(self, call: Call) -> None:
-        """Bedrock said that it is too much. Calls of one moment that are all throttled slow it down once."""
+    def refused(self, call: Call, *, too_many: bool) -> None:
+        """Bedrock refused the call, and so used no tokens.
+
+        `too_many` says that it throttled: calls of one moment that are all throttled slow the pace down once.
+        """
         with self._lock:
-            if call.at >= self._slowed:
+            self._count(call, 0)
+            if too_many and call.at >= self._slowed:
                 self._pace = max(self._slowest, (self._pace or self._fastest) / 2)
                 self._slowed = self._clock()
+
+    def _count(self, call: Call, tokens: int) -> None:
+        if self._calls and call.at >= self._calls[0].at:
+            self._in_window_tokens += tokens - call.tokens
+        call.tokens = tokens
 
     @property
     def calls_per_minute(self) -> float | None:

@@ -28,17 +28,14 @@ STEPS = [
     ["start"],
     ["intents"],
     ["sift"],
-    ["plan"],
-    ["prepare"],
-    ["on_demand"],
-    ["submit"],
+    ["plan", "on_demand"],
+    ["prepare", "submit"],
     ["stopping"],
     ["collect"],
     ["status"],
     ["fold"],
-    ["publish"],
 ]
-STEPS += [["forecasting"], ["__init__"]]
+STEPS += [["publish"], ["forecasting"], ["__init__"]]
 
 # Outside library -> the places that may import it.
 ONLY = {

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, cast
 
 import botocore.exceptions as boto
 import botocore.session
 import pytest
 
-from pipeline.bedrock import BotoOnDemandClient
+from pipeline.bedrock import BotoBatchClient, BotoOnDemandClient
 from pipeline.errors import ServiceBusy, ServiceError, ServiceRejected
+from pipeline.pacing import Pacer
 from pipeline.retries import BUSY, REJECTED, repeat, translate
 
 OPERATIONS = {
@@ -105,30 +107,176 @@ def test_errors_of_this_side(error: boto.BotoCoreError, kind: type[ServiceError]
     assert message in str(found)
 
 
-def test_a_rejection_is_not_repeated_and_a_busy_answer_is() -> None:
-    """`repeat` asks again until an answer comes, gives a rejection at once, and ends with the last busy error."""
-    asked: list[str] = []
+class Time:
+    """A clock that sleeping moves, and the pauses."""
 
-    def answer(*codes: str) -> Any:
-        script = iter(codes)
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.pauses: list[float] = []
 
-        def call() -> str:
-            code = next(script)
-            asked.append(code)
-            if code != "ok":
-                raise client_error(code)
-            return code
+    def clock(self) -> float:
+        return self.now
 
-        return call
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
 
-    assert repeat(answer("ThrottlingException", "ok"), retry_seconds=60) == "ok"
-    assert len(asked) == 2
-    with pytest.raises(ServiceRejected):
-        repeat(answer("ValidationException", "ok"), retry_seconds=60)
-    assert len(asked) == 3
+
+class Script:
+    """A call that answers with these errors, one after the other, and then with "ok"; the last for ever if asked so."""
+
+    def __init__(self, *errors: Exception, forever: bool = False) -> None:
+        self._errors, self._forever, self.asked = list(errors), forever, 0
+
+    def __call__(self) -> str:
+        self.asked += 1
+        if self._forever or self.asked <= len(self._errors):
+            raise self._errors[min(self.asked, len(self._errors)) - 1]
+        return "ok"
+
+
+PASSING: list[Exception] = [client_error(code) for code in sorted(BUSY)]
+PASSING += [client_error("New", 503), client_error("New", 429), boto.ReadTimeoutError(endpoint_url="http://x")]
+LASTING: list[tuple[Exception, str]] = [
+    (
+        client_error("ValidationException", operation="CreateModelInvocationJob"),
+        "a value in the request is not allowed",
+    ),
+    (client_error("AccessDeniedException", 403), "README lists those that docbatch needs"),
+    (client_error("ResourceNotFoundException", 404), "does not exist in this region"),
+    (client_error("ConflictException"), "the same token or name was used with other contents"),
+    (client_error("ExpiredTokenException", 403), "sign in again"),
+    (
+        client_error("ServiceQuotaExceededException", operation="CreateModelInvocationJob"),
+        "DOCBATCH_MAX_JOBS_IN_FLIGHT",
+    ),
+    (client_error("New", 418), "asking again cannot help"),
+    (boto.NoCredentialsError(), "set AWS credentials"),
+]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=str)
+def test_what_may_pass_is_repeated(error: Exception) -> None:
+    """Until an answer comes."""
+    time, script = Time(), Script(error, error, error)
+    assert repeat(script, 900, clock=time.clock, sleep=time.sleep) == "ok"
+    assert (script.asked, len(time.pauses)) == (4, 3)
+
+
+@pytest.mark.parametrize(("error", "advice"), LASTING, ids=[str(error) for error, _ in LASTING])
+def test_what_stays_fails_at_once_and_says_what_to_change(error: Exception, advice: str) -> None:
+    """Asked once, and the message holds the advice; a full quota of jobs is for the caller to wait for."""
+    script = Script(error)
+    with pytest.raises(ServiceError) as raised:
+        repeat(script, 900)
+    assert script.asked == 1
+    assert advice in str(raised.value)
+
+
+def test_pauses_grow_at_random_and_end_at_the_deadline() -> None:
+    """Each is random up to twice the last one's most, at most a minute; none passes the deadline."""
+    seen = []
+    for _ in range(20):
+        time, script = Time(), Script(client_error("ThrottlingException"), forever=True)
+        with pytest.raises(ServiceBusy, match="ThrottlingException"):
+            repeat(script, 900, clock=time.clock, sleep=time.sleep)
+        assert all(0 <= pause <= min(60, 0.5 * 2**number) for number, pause in enumerate(time.pauses))
+        assert 100 + 900 - 60 <= time.now < 100 + 900
+        assert script.asked == len(time.pauses) + 1
+        seen.append(tuple(time.pauses))
+    assert len(set(seen)) == 20
+
+
+def test_without_a_deadline_nothing_is_repeated() -> None:
+    """Zero seconds are one call."""
+    script = Script(client_error("ThrottlingException"), forever=True)
     with pytest.raises(ServiceBusy):
-        repeat(answer("ThrottlingException", "ok"), retry_seconds=0)
-    assert len(asked) == 4
+        repeat(script, 0)
+    assert script.asked == 1
+
+
+def test_the_deadline_may_have_begun_earlier() -> None:
+    """Who comes when Bedrock has been silent for the whole time asks once."""
+    time, script = Time(), Script(client_error("ThrottlingException"), forever=True)
+    with pytest.raises(ServiceBusy):
+        repeat(script, 900, since=lambda: -800.0, clock=time.clock, sleep=time.sleep)
+    assert script.asked == 1
+
+
+class Model:
+    """A `bedrock-runtime` client that answers, or throttles while `busy`."""
+
+    def __init__(self) -> None:
+        self.busy, self.asked = False, 0
+
+    def invoke_model(self, **_: object) -> dict[str, Any]:
+        self.asked += 1
+        if self.busy:
+            raise client_error("ThrottlingException")
+        return {"body": io.BytesIO(b'{"generation": "x", "prompt_token_count": 7, "generation_token_count": 3}')}
+
+
+def test_calls_keep_the_pace_and_tell_it_what_happened() -> None:
+    """What an answer used is counted in place of the guess; throttling slows the next call down."""
+    time, model = Time(), Model()
+    pacer = Pacer(600, 1_000, time.clock, time.sleep)
+    client = BotoOnDemandClient(cast("Any", model), 0, pacer)
+    body = {"prompt": "p" * 300, "max_gen_len": 512}
+    for _ in range(30):
+        client.invoke("m", body)
+    assert time.pauses == []  # 30 guesses of 600 tokens would be far above the limit, 30 answers of 10 are not
+    model.busy = True
+    with pytest.raises(ServiceBusy):
+        client.invoke("m", body)
+    assert pacer.calls_per_minute == 300
+    model.busy = False
+    client.invoke("m", body)
+    assert time.pauses == [pytest.approx(60 / 300)]
+
+
+class Jobs:
+    """A `bedrock` client over jobs by status; each answers Stop with the error that is given, or not at all."""
+
+    def __init__(self, status: str, error: Exception | None = None) -> None:
+        self._status, self._error = status, error
+
+    def stop_model_invocation_job(self, **_: object) -> dict[str, Any]:
+        if self._error:
+            raise self._error
+        return {}
+
+    def get_model_invocation_job(self, **request: str) -> dict[str, Any]:
+        return {"jobArn": request["jobIdentifier"], "status": self._status}
+
+    def list_model_invocation_jobs(self, **which: Any) -> dict[str, Any]:
+        """One job of each status, and one that moves on between two lists; two pages."""
+        job = {"modelId": "meta.llama3-1-8b-instruct-v1:0"}
+        if "nextToken" in which:
+            return {"invocationJobSummaries": [{**job, "jobArn": which["statusEquals"]}]}
+        return {"invocationJobSummaries": [{**job, "jobArn": "moving"}], "nextToken": "more"}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "raises"),
+    [
+        ("Stopping", None, False),
+        ("Completed", "ConflictException", False),
+        ("Stopped", "ValidationException", False),
+        ("InProgress", "ValidationException", True),
+        ("InProgress", "AccessDeniedException", True),
+    ],
+)
+def test_stopping_a_job(status: str, code: str | None, raises: bool) -> None:
+    """However Bedrock refuses to stop a job that has ended, that is no error; other refusals are."""
+    jobs = Jobs(status, client_error(code, operation="StopModelInvocationJob") if code else None)
+    client = BotoBatchClient(cast("Any", jobs), 0)
+    with pytest.raises(ServiceRejected) if raises else nullcontext():
+        client.stop("arn:aws:bedrock:us-west-2:1:model-invocation-job/abc")
+
+
+def test_jobs_in_flight_are_counted_once() -> None:
+    """Over all pages of the four statuses; a job that moves on meanwhile is one."""
+    assert BotoBatchClient(cast("Any", Jobs("")), 0).in_flight("meta.llama3-1-8b-instruct-v1:0") == 5
 
 
 def test_a_reply_that_is_no_json_is_busy() -> None:

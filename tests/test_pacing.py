@@ -48,8 +48,8 @@ def test_no_window_exceeds_a_limit(requests: int, tokens: int, needs: list[tuple
     for need, pause, throttled in needs:
         time.now += pause
         call = paced.enter(need)
-        admitted.append((call.at, need))
-        paced.throttled(call) if throttled else paced.answered(call, need)
+        admitted.append((call.at, 0 if throttled else need))
+        paced.refused(call, too_many=True) if throttled else paced.answered(call, need)
     most_calls, most_tokens = most_in_a_window(admitted)
     assert most_calls <= requests
     assert most_tokens <= tokens
@@ -87,6 +87,16 @@ def test_an_answer_that_used_less_makes_room() -> None:
     assert time.now == pytest.approx(1060.0)
 
 
+def test_a_refusal_uses_no_tokens() -> None:
+    """The next call need not wait for what was never used; a refusal that is no throttling leaves the pace alone."""
+    time = Time()
+    paced = pacer(time, tokens=100)
+    paced.refused(paced.enter(90), too_many=False)
+    paced.enter(100)
+    assert time.now == 1000.0
+    assert paced.calls_per_minute is None
+
+
 def test_an_answer_after_its_window_changes_nothing() -> None:
     """What has left the window cannot make room in it."""
     time = Time()
@@ -117,16 +127,16 @@ def test_throttling_halves_the_pace_down_to_a_floor() -> None:
     together = [paced.enter(1) for _ in range(8)]
     time.now += 1
     for call in together:
-        paced.throttled(call)
+        paced.refused(call, too_many=True)
     assert paced.calls_per_minute == 40
     before = time.now = time.now + 10
     paced.enter(1)
     later = paced.enter(1)
     assert time.now - before == pytest.approx(60 / 40)
-    paced.throttled(later)
+    paced.refused(later, too_many=True)
     assert paced.calls_per_minute == 20
     for _ in range(10):
-        paced.throttled(paced.enter(1))
+        paced.refused(paced.enter(1), too_many=True)
     assert paced.calls_per_minute == SLOWEST_PER_MINUTE
 
 
@@ -134,7 +144,7 @@ def test_answers_bring_the_pace_back() -> None:
     """Each adds a little, until the limits alone decide."""
     time = Time()
     paced = pacer(time, requests=20)
-    paced.throttled(paced.enter(1))
+    paced.refused(paced.enter(1), too_many=True)
     assert paced.calls_per_minute == 10
     paced.answered(paced.enter(1), None)
     assert paced.calls_per_minute == 10 + RECOVERY_PER_MINUTE

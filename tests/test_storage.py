@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import AccessDenied, ObjectExists, ObjectMissing, SettingsError, StorageError
+from pipeline.errors import AccessDenied, ObjectChanged, ObjectExists, ObjectMissing, SettingsError, StorageError
 from pipeline.storage import READ_BYTES, ObjectStore, S3Access, absolute_uri, open_store
 
 ACCESS = S3Access("us-west-2")
@@ -189,3 +189,29 @@ def test_a_folder_must_be_one(tmp_path: Path) -> None:
 def test_keys_are_not_shown() -> None:
     """The representation of how to reach S3 has no secret."""
     assert "hidden" not in repr(S3Access("r", None, "id", "hidden"))
+
+
+def test_a_version_is_replaced_once() -> None:
+    """Of two who read the same version, the first to replace it wins; nothing is no version either."""
+    store = ObjectStore.in_memory()
+    store.write("a", b"1")
+    content, etag = store.read_version("a")
+    assert content == b"1"
+    later = store.replace("a", b"2", etag)
+    assert store.read_version("a") == (b"2", later)
+    with pytest.raises(ObjectChanged, match="memory://store/a: was changed"):
+        store.replace("a", b"3", etag)
+    assert store.read("a") == b"2"
+    with pytest.raises(ObjectChanged):
+        store.replace("b", b"3", etag)
+    with pytest.raises(ObjectMissing):
+        store.read_version("b")
+
+
+def test_a_folder_cannot_replace_on_condition(tmp_path: Path) -> None:
+    """It says so, and leaves the file alone."""
+    store = open_store(absolute_uri(str(tmp_path)), ACCESS)
+    store.write("a", b"1")
+    with pytest.raises(StorageError, match="needs S3"):
+        store.replace("a", b"2", "any")
+    assert store.read("a") == b"1"
