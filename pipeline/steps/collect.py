@@ -108,9 +108,10 @@ def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
     for reply in _replies(run, folder):
         if reply is None:
             unreadable += 1
-        elif reply.record_id not in requests or reply.record_id in outcomes:
+        elif reply.record_id not in requests or not _is_news(reply, outcomes.get(reply.record_id)):
             unknown += 1
         else:
+            unknown += reply.record_id in outcomes
             request = requests[reply.record_id][0]
             replied += reply.text is not None
             outcomes[reply.record_id] = judge(reply, run.analyses[request.analysis], request, run.manifest.model)
@@ -135,6 +136,11 @@ def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
         f"{batch.batch_key}: {differs}" if differs else None,
         failure,
     )
+
+
+def _is_news(reply: Reply, seen: Outcome | None) -> bool:
+    """Whether a line says more than one about the same record before it: an answer more than an error."""
+    return seen is None or (reply.text is not None and seen.failure is not None and seen.raw is None)
 
 
 def _replies(run: Run, folder: str) -> Iterator[Reply | None]:
