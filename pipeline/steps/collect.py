@@ -32,7 +32,8 @@ UNBILLED = Usage(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """The counts of one batch. `unreadable` lines and `unknown` or repeated ids were left out.
+    """The counts of one batch. `unreadable` lines and `unknown` or repeated ids were left out; `disagreement` tells of
+    them, and of where the records and the job's own totals differ.
 
     `job_failure` says why the batch's job came to nothing as a whole; None where its records count for themselves.
     """
@@ -47,6 +48,19 @@ class Collected:
     disagreement: str | None
     job_failure: str | None = None
 
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """What the output of a batch came to, by record id; `replied` counts the answers, good or not."""
+
+    outcomes: dict[str, Outcome]
+    unreadable: int
+    unknown: int
+    replied: int
+
+
+Requests = dict[str, list[Request]]
+"""By record id; of shards that hold the same text, each has the request."""
 
 _COLLECTED = TypeAdapter(Collected)
 
@@ -98,11 +112,38 @@ def judge(reply: Reply, analysis: Analysis, request: Request, asked_model: str) 
 
 
 def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
-    requests: dict[str, list[Request]] = defaultdict(list)  # of shards that hold the same text, each has the request
+    requests: Requests = defaultdict(list)
     for request in read_index(run.store, batch.index_keys):
         requests[request.record_id].append(request)
     arn = job_arn(run, round_number, batch)
     folder = output_folder(round_number, batch.batch_key) + (f"/{arn.rpartition('/')[2]}" if arn else "")
+    found = _read_output(run, folder, requests)
+    failure = _job_failure(run, batch, arn, found.outcomes)
+    missing = Failure(Reason.MISSING, "the job ended without this record")
+    absent = requests.keys() - found.outcomes.keys()
+    outcomes = found.outcomes | {
+        record_id: Outcome(record_id, Fate.MISSING, None, missing, retryable=True, usage=UNBILLED)
+        for record_id in absent
+    }
+    if failure is None:
+        _keep(run, round_number, batch, arn, requests, outcomes)
+    used = sum((outcome.usage for outcome in outcomes.values() if outcome.usage), Usage(0, 0))
+    fates = [outcome.fate for outcome in outcomes.values()]
+    return Collected(
+        fates.count(Fate.ANSWERED),
+        fates.count(Fate.FAILED),
+        fates.count(Fate.MISSING),
+        found.unreadable,
+        found.unknown,
+        used.input_tokens,
+        used.output_tokens,
+        _differences(run, batch, folder, found, used),
+        failure,
+    )
+
+
+def _read_output(run: Run, folder: str, requests: Requests) -> _Output:
+    """Every line below `folder` judged once; a line that is no record, or nobody's, is counted and left out."""
     outcomes: dict[str, Outcome] = {}
     unreadable = unknown = replied = 0
     for reply in _replies(run, folder):
@@ -115,27 +156,20 @@ def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
             request = requests[reply.record_id][0]
             replied += reply.text is not None
             outcomes[reply.record_id] = judge(reply, run.analyses[request.analysis], request, run.manifest.model)
-    failure = _job_failure(run, batch, arn, outcomes)
-    missing = Failure(Reason.MISSING, "the job ended without this record")
-    for record_id in requests.keys() - outcomes.keys():
-        outcomes[record_id] = Outcome(record_id, Fate.MISSING, None, missing, retryable=True, usage=UNBILLED)
-    if failure is None:
-        _keep(run, round_number, batch, arn, requests, outcomes)
-    summary = _job_summary(run, folder) if batch.mode is Mode.BATCH else None
-    used = sum((outcome.usage for outcome in outcomes.values() if outcome.usage), Usage(0, 0))
-    differs = disagreement(summary, used, replied) if batch.mode is Mode.BATCH else None
-    fates = [outcome.fate for outcome in outcomes.values()]
-    return Collected(
-        fates.count(Fate.ANSWERED),
-        fates.count(Fate.FAILED),
-        fates.count(Fate.MISSING),
-        unreadable,
-        unknown,
-        used.input_tokens,
-        used.output_tokens,
-        f"{batch.batch_key}: {differs}" if differs else None,
-        failure,
-    )
+    return _Output(outcomes, unreadable, unknown, replied)
+
+
+def _differences(run: Run, batch: Batch, folder: str, found: _Output, used: Usage) -> str | None:
+    """What is wrong with the output of a batch as a whole, in a sentence; None when nothing is."""
+    told = []
+    if batch.mode is Mode.BATCH:
+        told.append(disagreement(_job_summary(run, folder), used, found.replied))
+    if found.unreadable:
+        told.append(f"lines that could not be read: {found.unreadable}")
+    if found.unknown:
+        told.append(f"lines that are repeated or answer nothing that was asked: {found.unknown}")
+    kept = "; ".join(each for each in told if each)
+    return f"{batch.batch_key}: {kept}" if kept else None
 
 
 def _is_news(reply: Reply, seen: Outcome | None) -> bool:
@@ -180,7 +214,7 @@ def _keep(
     round_number: int,
     batch: Batch,
     arn: str | None,
-    requests: dict[str, list[Request]],
+    requests: Requests,
     outcomes: dict[str, Outcome],
 ) -> None:
     """By shard. Of several requests with one record, the first paid for it."""
