@@ -125,6 +125,27 @@ def test_refusals(generation: str, reason: Reason, detail: str) -> None:
     assert not any(word in parsed.failure.detail for word in ("joyful", "xxx", "cannot"))
 
 
+@pytest.mark.parametrize(
+    ("generation", "begun", "cut"),
+    [
+        ('joyful", "summary": "s"}', BEGUN, False),
+        ('joyful", "summary": "It beg', BEGUN, True),
+        ("I cannot say", BEGUN, True),
+        ("I cannot say", "", False),
+        ('negative"', BEGUN, True),
+        ('{"label": "x"}', "", False),
+        ('{"label": "x', "", True),
+        ('No. {"label": "x"} as asked', BEGUN, False),
+        ("{", "", True),
+        ("", "", False),
+    ],
+)
+def test_a_refusal_says_whether_the_end_was_missing(generation: str, begun: str, cut: bool) -> None:
+    """An object that was begun and never ended was cut; one that ended, or none at all, was not."""
+    parsed = parse(generation, begun)
+    assert (parsed.answer, parsed.cut) == (None, cut)
+
+
 LONG = json.dumps(
     {
         "label": "negative",

@@ -30,7 +30,7 @@ STEPS = [
     ["sift"],
     ["plan", "on_demand"],
     ["prepare", "submit"],
-    ["stopping"],
+    ["stopping", "outputs"],
     ["collect"],
     ["status"],
     ["fold"],

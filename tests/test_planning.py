@@ -120,6 +120,53 @@ def test_ids_follow_what_is_asked() -> None:
     assert all(len(one) == 32 and one.isalnum() for one in ids)
 
 
+def test_ids_follow_the_characters_of_a_chunk() -> None:
+    """Another split of the same text into as many chunks is other requests; a whole text is one under any window."""
+    text = "".join(f"Sentence {n}{' goes on' * (n % 9)}." + "\n\n" * (n % 7 == 0) + " " for n in range(900))
+    planners = [
+        Planner(SUMMARY, replace(LIMITS, window_tokens=window, margin_tokens=margin), COUNTER)
+        for window, margin in ((1_600, 16), (1_620, 16), (1_780, 16), (1_780, 36))
+    ]
+    split = [planner.map_requests("d", "c", text) for planner in planners]
+    by_place: dict[tuple[int, int], set[str]] = {}
+    by_id: dict[str, set[str]] = {}
+    for request, prompt in (rendered for requests in split for rendered in requests):
+        by_place.setdefault((request.position, request.siblings), set()).add(prompt)
+        by_id.setdefault(request.record_id, set()).add(prompt)
+    assert any(len(prompts) > 1 for prompts in by_place.values()), "no two splits differ in their characters alone"
+    assert all(len(prompts) == 1 for prompts in by_id.values())
+    assert len(by_id) == len({prompt for prompts in by_id.values() for prompt in prompts})
+    assert len({planner.map_requests("d", "c", "Short.")[0][0].record_id for planner in planners}) == 1
+
+
+def test_ids_follow_the_answers_that_are_joined() -> None:
+    """The reduction of other answers, or of the same in another order, is another request."""
+    planner = PLANNERS["summarization"]
+    made = [
+        planner.reduce_requests(Reduce("d", "c", answers, 1, 2))[0][0].record_id
+        for answers in (
+            ({"summary": "a"}, {"summary": "b"}),
+            ({"summary": "a"}, {"summary": "c"}),
+            ({"summary": "b"}, {"summary": "a"}),
+            ({"summary": "a"}, {"summary": "b", "key_points": ["x"]}),
+        )
+    ]
+    assert len(set(made)) == 4
+    assert (
+        planner.reduce_requests(Reduce("d", "c", ({"summary": "a"}, {"summary": "b"}), 1, 2))[0][0].record_id == made[0]
+    )
+
+
+def test_a_prompt_without_a_count_leaves_room_for_the_longest_answer() -> None:
+    """Counting is spared only where the bytes prove that the model's longest answer fits, too."""
+    wide = Planner(SUMMARY, replace(LIMITS, window_tokens=8_000), COUNTER)
+    found = [wide.map_requests("d", "c", "word " * words)[0][0] for words in range(100, 1_500, 100)]
+    for request in found:
+        proved = request.prompt_bytes + 2_048 + LIMITS.margin_tokens <= 8_000
+        assert (request.input_tokens is None) == proved
+    assert len({request.input_tokens is None for request in found}) == 2
+
+
 @given(TEXTS)
 @QUICK
 def test_ids_are_distinct(text: str) -> None:

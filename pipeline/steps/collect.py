@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import orjson
@@ -13,18 +12,16 @@ from pydantic import TypeAdapter
 from pipeline.analyses import Analysis
 from pipeline.answers import parse_answer
 from pipeline.domain import Batch, Failure, Fate, JobStatus, Mode, Outcome, Reason, Request, Usage
-from pipeline.errors import JobFailed, ObjectMissing
+from pipeline.errors import JobFailed
 from pipeline.ledger import disagreement
-from pipeline.manifest import collected_key, outcomes_folder, output_folder, shard_of
+from pipeline.manifest import collected_key, outcomes_folder, shard_of
 from pipeline.recall import remember
 from pipeline.records import OutcomeRecord, to_parquet
 from pipeline.segments import read_index
-from pipeline.steps.intents import revoked_by
+from pipeline.steps.outputs import Output, output_of
 from pipeline.steps.rounds import read_batch
-from pipeline.steps.run import Run, Services, refuse_stopped
-from pipeline.steps.submit import job_arn
-from pipeline.storage import ObjectStore
-from pipeline.wire import JobSummary, Reply, read_job_summary, read_reply
+from pipeline.steps.run import Run, Services
+from pipeline.wire import Reply
 
 DETAIL_CHARACTERS = 300
 RAW_CHARACTERS = 20_000  # kept of what a model wrote; the longest answer, 2,048 tokens of prose, is half of that
@@ -35,14 +32,14 @@ UNBILLED = Usage(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """The counts of one batch. `unreadable` lines and `unknown` or repeated ids were left out.
+    """The counts of one batch. `unreadable` lines and `unknown` or repeated ids were left out; `disagreement` tells of
+    them, and of where the records and the job's own totals differ.
 
     `sent` counts the records that this run sent and pays for: none of a batch that another run sent or took over.
     `job_failure` says why the batch's job came to nothing as a whole; None where its records count for themselves.
     """
 
     sent: int
-
     answered: int
     failed: int
     missing: int
@@ -53,6 +50,19 @@ class Collected:
     disagreement: str | None
     job_failure: str | None = None
 
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What the output of a batch came to, by record id; `replied` counts the answers, good or not."""
+
+    outcomes: dict[str, Outcome]
+    unreadable: int
+    unknown: int
+    replied: int
+
+
+Requests = dict[str, list[Request]]
+"""By record id; of shards that hold the same text, each has the request."""
 
 _COLLECTED = TypeAdapter(Collected)
 
@@ -103,91 +113,75 @@ def judge(reply: Reply, analysis: Analysis, request: Request, asked_model: str) 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Output:
-    """Where the answers to a batch lie, and which run paid for them; None when it is this one."""
-
-    store: ObjectStore
-    folder: str
-    arn: str | None
-    paid_by: str | None
-
-    def replies(self) -> Iterator[Reply | None]:
-        for entry in self.store.list(self.folder):
-            if entry.key.endswith(".jsonl.out"):
-                for line in self.store.lines(entry.key):
-                    if line.strip():
-                        yield read_reply(line)
-
-    def job_summary(self) -> JobSummary | None:
-        try:
-            return read_job_summary(self.store.read(f"{self.folder}/manifest.json.out"))
-        except ObjectMissing:
-            return None
-
-
-def _output_of(run: Run, round_number: int, batch: Batch) -> _Output:
-    """Raises RunStopped for a batch that was held back when the run was stopped."""
-    if batch.awaits is not None:
-        place = batch.awaits
-        theirs = Run(run.services, place.run_uri)
-        return _found_output(theirs, place.round_number, read_batch(theirs, place.round_number, place.batch_key), run)
-    return _found_output(run, round_number, batch, run)
-
-
-def _found_output(owner: Run, round_number: int, batch: Batch, reader: Run) -> _Output:
-    taker = revoked_by(owner, round_number, batch.batch_key)
-    if taker == reader.manifest.run_key and owner.manifest.run_key == taker:
-        refuse_stopped(owner)
-    arn = None if taker else job_arn(owner, round_number, batch)
-    folder = output_folder(round_number, batch.batch_key) + (f"/{arn.rpartition('/')[2]}" if arn else "")
-    ours = owner.manifest.run_key == reader.manifest.run_key
-    return _Output(owner.store, folder, arn, taker if ours else owner.manifest.run_key)
-
-
 def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
-    requests: dict[str, list[Request]] = defaultdict(list)  # of copies of one text, each document has the request
+    requests: Requests = defaultdict(list)
     for request in read_index(run.store, batch.index_keys):
         requests[request.record_id].append(request)
-    output = _output_of(run, round_number, batch)
-    outcomes: dict[str, Outcome] = {}
-    unreadable = unknown = replied = 0
-    for reply in output.replies():
-        if reply is None:
-            unreadable += 1
-        elif reply.record_id not in requests or reply.record_id in outcomes:
-            unknown += 1
-        else:
-            request = requests[reply.record_id][0]
-            replied += reply.text is not None
-            outcomes[reply.record_id] = judge(reply, run.analyses[request.analysis], request, run.manifest.model)
-    failure = _job_failure(run, batch, output, outcomes)
+    output = output_of(run, round_number, batch)
+    found = _judge_all(run, output, requests)
+    failure = _job_failure(run, batch, output, found.outcomes)
     missing = Failure(Reason.MISSING, "the job ended without this record")
-    for record_id in requests.keys() - outcomes.keys():
-        outcomes[record_id] = Outcome(record_id, Fate.MISSING, None, missing, retryable=True, usage=UNBILLED)
+    absent = requests.keys() - found.outcomes.keys()
+    outcomes = found.outcomes | {
+        record_id: Outcome(record_id, Fate.MISSING, None, missing, retryable=True, usage=UNBILLED)
+        for record_id in absent
+    }
     if failure is None:
         _keep(run, round_number, batch, output, requests, outcomes)
     fates = Counter(outcome.fate for outcome in outcomes.values())
     counts = (fates[Fate.ANSWERED], fates[Fate.FAILED], fates[Fate.MISSING])
     if output.paid_by is not None:
-        return Collected(0, *counts, 0, 0, 0, 0, None)
+        return Collected(0, *counts, unreadable=0, unknown=0, input_tokens=0, output_tokens=0, disagreement=None)
     used = sum((outcome.usage for outcome in outcomes.values() if outcome.usage), UNBILLED)
-    differs = disagreement(output.job_summary(), used, replied) if batch.mode is Mode.BATCH else None
-    about = f"{batch.batch_key}: {differs}" if differs else None
-    tokens = (used.input_tokens, used.output_tokens)
-    return Collected(batch.records, *counts, unreadable, unknown, *tokens, about, failure)
+    left_out, tokens = (found.unreadable, found.unknown), (used.input_tokens, used.output_tokens)
+    differences = _differences(batch, output, found, used)
+    return Collected(batch.records, *counts, *left_out, *tokens, differences, failure)
 
 
-def _job_failure(run: Run, batch: Batch, output: _Output, outcomes: dict[str, Outcome]) -> str | None:
+def _judge_all(run: Run, output: Output, requests: Requests) -> _Judged:
+    """Every line of an output judged once; a line that is no record, or nobody's, is counted and left out."""
+    outcomes: dict[str, Outcome] = {}
+    unreadable = unknown = replied = 0
+    for reply in output.replies():
+        if reply is None:
+            unreadable += 1
+        elif reply.record_id not in requests or not _is_news(reply, outcomes.get(reply.record_id)):
+            unknown += 1
+        else:
+            unknown += reply.record_id in outcomes
+            request = requests[reply.record_id][0]
+            replied += reply.text is not None
+            outcomes[reply.record_id] = judge(reply, run.analyses[request.analysis], request, run.manifest.model)
+    return _Judged(outcomes, unreadable, unknown, replied)
+
+
+def _differences(batch: Batch, output: Output, found: _Judged, used: Usage) -> str | None:
+    """What is wrong with the output of a batch as a whole, in a sentence; None when nothing is."""
+    told = []
+    if batch.mode is Mode.BATCH:
+        told.append(disagreement(output.job_summary(), used, found.replied))
+    if found.unreadable:
+        told.append(f"lines that could not be read: {found.unreadable}")
+    if found.unknown:
+        told.append(f"lines that are repeated or answer nothing that was asked: {found.unknown}")
+    kept = "; ".join(each for each in told if each)
+    return f"{batch.batch_key}: {kept}" if kept else None
+
+
+def _is_news(reply: Reply, seen: Outcome | None) -> bool:
+    """Whether a line says more than one about the same record before it: an answer more than an error."""
+    return seen is None or (reply.text is not None and seen.failure is not None and seen.raw is None)
+
+
+def _job_failure(run: Run, batch: Batch, output: Output, outcomes: dict[str, Outcome]) -> str | None:
     """Why a job came to nothing as a whole: it failed before any record, or refused each of them for one reason.
 
     A job that was stopped or expired says nothing about its records: they are missing, and asked again. Messages that
     differ in numbers only are one reason: they name lengths or places.
     """
-    arn = output.arn
-    where = f"batch {batch.batch_key}, job {arn}"
     if output.paid_by is not None:
-        return None  # its own run fails; this one asks again, and sees for itself
+        return None  # its own run fails of it; this one asks again, and sees for itself
+    arn, where = output.arn, f"batch {batch.batch_key}, job {output.arn}"
     if not outcomes:
         job = run.services.batch_client().describe(arn) if arn else None
         failed = job is not None and job.status is JobStatus.FAILED and job.message
@@ -209,8 +203,8 @@ def _keep(
     run: Run,
     round_number: int,
     batch: Batch,
-    output: _Output,
-    requests: dict[str, list[Request]],
+    output: Output,
+    requests: Requests,
     outcomes: dict[str, Outcome],
 ) -> None:
     """By shard, and the answers for later runs. Of several requests with one record, the first paid for it."""

@@ -40,8 +40,10 @@ class ShardState:
     def ends(self, run: Run) -> Iterator[tuple[Key, Settled]]:
         """The same when no round is left: whatever is still owed is given up."""
         for key, position in self.positions(run):
-            end = give_up(run.analyses[key[1]], list(self.requests[key].values()), self.outcomes)
-            yield key, position if isinstance(position, Settled) else end
+            if isinstance(position, Settled):
+                yield key, position
+            else:
+                yield key, give_up(run.analyses[key[1]], list(self.requests[key].values()), self.outcomes)
 
 
 def load_state(run: Run, shard: int, rounds: int) -> ShardState:

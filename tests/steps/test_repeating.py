@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from pipeline.domain import short_hash
+from pipeline.records import OutcomeRecord, from_parquet, to_parquet
+from pipeline.segments import read_index
 from pipeline.steps import collect, describe, fold, plan, prepare, publish, start, submit
-from tests.world import Broken, Canned, Unseen, World
+from pipeline.steps.state import read_document_records, read_prepared
+from pipeline.wire import read_record_id
+from tests.world import ANALYSES, Broken, Canned, Unseen, World
 
 # Long enough for a reduction, so that a run has two rounds: one by job, one on demand.
 LONG = "".join(f"Sentence {n} of a long document. " for n in range(60))
@@ -173,6 +181,76 @@ def test_a_crash_between_intent_and_job_creates_it(filled: World) -> None:
     filled.on_write = lambda _key: None
     filled.run()
     assert filled.wire.created == 1, "the job was found by its name"
+
+
+def test_of_two_processes_that_prepare_at_once_the_first_wins(filled: World) -> None:
+    """A document that changes between their two reads mixes nothing: what the loser writes, the winner's files stay."""
+    uri = start(filled.services, filled.order())
+    store = filled.state().store
+    kept: dict[str, bytes] = {}
+
+    def overtake(key: str) -> None:
+        if "/requests/" in key:
+            filled.on_write = lambda _key: None
+            filled.put("000.txt", "A text that changed in between.")
+            prepare(filled.services, uri, 0, 0)
+            kept.update({entry.key: store.read(entry.key) for entry in store.list()})
+
+    filled.on_write = overtake
+    prepare(filled.services, uri, 0, 0)
+    assert all(store.read(key) == content for key, content in kept.items())
+    assert len(list(store.list())) > len(kept), "the loser wrote nothing, so nothing was tried"
+    segments, _ = read_prepared(store, 0, 0)
+    for segment in segments:
+        requests = [request.record_id for request in read_index(store, [segment.index_key])]
+        assert [read_record_id(line) for line in store.lines(segment.key)] == requests
+        assert len(requests) == segment.records
+    asked = {request.content_hash for request in read_index(store, [segment.index_key for segment in segments])}
+    documents = list(read_document_records(filled.state(), 0))
+    assert {one.content_hash for one in documents if one.content_hash and not one.duplicate_of} >= asked
+    assert short_hash("A text that changed in between.") in asked
+    assert short_hash("Document number 0 of 3.") not in asked
+    summary = filled.run()
+    assert summary.results + summary.failures == summary.documents * 3
+
+
+def test_the_same_requests_have_the_same_files(filled: World) -> None:
+    """Files of requests are named by their content: another run of the same source has the same names."""
+    names = []
+    for key in ("monday", "tuesday"):
+        uri = start(filled.services, filled.order(key))
+        prepare(filled.services, uri, 0, 0)
+        segments, _ = read_prepared(filled.state(key).store, 0, 0)
+        names.append([(segment.key, segment.index_key) for segment in segments])
+    assert names[0] == names[1] != []
+
+
+def test_answers_that_another_run_paid_for_cost_nothing(world: World) -> None:
+    """They make results, and neither ledger rows, nor requests, nor tokens, nor dollars."""
+    world.put_many(4)
+    with pytest.raises(Broken):
+        world.run(watch=Unseen(break_at=4))
+    run = world.state()
+    (entry,) = run.store.list("rounds/00/outcomes")
+    records = list(from_parquet(OutcomeRecord, run.store.read(entry.key)))
+    reused = {record.record_id for record in records[:5]}
+    marked = [replace(one, paid_by="monday" if one.record_id in reused else None) for one in records]
+    run.store.write(entry.key, to_parquet(OutcomeRecord, marked))
+    counts = fold(world.services, run.store.uri(), 0)
+    paid = [one for one in records if one.record_id not in reused]
+    assert counts.requests == len(paid) == 7
+    assert sum(one.results for one in counts.analyses.values()) == 12
+    assert sum(one.input_tokens for one in counts.analyses.values()) == sum(one.input_tokens or 0 for one in paid)
+    staged = {
+        name: pq.read_table(io.BytesIO(run.store.read(f"staged/{name}/part-0000.parquet"))).to_pylist()
+        for name in (*ANALYSES, "ledger")
+    }
+    assert {row["record_id"] for row in staged["ledger"]} == {one.record_id for one in paid}
+    results = [row for name in ANALYSES for row in staged[name]]
+    free = [row for row in results if row["cost_usd"] == 0]
+    assert len(free) == 5
+    assert {(row["input_tokens"], row["output_tokens"], row["model"]) for row in free} == {(0, 0, "canned")}
+    assert sum(row["cost_usd"] for row in results) == sum(row["cost_usd"] for row in staged["ledger"])
 
 
 def _raise_at(tail: str) -> Callable[[str], None]:

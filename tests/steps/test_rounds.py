@@ -142,6 +142,22 @@ def test_lines_that_mean_nothing_are_counted_and_left_out(world: World) -> None:
     assert (first.answered, first.failed, first.missing) == (11, 0, 1)
     assert (first.unreadable, first.unknown) == (2, 2)
     assert (summary.results, summary.requests) == (12, 13)
+    (told,) = summary.disagreements
+    assert told.startswith("r00-b0000: ")
+    assert "lines that could not be read: 2; lines that are repeated or answer nothing that was asked: 2" in told
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_an_error_and_an_answer_to_one_record_the_answer_counts(world: World, order: int) -> None:
+    """Whichever of the two lines stands first, nothing is asked again, and the other is counted as repeated."""
+    world.put_many(4)
+    summary = world.run(
+        watch=rewritten(world, lambda lines: [*[with_error(lines[0], 503), lines[0]][::order], *lines[1:]])
+    )
+    (first,) = collected(world)
+    assert (first.answered, first.failed, first.unknown) == (12, 0, 1)
+    assert (summary.results, summary.requests) == (12, 12)
+    assert summary.disagreements == ["r00-b0000: lines that are repeated or answer nothing that was asked: 1"]
 
 
 def test_a_reply_without_token_counts_has_no_known_cost(world: World) -> None:

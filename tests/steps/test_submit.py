@@ -19,7 +19,7 @@ from pipeline.local.fault_plan import FaultPlan
 from pipeline.manifest import intent_key, job_key, lease_key
 from pipeline.steps import plan, prepare, start, submit
 from pipeline.steps.intents import REVOKED_BY, intend, revoked_by
-from pipeline.steps.plan import read_batch
+from pipeline.steps.rounds import read_batch
 from pipeline.steps.submit import TURN, job_arn
 from tests.world import Broken, World
 
