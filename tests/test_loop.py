@@ -132,6 +132,7 @@ def test_the_loop_ends_after_the_last_round(make_world: Callable[..., World], ma
 def test_several_batches_give_the_same_rows_as_one(make_world: Callable[..., World]) -> None:
     """How requests are packed into jobs changes no result."""
     packed, spread = make_world(folder="shared"), make_world(folder="shared", max_records_per_file=8)
+    spread.output = spread.folder / "another output"  # what the first publishes would be unchanged for the second
     packed.put_many(8)
     packed.run("one")
     spread.run("many")

@@ -65,7 +65,14 @@ def test_as_many_shards_as_the_documents_need(documents: int, size: int, shards:
 
 def test_every_key_is_legal_for_bedrock_and_its_own() -> None:
     """No two kinds of object share a key, and all consist of what Bedrock accepts in an S3 uri."""
-    values = {"shard": 3, "round_number": 2, "batch_key": "b0", "table": "runs", "digest": "0f" * 12}
+    values = {
+        "shard": 3,
+        "round_number": 2,
+        "batch_key": "b0",
+        "table": "runs",
+        "digest": "0f" * 12,
+        "run_key": "night",
+    }
     makers = [
         one for name, one in inspect.getmembers(manifest, inspect.isfunction) if name.endswith(("_key", "_folder"))
     ]
@@ -92,11 +99,16 @@ def test_a_manifest_comes_back() -> None:
         batch_price=price,
         on_demand_price=None,
         analyses={"a": "f"},
+        methods={"a": "m"},
         output_language="German",
         max_rounds=3,
         budget_usd=Decimal("1.10"),
+        force=False,
         shards=1,
         documents=2,
+        unchanged={"a": 1},
+        deleted=0,
+        listing=("listing/0000-00.parquet",),
     )
     assert RunManifest.model_validate_json(written.model_dump_json()) == written
     with pytest.raises(ValidationError):

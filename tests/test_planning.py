@@ -110,7 +110,7 @@ def test_ids_follow_what_is_asked() -> None:
     """Another text, analysis, model, language or parameter is another request; another document or run is not."""
 
     def made(analysis: Analysis = SUMMARY, model: str = "m", text: str = "a", document: str = "d") -> str:
-        limits = replace(LIMITS, model_id=model)
+        limits = replace(LIMITS, answers_by=model)
         return Planner(analysis, limits, COUNTER).map_requests(document, short_hash(text), text)[0][0].record_id
 
     german = load_analysis(shipped_prompts(), "summarization", output_language="German")

@@ -254,13 +254,15 @@ class World:
         self.with_settings(prompts=prompts)
         return prompts
 
-    def order(self, key: str = "night", day: dt.date = TODAY) -> RunOrder:
+    def order(self, key: str = "night", day: dt.date = TODAY, *, force: bool = False) -> RunOrder:
         source, output = absolute_uri(str(self.source)), absolute_uri(str(self.output))
-        return RunOrder(key, day, source, output, WORK_URI)
+        return RunOrder(key, day, source, output, WORK_URI, force)
 
-    def run(self, key: str = "night", watch: Watch | None = None, day: dt.date = TODAY) -> RunSummary:
+    def run(
+        self, key: str = "night", watch: Watch | None = None, day: dt.date = TODAY, *, force: bool = False
+    ) -> RunSummary:
         pace = Looped(1.0, sleep=lambda _seconds: None)
-        return run_to_the_end(self.services, self.order(key, day), watch or Unseen(), pace)
+        return run_to_the_end(self.services, self.order(key, day, force=force), watch or Unseen(), pace)
 
     def state(self, key: str = "night") -> Run:
         return Run(self.services, f"{WORK_URI}/runs/{key}")

@@ -228,7 +228,7 @@ def test_a_failed_job_stops_the_run_with_its_message_again_and_again(world: Worl
     assert world.wire.created == 1
     (kept,) = collected(world)
     assert (kept.missing, kept.answered) == (12, 0)
-    assert not world.output.exists()
+    assert world.files() == {}
 
 
 @pytest.mark.parametrize(

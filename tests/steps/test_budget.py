@@ -21,7 +21,7 @@ def test_a_forecast_above_the_budget_sends_nothing(world: World, least: int, mod
     with pytest.raises(BudgetExceeded, match=r"12 requests would cost up to \$0\.00\d\d.* budget of \$0\.0001;.*Raise"):
         world.run()
     assert world.wire.calls == [], mode
-    assert not world.output.exists()
+    assert world.files() == {}
 
 
 def test_a_budget_that_is_not_exceeded_is_kept_in_the_run(world: World) -> None:

@@ -77,10 +77,10 @@ def test_a_finished_run_repeated_submits_nothing_and_writes_the_same_bytes(fille
     assert len(files) == 7
 
 
-def test_another_key_is_another_run(filled: World) -> None:
-    """Runs with different keys lie beside each other, with the same results under each."""
+def test_a_forced_run_asks_again_what_is_known(filled: World) -> None:
+    """Runs with different keys lie beside each other; a forced one has the same results, asked and paid anew."""
     filled.run("monday")
-    filled.run("tuesday")
+    filled.run("tuesday", force=True)
     names = [name for name in filled.table("summarization", "monday").column_names if name != "run_key"]
     tables = [filled.table("summarization", key).select(names) for key in ("monday", "tuesday")]
     assert tables[0].equals(tables[1])

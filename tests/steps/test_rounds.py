@@ -192,7 +192,7 @@ def test_a_job_that_failed_stops_the_run_with_its_message(world: World) -> None:
     world.with_settings(min_records_per_job=2)
     with pytest.raises(JobFailed, match=r"batch r00-b0000, job arn:\S+: Failed: Batch job contains less records \(3\)"):
         world.run()
-    assert not world.output.exists()
+    assert world.files() == {}
 
 
 def test_a_job_whose_records_all_fail_alike_stops_the_run(world: World) -> None:
@@ -200,7 +200,7 @@ def test_a_job_whose_records_all_fail_alike_stops_the_run(world: World) -> None:
     world.put_many(4)
     with pytest.raises(JobFailed, match=r"all 12 records failed: 400: Malformed input request: no."):
         world.run(watch=rewritten(world, lambda lines: [with_error(line, 400) for line in lines]))
-    assert not world.output.exists()
+    assert world.files() == {}
     assert world.wire.created == 1
 
 
@@ -241,7 +241,7 @@ def test_a_job_that_came_to_nothing_stops_every_repetition(world: World) -> None
     (kept,) = collected(world)
     assert (kept.job_failure, kept.failed, kept.answered) == (str(first.value), 12, 0)
     assert len(world.wire.calls) == calls
-    assert not world.output.exists()
+    assert world.files() == {}
 
 
 def test_a_job_whose_records_are_all_busy_is_asked_again(world: World) -> None:

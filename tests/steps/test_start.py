@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.domain import Document
+from pipeline.comparison import ListedDocument
 from pipeline.errors import DeclarationError, ObjectMissing, RunError, SettingsError
-from pipeline.manifest import derive_run_key, listing_key, shard_of
+from pipeline.manifest import derive_run_key, shard_of
 from pipeline.records import from_parquet
 from pipeline.steps import RunOrder, start
 from pipeline.steps.start import new_run_key
@@ -61,12 +61,12 @@ def test_two_thousand_documents_spread_over_shards(world: World) -> None:
     run = world.state()
     assert run.store.uri() == uri
     assert (run.manifest.documents, run.manifest.shards) == (2_000, 32)
-    shards = [list(from_parquet(Document, run.store.read(listing_key(n)))) for n in range(32)]
+    shards = [list(from_parquet(ListedDocument, run.store.read(key))) for key in run.manifest.listing]
     uris = [document.uri for shard in shards for document in shard]
     assert len(uris) == len(set(uris)) == 2_000
     for number, shard in enumerate(shards):
         assert [one.uri for one in shard] == sorted(one.uri for one in shard)
-        assert {shard_of(one.document_id, 32) for one in shard} == {number}
+        assert {shard_of(one.document.document_id, 32) for one in shard} == {number}
         assert 20 < len(shard) < 130
 
 
