@@ -68,8 +68,8 @@ _ADVICE = {
     Reason.FORBIDDEN: "Allow docbatch to read the document.",
     Reason.REFUSED: "Bedrock refused the record; the detail holds its message.",
     Reason.MISSING: "Every round ended before Bedrock answered; run again, or raise DOCBATCH_MAX_ROUNDS.",
-    Reason.MALFORMED: "The answer was not JSON; look at the prompt's examples, or raise max_output_tokens.",
-    Reason.INVALID: "The answer does not fit the declared schema; look at the labels and examples of the prompt.",
+    Reason.MALFORMED: "The answer was not JSON; raw_answer holds what was written. Look at the prompt's examples.",
+    Reason.INVALID: "The answer does not fit the schema; raw_answer holds it. Look at the labels and examples.",
 }
 
 

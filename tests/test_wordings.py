@@ -98,6 +98,12 @@ def test_nothing_longer_is_asked_than_there_is_room_for(fate: str, step: Next, l
     assert next_step(history([fate], longest), longest) is step
 
 
+def test_a_longer_answer_is_tried_once_even_where_more_room_is_found_later() -> None:
+    """A margin that was lowered between two rounds is no reason to pay for a third length."""
+    assert next_step(history(["cut", "cut"], 1_000), LONGEST) is Next.CORRECT
+    assert next_step(history(["closed", "closed"], 1_000), LONGEST) is Next.DONE
+
+
 @given(st.lists(st.sampled_from(sorted(FATES)), max_size=30), st.sampled_from([100, 512, 513, LONGEST]))
 def test_every_question_ends(fates: list[str], longest: int) -> None:
     """Whatever comes back, there are three wordings at most: the first, one correction, one longer try."""
