@@ -46,23 +46,27 @@ def job_arn(run: Run, round_number: int, batch: Batch) -> str | None:
 
 
 def _start_job(run: Run, round_number: int, batch: Batch) -> str | None:
-    """Known ARN: that job. Else, one starter at a time: intent known, the job of that name if there is one; or a new
-    job. The token makes even the Create of a starter harmless that was believed dead."""
-    while (arn := kept_arn(run, round_number, batch)) is None:
+    """Known ARN: that job. Else one starter at a time, until there is one, or another run has taken the batch over."""
+    while (arn := kept_arn(run, round_number, batch)) is None and not revoked_by(run, round_number, batch.batch_key):
         lease = Lease(run.store, lease_key(round_number, TURN), run.services.settings.lease_seconds)
         with holding(lease, done=lambda: kept_arn(run, round_number, batch) is not None) as held:
-            if not held or kept_arn(run, round_number, batch):
-                continue
-            intent, fresh = intend(run, round_number, batch)
-            if intent is None or intent.order is None:
-                return None
-            client = run.services.batch_client()
-            found = None if fresh else client.find(intent.order.name)
-            if found is None:
-                found = _start_in_slot(run, client, intent.order, lease)
-            if found:
-                keep_arn(run, round_number, batch, found)
+            if held and kept_arn(run, round_number, batch) is None:
+                _start_as_holder(run, round_number, batch, lease)
     return arn
+
+
+def _start_as_holder(run: Run, round_number: int, batch: Batch, lease: Lease) -> None:
+    """Write the intent, or find the job that an earlier starter left behind its own; else start it. Keep the ARN.
+
+    The token makes even the Create of a starter harmless that was believed dead.
+    """
+    intent, fresh = intend(run, round_number, batch)
+    if intent is None or intent.order is None:
+        return
+    client = run.services.batch_client()
+    found = None if fresh else client.find(intent.order.name)
+    if arn := found or _start_in_slot(run, client, intent.order, lease):
+        keep_arn(run, round_number, batch, arn)
 
 
 def _start_in_slot(run: Run, client: BatchClient, order: JobOrder, lease: Lease) -> str | None:
