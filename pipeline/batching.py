@@ -40,9 +40,9 @@ class Quotas:
         return self.max_file_bytes // SEGMENTS_PER_BATCH
 
 
-def choose_mode(segments: Sequence[Segment], quotas: Quotas) -> Mode:
-    """Batch, or on-demand for a round that stays below the minimum that a job must have."""
-    return Mode.BATCH if sum(segment.records for segment in segments) >= quotas.min_records else Mode.ON_DEMAND
+def choose_mode(records: int, quotas: Quotas) -> Mode:
+    """Batch, or on-demand for a batch that stays below the minimum that a job must have."""
+    return Mode.BATCH if records >= quotas.min_records else Mode.ON_DEMAND
 
 
 def pack(segments: Sequence[Segment], quotas: Quotas) -> list[list[Segment]]:

@@ -112,7 +112,7 @@ class Settings(BaseModel):
     )
     lease_seconds: float = Field(
         20.0,
-        gt=0,
+        ge=0.1,
         le=3600,
         description="Silence after which another process takes over a dead one's work (embedded: 2)",
     )

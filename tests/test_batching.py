@@ -80,15 +80,8 @@ def test_a_segment_that_alone_exceeds_the_quotas_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("records", "mode"),
-    [
-        ([], Mode.ON_DEMAND),
-        ([99], Mode.ON_DEMAND),
-        ([50, 49], Mode.ON_DEMAND),
-        ([100], Mode.BATCH),
-        ([50, 50], Mode.BATCH),
-    ],
+    ("records", "mode"), [(0, Mode.ON_DEMAND), (99, Mode.ON_DEMAND), (100, Mode.BATCH), (5_000, Mode.BATCH)]
 )
-def test_a_round_below_the_minimum_goes_on_demand(records: list[int], mode: Mode) -> None:
-    """All segments of a round count together."""
-    assert choose_mode(segments([(count, 1) for count in records]), Quotas(100, 1_000, 1_000_000)) is mode
+def test_a_batch_below_the_minimum_goes_on_demand(records: int, mode: Mode) -> None:
+    """Bedrock takes a job from the minimum on."""
+    assert choose_mode(records, Quotas(100, 1_000, 1_000_000)) is mode

@@ -43,7 +43,7 @@ WRONG = [
     ("on_demand_threads", "0", "greater than or equal to 1"),
     ("on_demand_requests_per_minute", "0", "greater than or equal to 1"),
     ("on_demand_tokens_per_minute", "0", "greater than or equal to 1"),
-    ("lease_seconds", "0", "greater than 0"),
+    ("lease_seconds", "0", "greater than or equal to 0.1"),
     ("lease_seconds", "nan", "less than or equal to 3600"),
     ("retry_seconds", "-0.1", "greater than or equal to 0"),
 ]

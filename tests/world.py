@@ -204,6 +204,7 @@ class World:
         )
         self.wire = Wire(self.bedrock)
         self.now = NOW
+        self.engine_name: str | None = None
         self.on_write: Callable[[str], None] = lambda _key: None
         self.settings = Settings(**{"min_records_per_job": least, "retry_seconds": 0.0, **settings})
 
@@ -219,6 +220,7 @@ class World:
             lambda: BotoBatchClient(cast("Any", self.wire), self.settings.retry_seconds),
             lambda: BotoOnDemandClient(cast("Any", self.wire), self.settings.retry_seconds),
             self._tick,
+            engine=self.engine_name,
         )
 
     def _tick(self) -> dt.datetime:

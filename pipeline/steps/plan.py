@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from pipeline.batching import Segment, choose_mode, pack
-from pipeline.domain import Batch, Mode, Request
+from pipeline.domain import Batch, Mode, Request, Usage
 from pipeline.errors import BudgetExceeded, ObjectExists
 from pipeline.leases import Lease, holding
-from pipeline.ledger import cost_of
+from pipeline.ledger import add_costs, cost_of
 from pipeline.manifest import PLANNING_LEASE, input_key, output_folder, plan_key, shared_key
 from pipeline.records import to_parquet
 from pipeline.segments import concatenate, read_index
@@ -44,19 +44,27 @@ def _make_plan(run: Run, round_number: int) -> RoundPlan:
     groups = pack(sifted.segments, run.services.quotas)
     inputs = {f"r{round_number:02d}-b{number:04d}": group for number, group in enumerate(groups)}
     together = {batch_key: _together(run, round_number, batch_key, group) for batch_key, group in inputs.items()}
-    mode = choose_mode(list(together.values()), run.services.quotas)
-    batches = [_batch(run, round_number, mode, key, whole, inputs[key]) for key, whole in together.items()]
+    batches = [_batch(run, round_number, key, whole, inputs[key]) for key, whole in together.items()]
     usage = sifted.forecast.usage
     return RoundPlan(
-        mode,
+        Mode.BATCH if any(batch.mode is Mode.BATCH for batch in batches) else Mode.ON_DEMAND,
         (*_with_sharers(run, round_number, batches, sifted), *sifted.awaited),
         sifted.owed,
         sifted.known,
         sum(batch.records for batch in batches),
         usage.input_tokens,
         usage.output_tokens,
-        cost_of(usage, run.price(mode)),
+        add_costs(cost_of(part, run.price(mode)) for mode, part in _shares(usage, batches)),
     )
+
+
+def _shares(usage: Usage, batches: Sequence[Batch]) -> Iterator[tuple[Mode, Usage]]:
+    """What each mode will use of the whole, by the bytes that are sent in it; rounded up."""
+    whole = sum(batch.input_bytes for batch in batches)
+    for mode in Mode:
+        part = sum(batch.input_bytes for batch in batches if batch.mode is mode)
+        if part:
+            yield mode, Usage(-(-usage.input_tokens * part // whole), -(-usage.output_tokens * part // whole))
 
 
 def _together(run: Run, round_number: int, batch_key: str, segments: list[Segment]) -> Segment:
@@ -69,7 +77,8 @@ def _together(run: Run, round_number: int, batch_key: str, segments: list[Segmen
     return replace(first, key=key, records=records, size_bytes=size_bytes)
 
 
-def _batch(run: Run, round_number: int, mode: Mode, batch_key: str, whole: Segment, parts: list[Segment]) -> Batch:
+def _batch(run: Run, round_number: int, batch_key: str, whole: Segment, parts: list[Segment]) -> Batch:
+    mode = choose_mode(whole.records, run.services.quotas)
     return Batch(
         batch_key,
         mode,

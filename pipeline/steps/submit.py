@@ -29,6 +29,7 @@ def submit(services: Services, run_uri: str, round_number: int, batch_key: str) 
     if (place := batch.awaits) is not None:
         return _find_awaited(services, place)
     if batch.mode is Mode.ON_DEMAND:
+        refuse_stopped(run)
         ask_on_demand(run, round_number, batch)
         return None
     return _start_job(run, round_number, batch)
@@ -57,26 +58,31 @@ def job_arn(run: Run, round_number: int, batch: Batch) -> str | None:
 
 
 def _start_job(run: Run, round_number: int, batch: Batch) -> str | None:
-    """Known ARN: that job. Else, one starter at a time: intent known, the job of that name if there is one; or a new
-    job. The token makes even the Create of a starter harmless that was believed dead."""
-    while (arn := kept_arn(run, round_number, batch)) is None:
+    """Known ARN: that job. Else one starter at a time, until there is one, or another run has taken the batch over."""
+    while (arn := kept_arn(run, round_number, batch)) is None and not revoked_by(run, round_number, batch.batch_key):
         refuse_stopped(run)
         lease = Lease(run.store, lease_key(round_number, TURN), run.services.settings.lease_seconds)
         with holding(lease, done=lambda: kept_arn(run, round_number, batch) is not None) as held:
-            if not held or kept_arn(run, round_number, batch):
-                continue
-            client = run.services.batch_client()
-            intent = read_intent(run, round_number, batch.batch_key)
-            found = client.find(intent.order.name) if intent and intent.order else None
-            if found is None:
-                in_flight = _refuse_without_slot(run, client)  # before anything is promised
-                intent, _ = intend(run, round_number, batch)
-                if intent is None or intent.order is None:
-                    return None
-                found = None if lease.lost else _start(client, intent.order, in_flight)
-            if found:
-                keep_arn(run, round_number, batch, found)
+            if held and kept_arn(run, round_number, batch) is None:
+                _start_as_holder(run, round_number, batch, lease)
     return arn
+
+
+def _start_as_holder(run: Run, round_number: int, batch: Batch, lease: Lease) -> None:
+    """Find the job that an earlier starter left behind its intent; else write the intent and start it. Keep the ARN.
+
+    The token makes even the Create of a starter harmless that was believed dead.
+    """
+    client = run.services.batch_client()
+    begun = read_intent(run, round_number, batch.batch_key)
+    arn = client.find(begun.order.name) if begun and begun.order else None
+    if arn is None:
+        in_flight = _refuse_without_slot(run, client)  # before anything is promised to whoever waits for this batch
+        intent, _ = intend(run, round_number, batch)
+        if intent is None or intent.order is None or lease.lost:
+            return
+        arn = _start(client, intent.order, in_flight)
+    keep_arn(run, round_number, batch, arn)
 
 
 def _refuse_without_slot(run: Run, client: BatchClient) -> int:
