@@ -65,7 +65,7 @@ def run_to_the_end(services: Services, order: RunOrder, watch: Watch, pace: Loop
         step.note(f"{run.manifest.documents} documents in {order.source_uri}")
     for number in range(run.manifest.max_rounds):
         planned = _prepare_round(services, run, number, watch)
-        if not planned.batches:
+        if not planned.owed:
             break
         _run_round(services, run_uri, number, planned, watch, pace)
     with watch.step("publish") as step:
@@ -82,10 +82,7 @@ def _prepare_round(services: Services, run: Run, number: int, watch: Watch) -> R
         for shard in range(run.manifest.shards):
             prepare(services, run.store.uri(), number, shard, step.advance)
         planned = plan(services, run.store.uri(), number)
-        cost = "unknown" if planned.forecast_usd is None else f"at most ${planned.forecast_usd:.4f}"
-        step.note(
-            f"{planned.requests} requests, {planned.mode}, {cost}" if planned.requests else "nothing is owed any more"
-        )
+        step.note(planned.summary)
     return planned
 
 
@@ -94,9 +91,13 @@ def _run_round(services: Services, run_uri: str, number: int, planned: RoundPlan
         open_batches = [one for one in planned.batches if not is_collected(services, run_uri, number, one.batch_key)]
         jobs: dict[str, Job] = {}
         for jobs in _jobs_of(services, run_uri, number, [one.batch_key for one in open_batches], pace):
-            step.advance(sum(job.records_done for job in jobs.values()), planned.requests)
-        ended = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
-        step.note(f"{ended} ended" if planned.mode is Mode.BATCH else f"{planned.requests} calls answered")
+            step.advance(
+                sum(job.records_done for job in jobs.values()), sum(job.records_total for job in jobs.values())
+            )
+        calls = sum(one.records for one in planned.batches if one.mode is Mode.ON_DEMAND and one.awaits is None)
+        found = {"job": len(jobs), "call": calls}
+        ended = [f"{count} {what}{'s' * (count != 1)}" for what, count in found.items() if count]
+        step.note(f"{' and '.join(ended) or 'nothing'} ended")
     with watch.step(f"round {number}: collect") as step:
         counts = []
         for batch in planned.batches:

@@ -29,6 +29,20 @@ class RoundPlan:
     output_tokens: int
     forecast_usd: Decimal | None
 
+    @property
+    def summary(self) -> str:
+        """What the round does, in a few words."""
+        if not self.owed:
+            return "nothing is owed any more"
+        awaited = sum(batch.records for batch in self.batches if batch.awaits is not None)
+        cost = "cost unknown" if self.forecast_usd is None else f"at most ${self.forecast_usd:.4f}"
+        parts = [
+            f"{self.requests} requests, {self.mode}, {cost}" if self.requests else "no requests",
+            f"{self.known} answered before" if self.known else "",
+            f"{awaited} on their way in another run" if awaited else "",
+        ]
+        return "; ".join(part for part in parts if part)
+
 
 PLAN = TypeAdapter(RoundPlan)
 

@@ -77,7 +77,7 @@ def sift(run: Run, round_number: int) -> Sifted:
         lists = [] if run.manifest.force or not segments else list(answer_lists(run.work))
         for number, key in enumerate(lists):
             sieve.add_known(number, read_ids(run.work, key))
-        flights = [] if run.manifest.force or not segments else list(_flights(run))
+        flights = [] if run.manifest.force or not segments else list(_flights(run, round_number))
         for number, flight in enumerate(flights):
             sieve.add_awaited(number, flight.record_ids)
         sieve.sift(take_over=lambda number: take_over(run, flights[number].place))
@@ -158,8 +158,10 @@ class _Remainder:
         return replace(flight.batch, batch_key=batch_key, records=records, index_keys=(key,), awaits=flight.place)
 
 
-def _flights(run: Run) -> Iterator[Flight]:
-    """Every batch of another open run that is not collected yet."""
+def _flights(run: Run, round_number: int) -> Iterator[Flight]:
+    """Every batch of another open run that is not collected yet, but those that this run waited for before."""
+    earlier = [batch for number in range(round_number) for batch in read_plan(run, number).batches]
+    awaited = {batch.awaits for batch in earlier}
     for entry in sorted(run.work.list(OPEN_RUNS), key=lambda entry: entry.key):
         run_key = entry.key.rpartition("/")[2]
         if run_key == run.manifest.run_key:
@@ -167,10 +169,11 @@ def _flights(run: Run) -> Iterator[Flight]:
         other = Run(run.services, run.work.uri(run_folder(run_key)))
         for number in range(planned_rounds(other)):
             for batch in read_plan(other, number).batches:
+                place = BatchPlace(other.store.uri(), number, batch.batch_key)
                 closed = batch.awaits is not None or other.store.exists(collected_key(number, batch.batch_key))
-                if not closed and revoked_by(other, number, batch.batch_key) is None:
+                if not closed and place not in awaited and revoked_by(other, number, batch.batch_key) is None:
                     ids = _read_columns(other, batch.index_keys, ["record_id"])["record_id"]
-                    yield Flight(BatchPlace(other.store.uri(), number, batch.batch_key), batch, ids)
+                    yield Flight(place, batch, ids)
 
 
 def _keep_known(run: Run, round_number: int, segments: Sequence[Segment], answered: pa.Table, number: int) -> None:
