@@ -1,4 +1,4 @@
-"""`python -m benchmarks [prepare|collect|memory|chunking]...` prints the figures; without names, all of them."""
+"""`python -m benchmarks [prepare|collect|memory|known|chunking]...` prints the figures; without names, all of them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import chunking, collect, memory, prepare
+from benchmarks import chunking, collect, known, memory, prepare
 
 REPORTS: dict[str, Callable[[Console], None]] = {
     "prepare": prepare.report,
     "collect": collect.report,
     "memory": memory.report,
+    "known": known.report,
     "chunking": lambda _console: chunking.main(),
 }
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pipeline.domain import Change, Document
 
 # DuckDB keeps to this and spills to disk beyond it; ten million documents need 1 GB with Python and Arrow beside it.
-MEMORY = "400MB"
+MEMORY = "300MB"
 THREADS = 2
 ROWS_AT_ONCE = 20_000
 BUCKETS = 256
@@ -38,24 +38,33 @@ CREATE TABLE published (
 CREATE TABLE held (id BLOB, content_hash BLOB, analysis VARCHAR);
 CREATE TABLE runs (run_key VARCHAR, ended TIMESTAMPTZ);
 """
-_SHARD = """
-CREATE OR REPLACE TEMP TABLE compared AS
-WITH now AS (FROM listed WHERE {within}),
-before AS (
-    SELECT id, unnest(max_by(struct_pack(uri, etag, size_bytes, last_modified, content_hash, change), ended))
-    FROM published WHERE {within} GROUP BY id),
+# The first join is narrow, because everything goes through it; only what is to be looked at is made whole.
+_JOIN = """
+CREATE TABLE joined AS
+WITH before AS (
+    SELECT id, unnest(max_by(struct_pack(etag, content_hash, change), ended)) FROM published GROUP BY id),
 known AS (
-    SELECT id, content_hash, string_agg(DISTINCT analysis, ',' ORDER BY analysis) AS analyses
-    FROM held WHERE {within} GROUP BY ALL)
-SELECT now.uri, now.etag, now.size_bytes, now.last_modified,
+    SELECT id, content_hash, string_agg(DISTINCT analysis, ',' ORDER BY analysis) AS analyses FROM held GROUP BY ALL)
+SELECT now.id,
     CASE WHEN before.id IS NULL OR before.change = 'deleted' THEN 'new'
          WHEN before.etag <> now.etag OR now.etag = '' THEN 'changed' ELSE 'unchanged' END AS difference,
     CASE WHEN difference = 'unchanged' THEN coalesce(known.analyses, '') ELSE '' END AS held
-FROM now LEFT JOIN before ON before.id = now.id
+FROM listed AS now LEFT JOIN before ON before.id = now.id
 LEFT JOIN known ON known.id = now.id AND known.content_hash = before.content_hash
+"""
+_COUNT = "CREATE TABLE counted AS SELECT hex(id)[1:2] AS bucket, held, count(*) AS documents FROM joined GROUP BY ALL"
+_COUNTED = "SELECT held, sum(documents) FROM counted WHERE bucket BETWEEN ? AND ? GROUP BY held"
+_TO_DO = "FROM compared WHERE id BETWEEN unhex(?) AND unhex(?) ORDER BY uri"
+_COMPARE = """
+CREATE TABLE compared AS
+SELECT listed.*, difference, joined.held FROM joined JOIN listed USING (id) WHERE joined.held <> $everything
 UNION ALL
-SELECT uri, etag, size_bytes, last_modified, 'deleted', '' FROM before ANTI JOIN now ON now.id = before.id
-WHERE change <> 'deleted' AND starts_with(uri, ?)
+SELECT id, last.uri, last.etag, last.size_bytes, last.last_modified, 'deleted', ''
+FROM (
+    SELECT id, max_by(struct_pack(uri, etag, size_bytes, last_modified, change), ended) AS last
+    FROM published ANTI JOIN listed USING (id) GROUP BY id)
+WHERE last.change <> 'deleted' AND starts_with(last.uri, $below)
+ORDER BY id
 """
 
 
@@ -87,14 +96,18 @@ class ComparedShard:
 
 
 class Comparison:
-    """The listing and what was published, in a database in `folder` for as long as the context lasts."""
+    """The listing and what was published, in a database in `folder` for as long as the context lasts.
+
+    Add everything, call `compare` once, then ask for the shards.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._database = duckdb.connect(str(folder / "comparison.duckdb"))
         self._database.execute(f"SET memory_limit = '{MEMORY}'; SET threads = {THREADS}; SET TimeZone = 'UTC'")
-        self._database.execute("SET preserve_insertion_order = false")
+        self._database.execute("SET enable_progress_bar = false; SET preserve_insertion_order = false")
         self._database.execute(_SCHEMA)
         self.documents = 0
+        self._analyses: list[str] = []
 
     def __enter__(self) -> Comparison:
         return self
@@ -132,19 +145,24 @@ class Comparison:
             "FROM rows JOIN runs USING (run_key)",
         )
 
-    def shard(self, shard: int, shards: int, source_uri: str, analyses: Collection[str]) -> ComparedShard:
+    def compare(self, source_uri: str, analyses: Collection[str]) -> None:
+        """Hold both sides against each other, once. What is below `source_uri` and not listed is deleted."""
+        self._analyses = sorted(analyses)
+        self._database.execute(_JOIN)
+        self._database.execute(_COUNT)
+        values = {"everything": ",".join(self._analyses), "below": f"{source_uri}/"}
+        self._database.execute(_COMPARE, values)
+
+    def shard(self, shard: int, shards: int) -> ComparedShard:
         """One shard: what is to be looked at, and how many documents each analysis holds the result of already.
 
-        Deleted documents are those below `source_uri`. Shards are ranges of the first byte of a document's id.
+        Shards are ranges of the first byte of a document's id.
         """
         size = BUCKETS // shards
-        low, high = shard * size, (shard + 1) * size
-        within = f"id >= '\\x{low:02X}'::BLOB" + (f" AND id < '\\x{high:02X}'::BLOB" if high < BUCKETS else "")
-        self._database.execute(_SHARD.format(within=within), [source_uri + "/"])
-        counted = self._database.execute("SELECT held, count(*) FROM compared GROUP BY held").fetchall()
-        unchanged = {name: sum(n for held, n in counted if name in held.split(",")) for name in sorted(analyses)}
-        everything = ",".join(sorted(analyses))
-        rows = self._database.execute("FROM compared WHERE held <> ? ORDER BY uri", [everything]).fetchall()
+        low, high = shard * size, (shard + 1) * size - 1
+        counted = self._database.execute(_COUNTED, [f"{low:02X}", f"{high:02X}"]).fetchall()
+        unchanged = {name: sum(int(n) for held, n in counted if name in held.split(",")) for name in self._analyses}
+        rows = self._database.execute(_TO_DO, [f"{low:02X}", f"{high:02X}{'FF' * 11}"]).fetchall()
         return ComparedShard([_listed(row) for row in rows], unchanged)
 
     def _insert(self, rows: pa.Table | pa.RecordBatchReader, target_and_query: str) -> None:
@@ -154,5 +172,5 @@ class Comparison:
 
 
 def _listed(row: tuple[Any, ...]) -> ListedDocument:
-    uri, etag, size_bytes, last_modified, difference, held = row
+    _, uri, etag, size_bytes, last_modified, difference, held = row
     return ListedDocument(uri, etag, size_bytes, last_modified, Change(difference), held)

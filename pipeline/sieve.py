@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 # DuckDB keeps to this and spills to disk beyond it.
-MEMORY = "400MB"
+MEMORY = "300MB"
 THREADS = 2
 # Ids are looked for in groups of so many: a look goes through everything that is wanted.
 IDS_AT_ONCE = 500_000
@@ -77,6 +77,7 @@ class Sieve:
     def __init__(self, folder: Path) -> None:
         self._database = duckdb.connect(str(folder / "sieve.duckdb"))
         self._database.execute(f"SET memory_limit = '{MEMORY}'; SET threads = {THREADS}")
+        self._database.execute("SET enable_progress_bar = false; SET preserve_insertion_order = false")
         self._database.execute(_SCHEMA)
         self._waiting: list[pa.Table] = []
 

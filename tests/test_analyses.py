@@ -212,11 +212,11 @@ def test_names_are_looked_up_in_the_folder(tmp_path: Path) -> None:
 
 
 def test_reserved_names_are_those_of_the_tables(tmp_path: Path) -> None:
-    """What a property or a folder may not be called is exactly what the tables already use."""
+    """What a property or a folder may not be called is exactly what the tables and their current views use."""
     analysis = load(declare(tmp_path))
     columns = {name for name, _, _ in result_columns(analysis)}
     assert columns - set(PROVENANCE) == set(analysis.schema["properties"])
-    assert set(PROVENANCE) <= columns
+    assert set(PROVENANCE) == (columns - set(analysis.schema["properties"])) | {"deleted"}
     assert set(TABLES) == set(FIXED)
 
 

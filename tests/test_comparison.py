@@ -65,7 +65,8 @@ def compared(
             comparison.add_published(documents)
         for analysis, rows in (held or {}).items():
             comparison.add_held(analysis, rows)
-        found = comparison.shard(0, 1, SOURCE, ["a", "b"])
+        comparison.compare(SOURCE, ["a", "b"])
+        found = comparison.shard(0, 1)
     return found.documents, found.unchanged
 
 
@@ -146,8 +147,9 @@ def test_shards_divide_the_documents(tmp_path: Path) -> None:
     listing = [document(f"{number:03d}") for number in range(200)]
     with Comparison(tmp_path) as comparison:
         comparison.add_listing(listing)
+        comparison.compare(SOURCE, ["a"])
         for shards in (1, 2, 8, 256):
-            parts = [comparison.shard(shard, shards, SOURCE, ["a"]).documents for shard in range(shards)]
+            parts = [comparison.shard(shard, shards).documents for shard in range(shards)]
             assert sorted(one.uri for part in parts for one in part) == [one.uri for one in listing]
             for shard, part in enumerate(parts):
                 assert {shard_of(one.document.document_id, shards) for one in part} <= {shard}
