@@ -28,15 +28,21 @@ def plan(services: Services, run_uri: str, round_number: int) -> RoundPlan:
     run = Run(services, run_uri)
     refuse_stopped(run)
     key = plan_key(round_number)
-    if not run.store.exists(key):
-        with holding(Lease(run.work, PLANNING_LEASE, services.settings.lease_seconds)):
-            if not run.store.exists(key):
-                made = _make_plan(run, round_number)
-                if round_number == 0:
-                    _check_budget(run, made)
-                with suppress(ObjectExists):
-                    run.store.write(key, PLAN.dump_json(made, indent=2), create=True)
+    while not run.store.exists(key):
+        lease = Lease(run.work, PLANNING_LEASE, services.settings.lease_seconds)
+        with holding(lease, done=lambda: run.store.exists(key)) as held:
+            if held and not run.store.exists(key):
+                _plan_as_holder(run, round_number, lease)
     return read_plan(run, round_number)
+
+
+def _plan_as_holder(run: Run, round_number: int, lease: Lease) -> None:
+    made = _make_plan(run, round_number)
+    if round_number == 0:
+        _check_budget(run, made)
+    if not lease.lost:  # else another run may have planned the same records meanwhile
+        with suppress(ObjectExists):
+            run.store.write(plan_key(round_number), PLAN.dump_json(made, indent=2), create=True)
 
 
 def _make_plan(run: Run, round_number: int) -> RoundPlan:
