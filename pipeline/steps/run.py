@@ -10,6 +10,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from pydantic import ValidationError
+
 from pipeline.analyses import Analysis, load_analyses, shipped_prompts
 from pipeline.batching import Quotas
 from pipeline.bedrock import BatchClient, BedrockAccess, OnDemandClient, connect_batch, connect_on_demand
@@ -120,7 +122,7 @@ class Run:
     def __init__(self, services: Services, run_uri: str) -> None:
         self.services = services
         self.store = services.open(run_uri)
-        self.manifest = RunManifest.model_validate_json(self.store.read(MANIFEST))
+        self.manifest = _read_manifest(self.store)
 
     @cached_property
     def work(self) -> ObjectStore:
@@ -150,6 +152,17 @@ class Run:
 
     def price(self, mode: Mode) -> Price | None:
         return self.manifest.batch_price if mode is Mode.BATCH else self.manifest.on_demand_price
+
+
+def _read_manifest(store: ObjectStore) -> RunManifest:
+    try:
+        return RunManifest.model_validate_json(store.read(MANIFEST))
+    except ValidationError as error:
+        wrong = ", ".join(sorted({str(one["loc"][0]) for one in error.errors() if one["loc"]}))
+        raise RunError(
+            f"{store.uri(MANIFEST)}: was written by another version of docbatch ({wrong}); finish the run with that "
+            "version, or begin one with another key"
+        ) from None
 
 
 def refuse_stopped(run: Run) -> None:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline.batching import Segment
 from pipeline.domain import Batch, BatchPlace, Request
-from pipeline.errors import ObjectExists
+from pipeline.errors import ObjectExists, ObjectMissing, RunError
 from pipeline.ledger import NOTHING, Forecast, forecast
 from pipeline.manifest import (
     OPEN_RUNS,
@@ -166,7 +166,9 @@ def _flights(run: Run, round_number: int) -> Iterator[Flight]:
         run_key = entry.key.rpartition("/")[2]
         if run_key == run.manifest.run_key:
             continue
-        other = Run(run.services, run.work.uri(run_folder(run_key)))
+        other = _open_run(run, run_key)
+        if other is None:
+            continue
         for number in range(planned_rounds(other)):
             for batch in read_plan(other, number).batches:
                 place = BatchPlace(other.store.uri(), number, batch.batch_key)
@@ -174,6 +176,14 @@ def _flights(run: Run, round_number: int) -> Iterator[Flight]:
                 if not closed and place not in awaited and revoked_by(other, number, batch.batch_key) is None:
                     ids = _read_columns(other, batch.index_keys, ["record_id"])["record_id"]
                     yield Flight(place, batch, ids)
+
+
+def _open_run(run: Run, run_key: str) -> Run | None:
+    """Another run; None if it cannot be read: a run of another version stands in nobody's way."""
+    try:
+        return Run(run.services, run.work.uri(run_folder(run_key)))
+    except (ObjectMissing, RunError):
+        return None
 
 
 def _keep_known(run: Run, round_number: int, segments: Sequence[Segment], answered: pa.Table, number: int) -> None:

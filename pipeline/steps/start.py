@@ -21,7 +21,7 @@ from pipeline.manifest import MANIFEST, PUBLISHED, RunManifest, content_digest, 
 from pipeline.models import find_model
 from pipeline.planning import method_id
 from pipeline.records import to_parquet
-from pipeline.steps.run import Services, limits_for
+from pipeline.steps.run import Run, Services, limits_for
 from pipeline.storage import ObjectStore, refuse_unwritable
 from pipeline.tables import table_schemas
 
@@ -54,7 +54,7 @@ def start(services: Services, order: RunOrder) -> str:
     refuse_unwritable(order.output_uri)
     store = services.open(f"{order.work_uri}/runs/{order.run_key}")
     if store.exists(MANIFEST):
-        _refuse_another_run(services, order, RunManifest.model_validate_json(store.read(MANIFEST)))
+        _refuse_another_run(services, order, Run(services, store.uri()).manifest)
     else:
         analyses = services.analyses(services.settings.analyses, services.settings.output_language)
         _write_once(store, _list(services, order, store, analyses))

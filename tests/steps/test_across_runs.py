@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from pipeline.errors import RunError
 from pipeline.local.bill import Billed
 from pipeline.manifest import answers_key
 from pipeline.steps import RunSummary, plan, prepare, start, submit
@@ -251,6 +252,17 @@ def test_what_the_other_run_got_no_answer_to_is_asked_by_this_one(world: World) 
     world.rewrite(lambda lines: lines[5:], "first")
     summary = world.run("second")
     assert (summary.results, summary.failures, summary.requests) == (12, 0, 5)
+
+
+def test_an_open_run_of_another_version_stands_in_nobodys_way(world: World) -> None:
+    """What cannot be read of another run is passed over; asked for by its own key, the run says what is the matter."""
+    world.put_many(4)
+    uri, _ = begun(world, "first")
+    store = world.services.open(uri)
+    store.write("run.json", store.read("run.json").replace(b'"max_rounds"', b'"most_rounds"'))
+    assert world.run("second").requests == 12
+    with pytest.raises(RunError, match=r"run\.json: was written by another version of docbatch \(max_rounds, most_r"):
+        world.run("first")
 
 
 def test_answers_are_kept_beside_the_runs(world: World) -> None:
