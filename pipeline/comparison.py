@@ -16,7 +16,7 @@ import pyarrow as pa
 from pipeline.domain import Change, Document
 
 # DuckDB keeps to this and spills to disk beyond it; ten million documents need 1 GB with Python and Arrow beside it.
-MEMORY = "300MB"
+MEMORY = "200MB"
 THREADS = 2
 ROWS_AT_ONCE = 20_000
 BUCKETS = 256

@@ -91,14 +91,14 @@ def documents_key(shard: int, digest: str) -> str:
     return f"documents/{shard:04d}-{digest}.parquet"
 
 
-def shared_key(round_number: int, batch_key: str) -> str:
-    """Requests of other shards for records that a batch holds already."""
-    return f"rounds/{round_number:02d}/shared/{batch_key}.parquet"
+def shared_key(round_number: int, batch_key: str, digest: str) -> str:
+    """Requests of other documents for records that a batch holds already."""
+    return f"rounds/{round_number:02d}/shared/{batch_key}-{digest}.parquet"
 
 
-def awaited_key(round_number: int, batch_key: str) -> str:
+def awaited_key(round_number: int, batch_key: str, digest: str) -> str:
     """Requests whose records another run has sent."""
-    return f"rounds/{round_number:02d}/awaited/{batch_key}.parquet"
+    return f"rounds/{round_number:02d}/awaited/{batch_key}-{digest}.parquet"
 
 
 def kept_folder(round_number: int, shard: int) -> str:
@@ -118,8 +118,9 @@ def plan_key(round_number: int) -> str:
     return f"rounds/{round_number:02d}/plan.json"
 
 
-def input_key(round_number: int, batch_key: str) -> str:
-    return f"rounds/{round_number:02d}/input/{batch_key}.jsonl"
+def input_key(round_number: int, batch_key: str, digest: str) -> str:
+    """Named by its content, as all that a plan refers to: a planner that lost its lease overwrites nothing."""
+    return f"rounds/{round_number:02d}/input/{batch_key}-{digest}.jsonl"
 
 
 def output_folder(round_number: int, batch_key: str) -> str:
@@ -137,6 +138,12 @@ def intent_key(round_number: int, batch_key: str) -> str:
 def lease_key(round_number: int, name: str) -> str:
     """Of the lease on one on-demand batch (its key), or on a round's turn to start jobs."""
     return f"rounds/{round_number:02d}/jobs/{name}.lease.json"
+
+
+def known_key(round_number: int, shard: int, answers: str) -> str:
+    """Outcomes that one list of answers gives; `answers` is the list's key."""
+    name = answers.removeprefix(f"{ANSWERS}/").removesuffix(".parquet").replace("/", "-")
+    return f"{outcomes_folder(round_number, shard)}/known-{name}.parquet"
 
 
 def outcomes_folder(round_number: int, shard: int) -> str:

@@ -13,7 +13,6 @@ from pipeline.domain import Request
 from pipeline.manifest import CONTENT_DIGITS, content_digest
 from pipeline.records import from_parquet, to_parquet
 from pipeline.storage import ObjectStore
-from pipeline.wire import read_record_id
 
 SPOOL_BUFFER_BYTES = 1 << 20
 
@@ -70,19 +69,10 @@ def read_index(store: ObjectStore, index_keys: Iterable[str]) -> Iterator[Reques
         yield from from_parquet(Request, store.read(key))
 
 
-def concatenate(store: ObjectStore, keys: Iterable[str], target: str) -> tuple[int, int]:
-    """Segments as one file, streamed through a local spool; how many records and bytes it has.
-
-    A record that several shards ask (for copies of one text) is in it once: Bedrock wants unique ids, and it is paid.
-    """
-    written: set[str] = set()
-    size_bytes = 0
+def concatenate(store: ObjectStore, keys: Iterable[str], target: str) -> None:
+    """Segments as one file, streamed through a local spool."""
     with tempfile.TemporaryFile() as spool:
-        for line in (line for key in keys for line in store.lines(key)):
-            record_id = read_record_id(line)
-            if record_id not in written:
-                written.add(record_id)
-                size_bytes += spool.write(line + b"\n")
+        for piece in (piece for key in keys for piece in store.stream(key)):
+            spool.write(piece)
         spool.seek(0)
         store.write(target, spool)
-    return len(written), size_bytes

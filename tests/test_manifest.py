@@ -66,7 +66,7 @@ def test_as_many_shards_as_the_documents_need(documents: int, size: int, shards:
 def test_every_key_is_legal_for_bedrock_and_its_own() -> None:
     """No two kinds of object share a key, and all consist of what Bedrock accepts in an S3 uri."""
     values = {"shard": 3, "round_number": 2, "batch_key": "b0", "table": "runs", "name": "turn", "run_key": "night"}
-    values["digest"] = "0f" * 12
+    values |= {"digest": "0f" * 12, "answers": "answers/monday/r00-b0001.parquet"}
     makers = [
         one for name, one in inspect.getmembers(manifest, inspect.isfunction) if name.endswith(("_key", "_folder"))
     ]

@@ -11,7 +11,7 @@ from pipeline.domain import Batch, Mode, Request, Usage
 from pipeline.errors import BudgetExceeded, ObjectExists
 from pipeline.leases import Lease, holding
 from pipeline.ledger import add_costs, cost_of
-from pipeline.manifest import PLANNING_LEASE, input_key, output_folder, plan_key, shared_key
+from pipeline.manifest import PLANNING_LEASE, content_digest, input_key, output_folder, plan_key, shared_key
 from pipeline.records import to_parquet
 from pipeline.segments import concatenate, read_index
 from pipeline.steps.rounds import PLAN, RoundPlan, read_plan
@@ -78,8 +78,10 @@ def _together(run: Run, round_number: int, batch_key: str, segments: list[Segmen
     first = segments[0]
     if len(segments) == 1:
         return first
-    key = input_key(round_number, batch_key)
-    records, size_bytes = concatenate(run.store, [segment.key for segment in segments], key)
+    keys = [segment.key for segment in segments]
+    key = input_key(round_number, batch_key, content_digest("\n".join(keys).encode()))  # they are named by content
+    concatenate(run.store, keys, key)
+    records, size_bytes = (sum(one.records for one in segments), sum(one.size_bytes for one in segments))
     return replace(first, key=key, records=records, size_bytes=size_bytes)
 
 
@@ -108,8 +110,9 @@ def _with_sharers(run: Run, round_number: int, batches: Sequence[Batch], sifted:
         asked = (request.record_id for request in read_index(run.store, batch.index_keys))
         sharers = [request for record_id in asked for request in wanted.get(record_id, [])]
         if sharers:
-            key = shared_key(round_number, batch.batch_key)
-            run.store.write(key, to_parquet(Request, sharers))
+            content = to_parquet(Request, sharers)
+            key = shared_key(round_number, batch.batch_key, content_digest(content))
+            run.store.write(key, content)
             batch = replace(batch, index_keys=(*batch.index_keys, key))
         found.append(batch)
     return found

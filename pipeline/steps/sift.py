@@ -24,9 +24,10 @@ from pipeline.manifest import (
     OPEN_RUNS,
     awaited_key,
     collected_key,
+    content_digest,
     intent_key,
     kept_folder,
-    outcomes_folder,
+    known_key,
     run_folder,
 )
 from pipeline.recall import answer_lists, as_outcomes, read_answers, read_ids
@@ -82,9 +83,8 @@ def sift(run: Run, round_number: int) -> Sifted:
             sieve.add_awaited(number, flight.record_ids)
         sieve.sift(take_over=lambda number: take_over(run, flights[number].place))
         for number in sieve.sources(Why.KNOWN):
-            _keep_known(
-                run, round_number, segments, sieve.answered(number, read_answers(run.work, lists[number])), number
-            )
+            answered = sieve.answered(number, read_answers(run.work, lists[number]))
+            _keep_known(run, round_number, segments, answered, lists[number])
         return _Remainder(run, round_number, sieve, segments, flights).sifted(forecasts)
 
 
@@ -152,8 +152,9 @@ class _Remainder:
     def _await(self, place: int, number: int) -> Batch:
         flight = self._flights[number]
         batch_key = f"r{self._round:02d}-a{place:04d}"
-        key = awaited_key(self._round, batch_key)
-        self._run.store.write(key, to_parquet(Request, self._awaited[number]))
+        content = to_parquet(Request, self._awaited[number])
+        key = awaited_key(self._round, batch_key, content_digest(content))
+        self._run.store.write(key, content)
         records = len({request.record_id for request in self._awaited[number]})
         return replace(flight.batch, batch_key=batch_key, records=records, index_keys=(key,), awaits=flight.place)
 
@@ -186,13 +187,12 @@ def _open_run(run: Run, run_key: str) -> Run | None:
         return None
 
 
-def _keep_known(run: Run, round_number: int, segments: Sequence[Segment], answered: pa.Table, number: int) -> None:
-    """The outcomes of what one list of answers answers, by shard."""
+def _keep_known(run: Run, round_number: int, segments: Sequence[Segment], answered: pa.Table, key: str) -> None:
+    """The outcomes of what the list of answers at `key` answers, by shard."""
     shards = [segments[segment].shard for segment in answered.to_pydict()["segment"]]
     for shard in sorted(set(shards)):
         outcomes = as_outcomes(answered.filter(pa.array([one == shard for one in shards])), round_number)
-        key = f"{outcomes_folder(round_number, shard)}/known-{number:06d}.parquet"
-        run.store.write(key, table_to_parquet(outcomes))
+        run.store.write(known_key(round_number, shard, key), table_to_parquet(outcomes))
 
 
 def _read_columns(run: Run, index_keys: Sequence[str], columns: list[str]) -> pa.Table:
