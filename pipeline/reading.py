@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from pipeline.catalog import Catalog
 
 CURRENT = "_current"  # the suffix of the view with one row per document
-_OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+# Nothing is downloaded, and a misspelt table is no Python variable of ours.
+_ALONE = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+}
 
 
 def committed_runs(catalog: Catalog) -> list[str]:
@@ -102,8 +107,9 @@ def open_views(catalog: Catalog) -> DuckDBPyConnection:
     """
     import duckdb
 
-    runs, tables = committed_runs(catalog), catalog.tables()
-    views = duckdb.connect(config={**_OFFLINE, "temp_directory": tempfile.gettempdir()})
+    runs = committed_runs(catalog)
+    tables = catalog.tables() if runs else []  # a first run that is being published is no run yet
+    views = duckdb.connect(config={**_ALONE, "temp_directory": tempfile.gettempdir()})
     views.execute("set timezone = 'UTC'")
     for table in tables:
         views.register(table, catalog.dataset(table, runs))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.analyses import load_analyses, shipped_prompts
-from pipeline.errors import DeclarationError, ObjectMissing
-from pipeline.reading import list_tables, read_table
-from pipeline.storage import ObjectStore
+from pipeline.errors import DeclarationError
 from pipeline.tables import FIXED, Column, arrow_schema, arrow_type, money, result_columns, write_rows
 
 ANALYSES = load_analyses(shipped_prompts(), output_language="German")
@@ -66,6 +65,25 @@ def test_every_column_is_described(name: str) -> None:
         described = (field.metadata or {})[b"description"].decode()
         assert described == about["columns"][field.name]
         assert len(described) > 8
+
+
+def field_ids(fields: Iterable[pa.Field[Any]]) -> list[int]:
+    """The ids of fields and of all that is nested in them."""
+    found = []
+    for field in fields:
+        found.append(int((field.metadata or {})[b"PARQUET:field_id"]))
+        if pa.types.is_nested(field.type):
+            found += field_ids(field.type.field(n) for n in range(field.type.num_fields))
+    return found
+
+
+@EVERY_TABLE
+def test_every_field_has_an_id_of_its_own_name(name: str) -> None:
+    """Ids stand in the files, differ within a table, and stay when columns come or go before them."""
+    inside = field_ids(pq.read_schema(io.BytesIO(written(name, []))))
+    assert inside == field_ids(arrow_schema(name, "A table", TABLES[name]))
+    assert len(set(inside)) == len(inside) >= len(TABLES[name])
+    assert field_ids(arrow_schema(name, "A table", TABLES[name][3:])) == inside[3:]
 
 
 @EVERY_TABLE
@@ -153,22 +171,3 @@ def test_money_keeps_every_digit(tokens: int, price: Decimal) -> None:
     cost = tokens * price / 1_000_000
     assert money(cost) == cost
     assert money(None) is None
-
-
-def test_reading_back() -> None:
-    """A table is all parts of all its runs, or of one; a run whose name begins alike is another."""
-    output = ObjectStore.in_memory()
-    for run_key in ("a", "ab"):
-        for part in range(2):
-            row = [run_key, *[None] * (len(TABLES["runs"]) - 1)]
-            output.write(f"tables/runs/{run_key}/part-{part:04d}.parquet", written("runs", [row]))
-    output.write("tables/runs/README.txt", b"")
-    assert list_tables(output) == {"runs": {"a", "ab"}}
-    assert read_table(output, "runs").column("run_key").to_pylist() == ["a", "a", "ab", "ab"]
-    assert read_table(output, "runs", "a").num_rows == 2
-    absent: list[tuple[str, str | None]] = [("runs", "abc"), ("ledger", None)]
-    for table, absent_key in absent:
-        with pytest.raises(
-            ObjectMissing, match=r"nothing is published there; published (runs of that table are a, ab|tables are runs)"
-        ):
-            read_table(output, table, absent_key)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, cast
+from urllib.parse import unquote, urlsplit
 from zlib import crc32
 
 import pyarrow as pa
@@ -18,6 +19,8 @@ from obstore.store import MemoryStore
 
 from pipeline.analyses import Analysis, shipped_prompts
 from pipeline.bedrock import BotoBatchClient, BotoOnDemandClient
+from pipeline.catalog import Catalog
+from pipeline.folders import Folder
 from pipeline.local.engine import Engine
 from pipeline.local.inprocess import InProcessBedrock
 from pipeline.local.objects import Objects
@@ -146,9 +149,23 @@ class Writing(ObjectStore):
         super().write(key, content, create=create)
 
 
+class Watched(Catalog):
+    """A catalog that tells `seen` of every commit, before and after it."""
+
+    seen: Callable[[str], None]
+
+    def commit(self, table: str, *what: Any) -> bool:
+        self.seen(f"before the commit of {table}")
+        changed = super().commit(table, *what)
+        self.seen(f"after the commit of {table}")
+        return changed
+
+
+@dataclass(frozen=True)
 class Shared(Services):
     """Services that load the vocabulary once, and prompts once for the same files: a run has a dozen steps."""
 
+    seen: Callable[[str], None] = lambda _what: None
     _loaded: ClassVar[dict[object, dict[str, Analysis]]] = {}
 
     @cached_property
@@ -162,6 +179,13 @@ class Shared(Services):
         if key not in self._loaded:
             self._loaded[key] = super().analyses(names, output_language)
         return self._loaded[key]
+
+    @contextmanager
+    def catalog(self, output_uri: str, *, make: bool = False) -> Iterator[Catalog]:
+        with super().catalog(output_uri, make=make) as found:
+            watched = Watched(found.vendor, found.namespace, found.place, found.clock)
+            object.__setattr__(watched, "seen", self.seen)
+            yield watched
 
 
 class Unseen:
@@ -206,6 +230,7 @@ class World:
         self.now = NOW
         self.engine_name: str | None = None
         self.on_write: Callable[[str], None] = lambda _key: None
+        self.on_publish: Callable[[str], None] = lambda _what: None
         self.settings = Settings(**{"min_records_per_job": least, "retry_seconds": 0.0, **settings})
 
     def with_settings(self, **changed: Any) -> None:
@@ -221,6 +246,7 @@ class World:
             lambda: BotoOnDemandClient(cast("Any", self.wire), self.settings.retry_seconds),
             self._tick,
             engine=self.engine_name,
+            seen=lambda what: self.on_publish(what),
         )
 
     def _tick(self) -> dt.datetime:
@@ -230,7 +256,9 @@ class World:
 
     def _open(self, uri: str, *, make: bool = False) -> ObjectStore:
         if not uri.startswith("s3://"):
-            return open_store(uri, S3Access("us-west-2"), make=make)
+            open_store(uri, S3Access("us-west-2"), make=make)
+            folder = Folder(Path(unquote(urlsplit(uri).path)))
+            return Writing(folder, uri, lambda key: self.on_publish(f"before the writing of {key}"))
         prefix = uri.removeprefix(f"s3://{BUCKET}").strip("/")
         return Writing(Prefixed(self.bucket, prefix), uri, lambda key: self.on_write(key))
 

@@ -18,8 +18,14 @@ from sqlalchemy import exc as sql
 from pipeline.errors import AccessDenied, StorageError
 from pipeline.retries import translate
 
-# What says that somebody else was quicker, so that looking again is right.
-LOST_RACE = (CommitFailedException, CommitStateUnknownException, TableAlreadyExistsError, ValidationException)
+# What says that somebody else was quicker, so that looking again is right. A database says it by its unique keys.
+LOST_RACE = (
+    CommitFailedException,
+    CommitStateUnknownException,
+    TableAlreadyExistsError,
+    ValidationException,
+    sql.IntegrityError,
+)
 
 
 @contextmanager
