@@ -5,11 +5,12 @@ BIN := $(HERE)/.venv/bin
 PYTHON ?= python3
 export DOCS
 
-.PHONY: help run test lint install install-dev bench airflow lock clean
+.PHONY: help run test chaos lint install install-dev bench airflow lock clean
 
 help:
 	@echo "make run [DOCS=folder]  run the main job through Airflow, on sample_data or on your own folder"
 	@echo "make test               run the tests"
+	@echo "make chaos              break runs off at every call, by kill -9 and by random faults; prints its figures"
 	@echo "make airflow            start Airflow with the DAG, wired to the embedded stack"
 	@echo "make bench              print what README's figures come from"
 	@echo "make lint               ruff and mypy"
@@ -23,6 +24,9 @@ airflow: install
 
 test: install-dev
 	@cd "$(HERE)" && "$(BIN)/python" -m pytest $(ARGS)
+
+chaos: install-dev
+	@cd "$(HERE)" && "$(BIN)/python" -m pytest --chaos -s --timeout 1800 tests/chaos tests/steps/test_asking_again.py $(ARGS)
 
 lint: install-dev
 	@cd "$(HERE)" && "$(BIN)/ruff" check . && "$(BIN)/ruff" format --check . && "$(BIN)/mypy"

@@ -50,6 +50,7 @@ Golden = Callable[[str, str], None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--chaos", action="store_true", help="let the chaos suite take every call and every seed")
     parser.addoption("--update-goldens", action="store_true", help="write tests/golden/ anew from what the code gives")
 
 

@@ -101,6 +101,12 @@ class Bill:
         """How often each prompt was billed in either mode, by the sha256 of its text."""
         return dict(self._all("SELECT prompt_sha256, COUNT(*) FROM charges GROUP BY prompt_sha256 ORDER BY 1"))
 
+    def charges(self) -> list[Charge]:
+        """Every answer that was billed, in the order of sources and places."""
+        columns = "source_id, place, mode, record_id, prompt_sha256, input_tokens, output_tokens"
+        rows = self._all(f"SELECT {columns} FROM charges ORDER BY source_id, place")  # noqa: S608 - fixed names
+        return [Charge(source_id, place, Mode(mode), *rest) for source_id, place, mode, *rest in rows]
+
     def as_json(self) -> dict[str, Any]:
         """Everything above, for GET /control/bill."""
         return {
