@@ -20,6 +20,7 @@ MEMORY = "200MB"
 THREADS = 2
 ROWS_AT_ONCE = 20_000
 BUCKETS = 256
+PARTS = 32  # compared one after the other, so that a join holds a part of the ids
 _TIME = pa.timestamp("us", tz="UTC")
 _COLUMNS: list[tuple[str, pa.DataType]] = [
     ("document_id", pa.string()),
@@ -36,36 +37,42 @@ CREATE TABLE published (
     id BLOB, uri VARCHAR, etag VARCHAR, size_bytes BIGINT, last_modified TIMESTAMPTZ, content_hash BLOB, change VARCHAR,
     ended TIMESTAMPTZ);
 CREATE TABLE held (id BLOB, content_hash BLOB, analysis VARCHAR);
+CREATE TABLE joined (id BLOB, difference VARCHAR, held VARCHAR);
+CREATE TABLE compared (
+    id BLOB, uri VARCHAR, etag VARCHAR, size_bytes BIGINT, last_modified TIMESTAMPTZ, difference VARCHAR, held VARCHAR);
 CREATE TABLE runs (run_key VARCHAR, ended TIMESTAMPTZ);
 """
 # The first join is narrow, because everything goes through it; only what is to be looked at is made whole.
 _JOIN = """
-CREATE TABLE joined AS
+INSERT INTO joined
 WITH before AS (
-    SELECT id, unnest(max_by(struct_pack(etag, content_hash, change), ended)) FROM published GROUP BY id),
+    SELECT id, unnest(max_by(struct_pack(etag, content_hash, change), ended))
+    FROM published WHERE id BETWEEN $low AND $high GROUP BY id),
 known AS (
-    SELECT id, content_hash, string_agg(DISTINCT analysis, ',' ORDER BY analysis) AS analyses FROM held GROUP BY ALL)
+    SELECT id, content_hash, string_agg(DISTINCT analysis, ',' ORDER BY analysis) AS analyses
+    FROM held WHERE id BETWEEN $low AND $high GROUP BY ALL)
 SELECT now.id,
     CASE WHEN before.id IS NULL OR before.change = 'deleted' THEN 'new'
          WHEN before.etag <> now.etag OR now.etag = '' THEN 'changed' ELSE 'unchanged' END AS difference,
     CASE WHEN difference = 'unchanged' THEN coalesce(known.analyses, '') ELSE '' END AS held
-FROM listed AS now LEFT JOIN before ON before.id = now.id
+FROM (FROM listed WHERE id BETWEEN $low AND $high) AS now LEFT JOIN before ON before.id = now.id
 LEFT JOIN known ON known.id = now.id AND known.content_hash = before.content_hash
 """
-_COUNT = "CREATE TABLE counted AS SELECT hex(id)[1:2] AS bucket, held, count(*) AS documents FROM joined GROUP BY ALL"
-_COUNTED = "SELECT held, sum(documents) FROM counted WHERE bucket BETWEEN ? AND ? GROUP BY held"
-_TO_DO = "FROM compared WHERE id BETWEEN unhex(?) AND unhex(?) ORDER BY uri"
 _COMPARE = """
-CREATE TABLE compared AS
-SELECT listed.*, difference, joined.held FROM joined JOIN listed USING (id) WHERE joined.held <> $everything
+INSERT INTO compared
+SELECT listed.*, difference, joined.held FROM joined JOIN listed USING (id)
+WHERE joined.held <> $everything AND listed.id BETWEEN $low AND $high AND joined.id BETWEEN $low AND $high
 UNION ALL
 SELECT id, last.uri, last.etag, last.size_bytes, last.last_modified, 'deleted', ''
 FROM (
     SELECT id, max_by(struct_pack(uri, etag, size_bytes, last_modified, change), ended) AS last
-    FROM published ANTI JOIN listed USING (id) GROUP BY id)
+    FROM (FROM published WHERE id BETWEEN $low AND $high)
+    ANTI JOIN (FROM listed WHERE id BETWEEN $low AND $high) USING (id) GROUP BY id)
 WHERE last.change <> 'deleted' AND starts_with(last.uri, $below)
-ORDER BY id
 """
+_COUNT = "CREATE TABLE counted AS SELECT hex(id)[1:2] AS bucket, held, count(*) AS documents FROM joined GROUP BY ALL"
+_COUNTED = "SELECT held, sum(documents) FROM counted WHERE bucket BETWEEN ? AND ? GROUP BY held"
+_TO_DO = "FROM compared WHERE id BETWEEN ? AND ? ORDER BY uri"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,27 +155,34 @@ class Comparison:
     def compare(self, source_uri: str, analyses: Collection[str]) -> None:
         """Hold both sides against each other, once. What is below `source_uri` and not listed is deleted."""
         self._analyses = sorted(analyses)
-        self._database.execute(_JOIN)
+        for part in range(PARTS):
+            low, high = _ids(part, PARTS)
+            self._database.execute(_JOIN, {"low": low, "high": high})
+            values = {"low": low, "high": high, "everything": ",".join(self._analyses), "below": f"{source_uri}/"}
+            self._database.execute(_COMPARE, values)
         self._database.execute(_COUNT)
-        values = {"everything": ",".join(self._analyses), "below": f"{source_uri}/"}
-        self._database.execute(_COMPARE, values)
 
     def shard(self, shard: int, shards: int) -> ComparedShard:
         """One shard: what is to be looked at, and how many documents each analysis holds the result of already.
 
         Shards are ranges of the first byte of a document's id.
         """
-        size = BUCKETS // shards
-        low, high = shard * size, (shard + 1) * size - 1
-        counted = self._database.execute(_COUNTED, [f"{low:02X}", f"{high:02X}"]).fetchall()
+        low, high = _ids(shard, shards)
+        counted = self._database.execute(_COUNTED, [low[:1].hex().upper(), high[:1].hex().upper()]).fetchall()
         unchanged = {name: sum(int(n) for held, n in counted if name in held.split(",")) for name in self._analyses}
-        rows = self._database.execute(_TO_DO, [f"{low:02X}", f"{high:02X}{'FF' * 11}"]).fetchall()
+        rows = self._database.execute(_TO_DO, [low, high]).fetchall()
         return ComparedShard([_listed(row) for row in rows], unchanged)
 
     def _insert(self, rows: pa.Table | pa.RecordBatchReader, target_and_query: str) -> None:
         self._database.register("rows", rows)
         self._database.execute(f"INSERT INTO {target_and_query}")
         self._database.unregister("rows")
+
+
+def _ids(part: int, parts: int) -> tuple[bytes, bytes]:
+    """The first and the last id of one of so many equal ranges."""
+    size = BUCKETS // parts
+    return bytes([part * size]) + bytes(11), bytes([(part + 1) * size - 1]) + b"\xff" * 11
 
 
 def _listed(row: tuple[Any, ...]) -> ListedDocument:

@@ -149,10 +149,11 @@ class Writing(ObjectStore):
         super().write(key, content, create=create)
 
 
+@dataclass(frozen=True)
 class Watched(Catalog):
     """A catalog that tells `seen` of every commit, before and after it."""
 
-    seen: Callable[[str], None]
+    seen: Callable[[str], None] = lambda _what: None
 
     def commit(self, table: str, *what: Any) -> bool:
         self.seen(f"before the commit of {table}")
@@ -183,9 +184,7 @@ class Shared(Services):
     @contextmanager
     def catalog(self, output_uri: str, *, make: bool = False) -> Iterator[Catalog]:
         with super().catalog(output_uri, make=make) as found:
-            watched = Watched(found.vendor, found.namespace, found.place, found.clock)
-            object.__setattr__(watched, "seen", self.seen)
-            yield watched
+            yield Watched(found.vendor, found.namespace, found.place, found.clock, seen=self.seen)
 
 
 class Unseen:

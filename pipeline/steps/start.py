@@ -71,7 +71,7 @@ def _list(services: Services, order: RunOrder, store: ObjectStore, analyses: Map
         comparison.add_listing(listed_documents(services.open(order.source_uri)))
         with services.catalog(order.output_uri, make=True) as catalog:
             catalog.prepare(table_schemas(analyses))  # what would refuse the tables does so before anything is paid
-            _add_published(comparison, catalog, {} if order.force else methods)
+            _add_published(comparison, catalog, {} if order.force else methods, order.run_key)
         comparison.compare(order.source_uri, methods)
         shards = shards_for(comparison.documents, services.settings.shard_documents)
         listing, unchanged, deleted = [], Counter[str](), 0
@@ -96,11 +96,13 @@ class Listing:
     keys: list[str]
 
 
-def _add_published(comparison: Comparison, catalog: Catalog, methods: Mapping[str, str]) -> None:
+def _add_published(comparison: Comparison, catalog: Catalog, methods: Mapping[str, str], run_key: str) -> None:
     """What the output holds: its documents, and of every analysis the results that were asked by the same method."""
     tables = set(catalog.tables())
     ended = catalog.dataset("runs").to_table(columns=["run_key", "ended"]).to_pydict()
-    comparison.add_runs(dict(zip(ended["run_key"], ended["ended"], strict=True)))
+    runs = dict(zip(ended["run_key"], ended["ended"], strict=True))
+    runs.pop(run_key, None)  # a run whose work store is gone: publishing this one will replace it
+    comparison.add_runs(runs)
     columns = ["document_id", "uri", "etag", "size_bytes", "last_modified", "content_hash", "change", "run_key"]
     comparison.add_published(catalog.dataset("documents").scanner(columns=columns, **AHEAD).to_reader())
     for name, method in methods.items():

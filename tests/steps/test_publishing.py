@@ -33,11 +33,11 @@ def fill(world: World) -> World:
     return world
 
 
-def ready(folder: Path, key: str = "night") -> World:
+def ready(folder: Path, key: str = "night", *, force: bool = False) -> World:
     """A world whose run is complete but for its publishing."""
     world = fill(World(folder, analyses=("sentiment",)))
     with pytest.raises(Broken):
-        world.run(key, watch=Until("publish"))
+        world.run(key, watch=Until("publish"), force=force)
     fold_all(world, key)
     return world
 
@@ -220,7 +220,7 @@ def test_a_reader_meets_whole_runs_only(tmp_path: Path) -> None:
     """Whoever looks at any moment of a second publish finds the first run alone, or both."""
     world = ready(tmp_path / "world", "monday")
     publish_run(world, "monday")
-    world = ready(tmp_path / "world", "tuesday")
+    world = ready(tmp_path / "world", "tuesday", force=True)
     found: list[dict[str, int]] = []
     world.on_publish = lambda _what: found.append(seen(world))
     publish_run(world, "tuesday")
