@@ -16,11 +16,10 @@ import orjson
 
 from pipeline.analyses import shipped_prompts
 from pipeline.local.bill import Bill
-from pipeline.local.embedded import shell_variables
 from pipeline.local.stack import Stack
 from pipeline.storage import absolute_uri
 from tests.chaos.one_run import Ended, Order
-from tests.chaos.scene import PLAN, THREADS, Billed, put_documents, tables_of
+from tests.chaos.scene import THREADS, Billed, faults, put_documents, tables_of
 from tests.local.test_control import Control
 
 SHORT_DOCUMENTS = 38  # by three analyses, so that the first round is a job: Bedrock's minimum is 100 records
@@ -35,9 +34,9 @@ SETTINGS = {
 class Zygote:
     """A process that has loaded everything, and forks one run at a time."""
 
-    def __init__(self, environment: dict[str, str], folder: Path) -> None:
+    def __init__(self, home: Path, environment: dict[str, str]) -> None:
         pipe = subprocess.PIPE
-        command = [sys.executable, "-m", "tests.chaos.one_run"]
+        command = [sys.executable, "-m", "tests.chaos.one_run", str(home)]
         root = Path(__file__).parent.parent.parent
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment, cwd=root)
         assert self._read() == "ready"
@@ -79,11 +78,11 @@ class Arena:
         declaration.write_text("chunk_tokens = 256\n" + declaration.read_text("utf-8"), "utf-8")
         put_documents(folder / "documents", SHORT_DOCUMENTS, 2)
         settings = {f"DOCBATCH_{name}": value for name, value in SETTINGS.items()}
-        environment = os.environ | shell_variables(stack) | settings | {"DOCBATCH_PROMPTS": str(prompts)}
+        environment = os.environ | settings | {"DOCBATCH_PROMPTS": str(prompts)}
         control = Control(stack)
-        control.plan(**PLAN.model_dump(mode="json", exclude_defaults=True))
+        control.plan(**faults(0.04).model_dump(mode="json", exclude_defaults=True))
         bill = Bill(next(home.rglob("bill.sqlite")))
-        zygotes = (Zygote(environment, folder), Zygote(environment, folder))
+        zygotes = (Zygote(home, environment), Zygote(home, environment))
         try:
             yield cls(folder, bill, zygotes)
         finally:
@@ -92,12 +91,18 @@ class Arena:
             bill.close()
             control.ask("DELETE", "faults")
 
-    def order(self, place: str, run_key: str = "night", *, racer: int = 0) -> Order:
+    def order(self, place: str, run_key: str = "night", *, racer: int = 0, dies_after: int | None = None) -> Order:
         """A run with that key at a place; racers at one place write logs of their own."""
         folder = self.folder / place
         folder.mkdir(exist_ok=True)
         output, log = absolute_uri(str(folder / "output")), str(folder / f"{racer}.log")
-        return Order(run_key, absolute_uri(str(self.folder / "documents")), output, f"s3://docbatch/{place}", log)
+        return Order(
+            run_key, absolute_uri(str(self.folder / "documents")), output, f"s3://docbatch/{place}", log, dies_after
+        )
+
+    def elsewhere(self, order: Order, place: str) -> Order:
+        """The same order with its output at another place; the work store stays."""
+        return replace(order, output_uri=self.order(place).output_uri)
 
     def run(self, order: Order, **how: Any) -> Ended:
         """One run, to its end."""

@@ -32,7 +32,7 @@ SEED = 20261123
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What a run came to that nothing befell: its tables, its bill, and its calls, those that change something apart."""
+    """What a run came to that nothing befell: tables, bill, calls that change something, and how many there are."""
 
     tables: dict[str, Any]
     billed: Billed
