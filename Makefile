@@ -26,7 +26,7 @@ test: install-dev
 	@cd "$(HERE)" && "$(BIN)/python" -m pytest $(ARGS)
 
 chaos: install-dev
-	@cd "$(HERE)" && "$(BIN)/python" -m pytest --chaos -s --timeout 1800 tests/chaos tests/steps/test_asking_again.py $(ARGS)
+	@cd "$(HERE)" && "$(BIN)/python" -m pytest --chaos --timeout 1800 tests/chaos tests/steps/test_asking_again.py $(ARGS)
 
 lint: install-dev
 	@cd "$(HERE)" && "$(BIN)/ruff" check . && "$(BIN)/ruff" format --check . && "$(BIN)/mypy"

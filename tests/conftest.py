@@ -55,7 +55,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """In CI everything that tests may want is there, so that a skip is a hole."""
+    """The figures that tests found. In CI everything that tests may want is there, so that a skip is a hole."""
+    for report in terminalreporter.stats.get("passed", []):
+        for text in (value for name, value in report.user_properties if name == "figures" and report.when == "call"):
+            terminalreporter.write_line(text)
     skipped = terminalreporter.stats.get("skipped", [])
     if os.environ.get("CI") and skipped:
         terminalreporter.write_line(f"CI allows no skips, and there were {len(skipped)}", red=True)

@@ -8,32 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow.parquet as pq
 
 from pipeline.domain import Mode
 from pipeline.local.bill import Charge
-from pipeline.local.fault_plan import FaultPlan
+from pipeline.local.fault_plan import FaultPlan, RecordFault
 from tests.world import World
 
+SEED = 11  # by which each kind of fault meets some record
 THREADS = 2  # on demand: so many calls can be in flight when a process dies
 # Long enough for a reduction: two rounds for it alone.
 LONG = "".join(f"Sentence {n} of a long document. " for n in range(60))
-# The same records of a job every time, however often the run dies: what comes back must not depend on attempts.
-PLAN = FaultPlan.read(
-    orjson.dumps(
-        {
-            "seed": 11,
-            "records": [
-                {"kind": "empty", "share": 0.15, "mode": "batch"},
-                {"kind": "skipped", "share": 0.12, "mode": "batch"},
-                {"kind": "dropped", "share": 0.1, "mode": "batch"},
-            ],
-        }
-    )
-)
 # What may differ between a disturbed run and an undisturbed one: when it was, where it wrote, what Bedrock called it.
 MAY_DIFFER = {"started", "ended", "output_uri", "job_arn"}
+
+
+def faults(share: float) -> FaultPlan:
+    """That share of a job's records each spoilt, left out, and lost after it was billed; on demand all goes well.
+
+    They are the same ones every time, however often the run dies: what comes back must not depend on attempts.
+    """
+    kinds = ("empty", "skipped", "dropped")
+    records = tuple(RecordFault(kind=kind, share=share, mode=Mode.BATCH) for kind in kinds)
+    return FaultPlan(seed=SEED, records=records)
 
 
 def put_documents(source: Path, short: int, copies: int) -> None:
@@ -69,7 +66,7 @@ def world_over(folder: Path, output: Path, **settings: Any) -> World:
     given |= {"analyses": ("summarization",)} | settings
     world = World(folder, least=8, prompts=folder / "prompts", **given)
     world.output = output
-    world.bedrock.faults.replace(PLAN)
+    world.bedrock.faults.replace(faults(0.12))
     return world
 
 
@@ -92,6 +89,10 @@ class Billed:
     def of(cls, charges: list[Charge]) -> Billed:
         prompts = {mode: Counter(one.prompt_sha256 for one in charges if one.mode is mode) for mode in Mode}
         return cls(prompts[Mode.BATCH], prompts[Mode.ON_DEMAND])
+
+    def all(self) -> Counter[str]:
+        """In either mode."""
+        return self.batch + self.on_demand
 
     def twice_on_demand(self, undisturbed: Billed) -> int:
         """How many calls more were billed than in the undisturbed run, which billed the same prompts."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any, BinaryIO, TypeVar
 
 from pyiceberg.table import Table
@@ -187,7 +188,7 @@ def behind(seam: Seam, services: Services) -> SeamServices:
 
     given |= {
         "open": opened,
-        "batch_client": lambda: SeamClient(services.batch_client(), seam),
-        "on_demand_client": lambda: SeamClient(services.on_demand_client(), seam),
+        "batch_client": cache(lambda: SeamClient(services.batch_client(), seam)),
+        "on_demand_client": cache(lambda: SeamClient(services.on_demand_client(), seam)),
     }
     return SeamServices(**given, seam=seam)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,15 +58,14 @@ def test_the_scene_has_everything_that_can_be_broken_off(undisturbed: tuple[Path
 def test_a_run_may_die_at_any_call_that_changes_something(
     undisturbed: tuple[Path, World, list[str]],
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    request: pytest.FixtureRequest,
+    chaos: bool,
+    figures: Callable[[str], None],
 ) -> None:
     """The call took effect, and the run never knew: with the same key it ends as if nothing had been."""
     folder, first, calls = undisturbed
     tables, bill = tables_of(first.output), Billed.of(first.bedrock.bill.charges())
     began, twice = time.monotonic(), list[int]()
-    every = 1 if request.config.getoption("--chaos") else EVERY
-    for number in range(1, len(calls) + 1, every):
+    for number in range(1, len(calls) + 1, 1 if chaos else EVERY):
         world, seam = world_over(folder, tmp_path / str(number)), dying_at(number, only_effects=True)
         with suppress(Killed):
             run(world, seam)
@@ -75,7 +75,5 @@ def test_a_run_may_die_at_any_call_that_changes_something(
         assert tables_of(world.output) == tables, told
         twice.append(Billed.of(world.bedrock.bill.charges()).twice_on_demand(bill))
         assert 0 <= twice[-1] <= THREADS, told
-    with capsys.disabled():
-        seconds = time.monotonic() - began
-        print(f"\nDied after {len(twice)} of {len(calls)} calls in turn, in process, {seconds:.0f} s: ", end="")  # noqa: T201 - the proof's figures
-        print(f"0 batch records billed twice, {max(twice)} on demand at most")  # noqa: T201 - the proof's figures
+    found = f"died after {len(twice)} of {len(calls)} calls in turn, {time.monotonic() - began:.0f} s"
+    figures(f"in process: {found}: 0 batch records billed twice, {max(twice)} on demand at most")

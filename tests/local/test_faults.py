@@ -442,6 +442,8 @@ def test_without_a_plan_the_bill_is_what_was_answered(make: Callable[..., Bench]
     assert bill.total() == Billed(101, batch.input_tokens + one.input_tokens, batch.output_tokens + one.output_tokens)
     assert Counter(bill.times_billed().values()) == {1: 99, 2: 1}
     assert bill.times_billed()[sha256(prompt(3).encode()).hexdigest()] == 2
+    assert Counter(one.prompt_sha256 for one in bill.charges()) == bill.times_billed()
+    assert Counter(one.mode for one in bill.charges()) == {Mode.BATCH: 100, Mode.ON_DEMAND: 1}
     assert json.loads(json.dumps(bill.as_json()))["modes"]["on-demand"]["records"] == 1
 
 

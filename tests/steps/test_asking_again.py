@@ -48,7 +48,7 @@ def only_first(world: World, plan: FaultPlan) -> Unseen:
 
 @pytest.mark.parametrize("least", [100, 20])
 def test_a_thousand_requests_of_which_fifty_go_wrong(
-    make_world: Callable[..., World], capsys: pytest.CaptureFixture[str], least: int
+    make_world: Callable[..., World], record_property: Callable[[str, object], None], least: int
 ) -> None:
     """10 each of HTTP 500, prose, missing, truncated JSON and fenced JSON: 960 are good without another call, 40 are
     sent once more, on demand or as a job, all 1,000 end as results, and the cost is the endpoint's own bill."""
@@ -68,9 +68,8 @@ def test_a_thousand_requests_of_which_fifty_go_wrong(
     assert (summary.results, summary.failures, summary.documents) == (1_000, 0, 1_000)
     assert summary.cost_usd == billed(world) == sum(row["cost_usd"] for row in world.rows("ledger"))
     assert summary.disagreements == []
-    with capsys.disabled():
-        figures = f"{first.answered} good at once, {second.answered} asked once more, {summary.results} results"
-        print(f"\n1,000 requests: {figures}; {summary.cost_usd} USD, billed {billed(world)} USD")  # noqa: T201 - the proof's figures
+    figures = f"{first.answered} good at once, {second.answered} asked once more, {summary.results} results"
+    record_property("figures", f"1,000 requests: {figures}; {summary.cost_usd} USD, billed {billed(world)} USD")
 
 
 def test_a_malformed_answer_is_asked_once_more_with_what_was_wrong(make_world: Callable[..., World]) -> None:

@@ -1,0 +1,110 @@
+"""A process that runs runs: it loads everything once, and forks a child for each order, which may die of kill -9.
+
+    python -m tests.chaos.one_run HOME      an order a line on stdin, what became of it a line on stdout
+
+HOME is the embedded stack's; settings come from the environment. It opens no store and starts no thread itself, so that
+a child begins as a process of its own would.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+import pyiceberg.catalog.sql  # noqa: F401 - it takes a second, which the children need not spend
+
+from pipeline.local.embedded import embedded_environment, embedded_settings
+from pipeline.local.stack import status
+from pipeline.loop import Looped, run_to_the_end
+from pipeline.settings import load_settings
+from pipeline.steps import RunOrder, Services, connect
+from tests.chaos.seam import Seam, behind
+from tests.world import TODAY, Unseen
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One run. It dies right after call number `dies_after`, counted from 1; 0 before the first, None never.
+
+    Its calls are written to `log`, each when it took effect.
+    """
+
+    run_key: str
+    source_uri: str
+    output_uri: str
+    work_uri: str
+    log: str
+    dies_after: int | None = None
+    only_effects: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of a run: the signal that it died of, else its exit code."""
+
+    killed_by: int | None
+    code: int | None
+
+
+def obey(order: Order, services: Services) -> int:
+    """Run to the end, unless the order is to die; the exit code."""
+    log = os.open(order.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+
+    def strike(number: int, name: str) -> None:
+        os.write(log, f"{name}\n".encode())
+        if number == order.dies_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    if order.dies_after == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    asked = RunOrder(order.run_key, TODAY, order.source_uri, order.output_uri, order.work_uri)
+    seam = Seam(strike, only_effects=order.only_effects)
+    run_to_the_end(behind(seam, services), asked, Unseen(), Looped(services.settings.poll_seconds))
+    return 0
+
+
+def main(home: Path, lines: Iterable[str]) -> None:
+    services = loaded(home)
+    print("ready", flush=True)  # noqa: T201 - how the process speaks
+    for line in lines:
+        child = os.fork()
+        if child == 0:
+            _end_with(Order(**orjson.loads(line)), services)
+        _, status = os.waitpid(child, 0)
+        killed = os.WIFSIGNALED(status)
+        ended = Ended(os.WTERMSIG(status) if killed else None, None if killed else os.WEXITSTATUS(status))
+        print(orjson.dumps(asdict(ended)).decode(), flush=True)  # noqa: T201 - how the process speaks
+
+
+def loaded(home: Path) -> Services:
+    """Services on a running stack, with vocabulary and prompts in memory."""
+    stack = status(home)
+    assert stack is not None, f"no stack runs in {home}"
+    settings = embedded_settings(load_settings(), stack)
+    services = connect(settings, embedded_environment(stack))
+    warm = behind(Seam(), services)
+    warm.analyses(settings.analyses, settings.output_language)
+    assert warm.counter.count("A word.") > 0
+    return services
+
+
+def _end_with(order: Order, services: Services) -> None:
+    """The child's whole life. It ends without the parent's own ending."""
+    code = 1
+    try:
+        code = obey(order, services)
+    except BaseException:  # noqa: BLE001 - it is written down, and the code says so
+        with suppress(OSError):
+            Path(order.log).with_suffix(".error").write_text(traceback.format_exc(), "utf-8")
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.stdin)
