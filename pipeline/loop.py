@@ -86,12 +86,12 @@ def stop_to_the_end(services: Services, run_uri: str, watch: Watch, pace: Looped
     """
     with watch.step("stop") as step:
         stopped = stop(services, run_uri)
-        step.note(stopped.summary)
+        step.note(f"{counted(stopped.jobs, 'job')} stopped, {counted(stopped.held_back, 'batch', 'es')} held back")
     arns = [one.arn for one in stopped.begun if one.arn]
     if arns:
         with watch.step("wait for the jobs") as step:
             _wait(services, arns, step, pace)
-            step.note(f"{_counted(len(arns), 'job')} ended")
+            step.note(f"{counted(len(arns), 'job')} ended")
     if stopped.begun:
         with watch.step("collect") as step:
             counts = [found for one in stopped.begun if (found := _collect_stopped(services, run_uri, one))]
@@ -132,7 +132,7 @@ def _run_round(services: Services, run_uri: str, number: int, planned: RoundPlan
                 sum(job.records_done for job in jobs.values()), sum(job.records_total for job in jobs.values())
             )
         calls = sum(one.records for one in planned.batches if one.mode is Mode.ON_DEMAND and one.awaits is None)
-        ended = [_counted(count, what) for what, count in (("job", len(jobs)), ("call", calls)) if count]
+        ended = [counted(count, what) for what, count in (("job", len(jobs)), ("call", calls)) if count]
         step.note(f"{' and '.join(ended) or 'nothing'} ended")
     with watch.step(f"round {number}: collect") as step:
         counts = []
@@ -175,5 +175,6 @@ def _came_to(counts: Sequence[Collected]) -> str:
     return f"{answered} answered, {failed} failed, {sum(one.missing for one in counts)} missing"
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
+def counted(count: int, what: str, plural: str = "s") -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{count:,} {what}{plural * (count != 1)}"

@@ -14,7 +14,7 @@ import typer
 from pipeline import console, showing
 from pipeline.connecting import AsJson, Output, connected, say, sending_nothing
 from pipeline.errors import ObjectMissing, ServiceError, SettingsError, StackError, StorageError
-from pipeline.loop import Looped, run_to_the_end, stop_to_the_end
+from pipeline.loop import Looped, counted, run_to_the_end, stop_to_the_end
 from pipeline.manifest import MANIFEST, run_folder
 from pipeline.settings import Settings, load_settings
 from pipeline.showing import Frame, run_frame, runs_frame
@@ -97,7 +97,8 @@ def stop(run_key: RunKey, output: Output = None, as_json: AsJson = False) -> Non
         print(console.to_json({"jobs_stopped": found.jobs, "batches_held_back": found.held_back, "run": now}))
         return
     print(f"Run {run_key}: {'was stopped already' if was_stopped and not found.begun else 'stopped'}")
-    print(f"Stopped    {found.jobs} jobs; {found.held_back} batches that were not begun are held back")
+    if not was_stopped or found.begun:
+        print(f"Stopped    {counted(found.jobs, 'job')}; {counted(found.held_back, 'batch', 'es')} held back")
     print(f"Kept       {_kept(now)}")
     print(f"Paid       {console.usd(now.cost_usd)}")
     print(f"Continue   {resume_command(services, run_key, output)}")
@@ -220,6 +221,6 @@ def _is_at_rest(run: RunStatus) -> bool:
 
 
 def _kept(now: RunStatus) -> str:
-    answered = f"{now.counts.answered:,} answers, which every later run of this work store knows"
-    owed = now.counts.missing
-    return answered + (f"; {owed:,} requests were not answered" if owed else "")
+    answered, missing = now.counts.answered, now.counts.missing
+    kept = f"{counted(answered, 'answer')}, known to every later run" if answered else "nothing was answered"
+    return kept + (f"; {counted(missing, 'request')} of its jobs not answered" if missing else "")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TextIO
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from pipeline.console import console_on, shown_place, usd
+from pipeline.console import UNBOUNDED_COLUMNS, console_on, shown_place, usd
+from pipeline.loop import counted
 from pipeline.steps.status import BatchStatus, Phase, RoundStatus, RunLine, RunStatus
 
 
@@ -23,6 +25,18 @@ class Frame:
 
     view: RenderableType
     line: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """A wide view where there is room for it, else a narrow one."""
+
+    wide: RenderableType
+    narrow: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wanted = Measurement.get(console, options.update(max_width=UNBOUNDED_COLUMNS), self.wide).maximum
+        yield self.wide if wanted <= options.max_width else self.narrow
 
 
 def print_view(view: RenderableType, stream: TextIO) -> None:
@@ -46,14 +60,34 @@ def runs_frame(runs: list[RunLine]) -> Frame:
     """All runs, a row each."""
     if not runs:
         return Frame(Text("There are no runs yet."), "There are no runs yet.")
+    open_runs = [f"{run.run_key}: {came_to(run)}" for run in runs if run.phase is Phase.OPEN]
+    return Frame(_Fitting(_wide(runs), _narrow(runs)), "; ".join(open_runs) or "no run is open")
+
+
+def _wide(runs: list[RunLine]) -> Table:
     numbers = ("documents", "requests", "jobs open", "cost")
     table = Table("run", "phase", "started (UTC)", *map(_right, numbers), "came to", "source", box=box.SIMPLE_HEAD)
     for run in runs:
-        counts = (f"{run.documents:,}", f"{run.requests:,}", f"{run.open_jobs:,}" if run.open_jobs else "")
-        about = (run.run_key, _phase(run.phase), f"{run.started:%Y-%m-%d %H:%M}")
-        table.add_row(*about, *counts, _cost(run.cost_usd), came_to(run), shown_place(run.source_uri))
-    open_runs = [f"{run.run_key}: {came_to(run)}" for run in runs if run.phase is Phase.OPEN]
-    return Frame(table, "; ".join(open_runs) or "no run is open")
+        counts = (f"{run.documents:,}", f"{run.requests:,}", f"{run.open_jobs:,}", usd(run.cost_usd))
+        table.add_row(run.run_key, _phase(run.phase), _time(run), *counts, came_to(run), shown_place(run.source_uri))
+    return table
+
+
+def _narrow(runs: list[RunLine]) -> Group:
+    """Two lines a run, which may wrap."""
+    return Group(*(line for run in runs for line in _two_lines(run)))
+
+
+def _two_lines(run: RunLine) -> Iterator[RenderableType]:
+    yield Text.assemble((f"{run.run_key}  ", "bold"), _phase(run.phase), f"  started {_time(run)} UTC")
+    jobs = f", {counted(run.open_jobs, 'job')} open" if run.open_jobs else ""
+    asked = f"{counted(run.requests, 'request')}{jobs}: {came_to(run)}; {usd(run.cost_usd)}"
+    where = f"{counted(run.documents, 'document')} in {shown_place(run.source_uri)}"
+    yield Padding(Text(f"{where}; {asked}"), (0, 0, 0, 4))
+
+
+def _time(run: RunLine) -> str:
+    return f"{run.started:%Y-%m-%d %H:%M}"
 
 
 def came_to(run: RunLine) -> str:
@@ -85,22 +119,40 @@ def _about(status: RunStatus) -> list[str]:
 
 def _round(one: RoundStatus) -> list[RenderableType]:
     known = f", {one.known:,} known" if one.known else ""
-    title = Text(f"Round {one.number}: {one.owed:,} owed{known}, {one.requests:,} sent")
+    title = f"{one.owed:,} owed{known}, {one.requests:,} sent" if one.owed else "nothing is owed any more"
     if not one.batches:
-        return [title]
+        return [Text(f"Round {one.number}: {title}")]
+    told = [Text(f"  {text}", style="bold") for batch in one.batches for text in _problems(batch)]
+    return [Text(f"Round {one.number}: {title}"), _Fitting(_table(one.batches), _lines_of(one.batches)), *told]
+
+
+def _table(batches: Sequence[BatchStatus]) -> Table:
     numbers = ("records", "done", "answered", "failed", "missing", "cost")
     table = Table("batch", "mode", "state", *map(_right, numbers), "job", box=box.SIMPLE_HEAD)
-    for batch in one.batches:
+    for batch in batches:
         table.add_row(batch.batch_key, batch.mode, batch.state, *_numbers(batch), batch.job_arn or "")
-    told = [Text(f"  {text}", style="bold") for batch in one.batches for text in _problems(batch)]
-    return [title, table, *told]
+    return table
+
+
+def _lines_of(batches: Sequence[BatchStatus]) -> Group:
+    """Two lines a batch, which may wrap."""
+    return Group(*(Padding(Text(line), (0, 0, 0, 2)) for batch in batches for line in _two_lines_of(batch)))
+
+
+def _two_lines_of(batch: BatchStatus) -> Iterator[str]:
+    found = batch.collected
+    ends = f": {found.answered:,} answered, {found.failed:,} failed, {found.missing:,} missing" if found else ""
+    cost = f"; {usd(batch.cost_usd)}" if found else ""
+    yield f"{batch.batch_key} {batch.mode}, {batch.state}, {batch.records_done:,} of {batch.records:,}{ends}{cost}"
+    if batch.job_arn:
+        yield f"  {batch.job_arn}"
 
 
 def _numbers(batch: BatchStatus) -> list[str]:
     found = batch.collected
     ends = (found.answered, found.failed, found.missing) if found else (None,) * 3
     counts = [f"{batch.records:,}", f"{batch.records_done:,}", *("" if one is None else f"{one:,}" for one in ends)]
-    return [*counts, _cost(batch.cost_usd) if found else ""]
+    return [*counts, usd(batch.cost_usd) if found else ""]
 
 
 def _problems(batch: BatchStatus) -> list[str]:
@@ -111,10 +163,15 @@ def _problems(batch: BatchStatus) -> list[str]:
 
 
 def _so_far(status: RunStatus) -> str:
+    """What became of the requests of all rounds; in a published run, nothing is missing any more."""
     counts = status.counts
-    jobs = f", {status.open_jobs:,} jobs open" if status.open_jobs else ""
-    ends = f"{counts.answered:,} answered, {counts.failed:,} failed, {counts.missing:,} missing"
-    return f"{counts.requests:,} requests sent{jobs}; {ends}; {_cost(status.cost_usd)} paid"
+    jobs = f", {counted(status.open_jobs, 'job')} open" if status.open_jobs else ""
+    lacks = "" if status.phase is Phase.PUBLISHED else f", {counts.failed:,} failed, {counts.missing:,} missing"
+    return f"{counted(counts.requests, 'request')} sent{jobs}; {counts.answered:,} answered{lacks}; {_paid(status)}"
+
+
+def _paid(status: RunStatus) -> str:
+    return f"{usd(status.cost_usd)} paid"
 
 
 def _line(status: RunStatus) -> str:
@@ -130,10 +187,6 @@ def _state(batch: BatchStatus) -> str:
 
 def _phase(phase: Phase) -> Text:
     return Text(phase, style="" if phase is Phase.PUBLISHED else "bold")
-
-
-def _cost(value: Decimal | None) -> str:
-    return usd(value)
 
 
 def _right(name: str) -> Column:

@@ -39,11 +39,6 @@ class Stopped:
     def jobs(self) -> int:
         return sum(one.arn is not None for one in self.begun)
 
-    @property
-    def summary(self) -> str:
-        """What was stopped, in a few words."""
-        return f"{self.jobs} jobs told to stop, {self.held_back} batches held back"
-
 
 def stop(services: Services, run_uri: str) -> Stopped:
     """Tell the jobs of a run to stop, and let nothing else begin. What is collected stays, what is answered is paid.
