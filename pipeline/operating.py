@@ -30,13 +30,14 @@ T = TypeVar("T")
 LOOK_SECONDS = (0.5, 5.0)  # between two looks of --follow, whatever the pause of the run itself is
 PATIENCE_SECONDS = 10.0  # with a busy Bedrock, before whoever only looks is told so
 
-RunKey = Annotated[str, typer.Argument(help="Name of the run", show_default=False)]
-AnyRunKey = Annotated[str | None, typer.Argument(help="Name of the run", show_default=False)]
+RunKey = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run", show_default=False)]
+AnyRunKey = Annotated[str | None, typer.Argument(metavar="RUN", help="Name of the run", show_default=False)]
 
 
 def resume(
     run_key: Annotated[
-        str | None, typer.Argument(help="Name of the run; default: the newest open one", show_default=False)
+        str | None,
+        typer.Argument(metavar="RUN", help="Name of the run; default: the newest open one", show_default=False),
     ] = None,
     output: Output = None,
     as_json: AsJson = False,

@@ -236,12 +236,12 @@ MISTAKES: list[tuple[str, dict[str, str], int, str]] = [
     ("run elsewhere", {}, 1, r"docbatch: .*/elsewhere: there is no such folder"),
     ('run "my documents/delivery 1.txt"', {}, 2, r"docbatch: .*delivery 1.txt: is a file; name a folder"),
     ("run .", {}, 2, r"docbatch: output = file://.*/output: lies inside the source .*; choose a place beside it"),
-    ('run "my documents" --budget-usd 0.00001', {}, 3, r"docbatch: run \S+: 108 requests would cost up to \$0\.0"),
+    ('run "my documents" --force --budget-usd 0.00001', {}, 3, r"docbatch: run \S+: 108 requests would cost up to \$0\.0"),
     ("resume frist", {}, 2, r"docbatch: run frist: there is no such run in s3://docbatch/work; there are: .*first"),
     ("status frist", {}, 2, r"docbatch: run frist: there is no such run in s3://docbatch/work; there are: .*first"),
     ("stop frist", {}, 2, r"docbatch: run frist: there is no such run in s3://docbatch/work; there are: .*first"),
-    ("stop", {}, 2, r"Missing argument 'RUN_KEY'"),
-    ("show ledgr --output output", {}, 1, r"docbatch: .*ledgr/.*: nothing is published there; published tables are"),
+    ("stop", {}, 2, r"Missing argument 'RUN'"),
+    ("show ledgr --output output", {}, 1, r"docbatch: .*/ledgr: nothing is published there; published tables are"),
 ]
 
 
@@ -267,9 +267,9 @@ def test_a_mistake_is_one_line_and_a_code(
 
 
 def test_a_run_that_is_interrupted_can_be_continued(tmp_path: Path) -> None:
-    """Ctrl-C ends with 130 and says how to go on; the stack that the run had started is gone, its jobs are not lost."""
+    """Ctrl-C ends with 130 and says how to go on, as it was begun; the stack that it had started is gone, no job is."""
     user = new_user(tmp_path)
-    running = user.start('run "my documents" --run-key broken')
+    running = user.start('run "my documents" --run-key broken --output-language German --output elsewhere')
     running.read_until("round 0: prepare")
     assert list((user.home / "run").glob("*.pid"))
     running.program.send_signal(signal.SIGINT)
@@ -288,6 +288,8 @@ def test_a_run_that_is_interrupted_can_be_continued(tmp_path: Path) -> None:
     assert continued.returncode == 0, continued.stderr
     summary = json.loads(continued.stdout)
     assert (summary["results"], summary["requests"], summary["disagreements"]) == (108, 108, [])
+    assert summary["output_language"] == "German"
+    assert (user.folder / "elsewhere" / "tables").is_dir()
     assert list((user.home / "run").glob("*.pid")) == []
 
 
