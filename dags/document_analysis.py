@@ -24,6 +24,7 @@ PARAMS = {
         minimum=0,
         description="Nothing is submitted when the forecast is above this",
     ),
+    "force": Param(False, type="boolean", description="Ask again what an earlier run has answered, and pay for it"),
 }
 
 

@@ -1,12 +1,10 @@
-"""The command line: run, plan, show, and the embedded stack."""
+"""The command line: run and what operates runs, plan, show, and the embedded stack."""
 
 from __future__ import annotations
 
 import datetime as dt
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from functools import reduce
 from operator import add
@@ -14,21 +12,21 @@ from typing import Annotated
 
 import typer
 
-from pipeline import console
+from pipeline import __version__, console, operating
+from pipeline.connecting import AsJson, Output, connected, reading
 from pipeline.domain import Mode
-from pipeline.errors import ServiceError, StackError, StorageError
+from pipeline.errors import StackError
 from pipeline.ledger import NOTHING, Forecast, cost_of
 from pipeline.local import stack
-from pipeline.local.borrowing import borrowed, give_up, keep
-from pipeline.local.embedded import ROLE_ARN, embedded_environment, embedded_settings, shell_variables
-from pipeline.loop import Looped, run_to_the_end
+from pipeline.local.borrowing import give_up, keep
+from pipeline.local.embedded import shell_variables
 from pipeline.manifest import derive_run_key
 from pipeline.models import Price, find_model
+from pipeline.operating import carry_out
 from pipeline.reading import list_tables, shown_rows
-from pipeline.settings import Settings, load_settings, read_aws_environment
-from pipeline.steps import RunOrder, Services, connect, work_uri_for
+from pipeline.settings import load_settings
+from pipeline.steps import RunOrder, work_uri_for
 from pipeline.steps.forecasting import forecast_source
-from pipeline.steps.publish import SUMMARY
 from pipeline.steps.start import new_run_key
 from pipeline.storage import absolute_uri
 
@@ -39,13 +37,12 @@ local = typer.Typer(no_args_is_help=True, help="The embedded S3 and Bedrock on t
 app.add_typer(local, name="local")
 
 Source = Annotated[str, typer.Argument(help="Folder or s3:// prefix that holds the documents", show_default=False)]
-Output = Annotated[str | None, typer.Option(help="Folder or s3:// prefix of the tables; default: ./output")]
 Analyses = Annotated[str | None, typer.Option(help="Analyses to run, comma-separated; default: all declared")]
 ModelName = Annotated[str | None, typer.Option("--model", help="Model or inference profile of the catalogue")]
 Budget = Annotated[str | None, typer.Option(help="Submit nothing when the forecast is above this, in USD")]
 Language = Annotated[str | None, typer.Option(help="Language of summaries, in English words")]
 RunDate = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Date of the run; default: today, UTC")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs, and no progress")]
+Force = Annotated[bool, typer.Option("--force", help="Ask again what an earlier run has answered, and pay for it")]
 
 
 class Form(StrEnum):
@@ -54,6 +51,21 @@ class Form(StrEnum):
     TABLE = "table"
     CSV = "csv"
     JSON = "json"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"docbatch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _begin(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -68,32 +80,23 @@ def run(
     model: ModelName = None,
     budget_usd: Budget = None,
     output_language: Language = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Analyse every document under SOURCE and publish the tables."""
+    """Analyse the documents under SOURCE that are new or changed, and publish the tables."""
     chosen = {"analyses": analyses, "model": model, "budget_usd": budget_usd, "output_language": output_language}
     settings = load_settings({**chosen, "output": output})
     source_uri, output_uri = absolute_uri(source), absolute_uri(settings.output)
-    with _connected(settings, quiet=as_json) as services:
+    with connected(settings, quiet=as_json) as services:
         key = derive_run_key(run_key) if run_key else new_run_key(services, source_uri, output_uri)
         day = run_date.date() if run_date else services.clock().date()
         work_uri = work_uri_for(services.settings, output_uri)
-        watch = console.watch_for(sys.stderr, quiet=as_json)
         services.open(source_uri)  # a folder that is not there shows before there is anything to continue
-        try:
-            summary = run_to_the_end(
-                services,
-                RunOrder(key, day, source_uri, output_uri, work_uri),
-                watch,
-                Looped(services.settings.poll_seconds),
-            )
-        except (StorageError, ServiceError, StackError, KeyboardInterrupt):
-            _say(f"The run is not complete. To continue it, repeat the command with --run-key {key}")
-            raise
-    if as_json:
-        print(SUMMARY.dump_json(summary).decode())
-    else:
-        console.print_summary(summary, sys.stdout)
+        carry_out(services, RunOrder(key, day, source_uri, output_uri, work_uri, force), output, as_json=as_json)
+
+
+for operate in (operating.resume, operating.status, operating.stop):
+    app.command()(operate)
 
 
 @app.command()
@@ -109,7 +112,7 @@ def plan(
     settings = load_settings({"analyses": analyses, "model": model, "output_language": output_language})
     found, _ = find_model(settings.model)
     source_uri = absolute_uri(source)
-    with _reading(source_uri, settings, quiet=as_json) as services:
+    with reading(source_uri, settings, quiet=as_json) as services:
         day = run_date.date() if run_date else services.clock().date()
         with console.watch_for(sys.stderr, quiet=as_json).step("plan") as step:
             forecasts, documents, unreadable = forecast_source(services, source_uri, step.advance)
@@ -141,7 +144,7 @@ def show(
     """Print a published table, or list the published tables."""
     settings = load_settings({"output": output})
     output_uri = absolute_uri(settings.output)
-    with _reading(output_uri, settings, quiet=True) as services:
+    with reading(output_uri, settings, quiet=True) as services:
         services.open(output_uri)  # a folder that is not there is told as such
         with services.catalog(output_uri) as catalog:
             if table is None:
@@ -188,34 +191,5 @@ def env() -> None:
         print(f"export {name}={shlex.quote(value)}")
 
 
-@contextmanager
-def _connected(settings: Settings, *, quiet: bool) -> Iterator[Services]:
-    """Services on AWS where the environment has AWS settings, else on the embedded stack, started for as long."""
-    environment = read_aws_environment()
-    if settings.backend == "aws" or (settings.backend == "auto" and environment.signs):
-        yield connect(settings, environment)
-        return
-    with borrowed(settings.home, settings.engine) as running:
-        if not quiet:
-            honest = ", not by Llama" if running.engine == "baseline" else ""
-            place = f"{settings.home} (answers by {running.engine}{honest})"
-            _say(f"No AWS settings: using the embedded stack in {place}.")
-        yield connect(embedded_settings(settings, running), embedded_environment(running))
-
-
-@contextmanager
-def _reading(uri: str, settings: Settings, *, quiet: bool) -> Iterator[Services]:
-    """Services for a command that only reads below `uri`; a local folder needs neither AWS nor the stack."""
-    if uri.startswith("file:"):
-        yield connect(settings.model_copy(update={"role_arn": ROLE_ARN}), read_aws_environment())
-        return
-    with _connected(settings, quiet=quiet) as services:
-        yield services
-
-
 def _forecast_row(name: str, one: Forecast, price: Price | None) -> console.ForecastRow:
     return (name, one.requests, one.usage.input_tokens, one.usage.output_tokens, cost_of(one.usage, price))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

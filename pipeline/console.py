@@ -94,28 +94,57 @@ def _line(name: str, text: str, began: float) -> str:
 
 def print_summary(summary: RunSummary, stream: TextIO) -> None:
     """What came out of a run, in words and one table."""
-    console = _console(stream)
-    table = Table("analysis", *(_right(name) for name in ("results", "failures", "input tokens", "output tokens")))
-    table.add_column("cost", justify="right")
-    for name, one in summary.analyses.items():
-        counts = (one.results, one.failures, one.input_tokens, one.output_tokens)
-        table.add_row(name, *(f"{count:,}" for count in counts), usd(one.cost_usd))
-    total = (summary.results, summary.failures, summary.input_tokens, summary.output_tokens)
-    table.add_row("in all", *(f"{count:,}" for count in total), usd(summary.cost_usd), style="bold")
+    console = console_on(stream)
     duplicates = f" ({summary.duplicates} with a text that another had)" if summary.duplicates else ""
     console.print(f"Run {summary.run_key}: {summary.documents:,} documents{duplicates}, {summary.requests:,} requests")
-    console.print(table)
-    if summary.reasons:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in summary.reasons.items())
-        console.print(f"Failures   {reasons} (see the table `failures`: what to do is in its column `advice`)")
-    answered = f"by {summary.model}" if summary.model else "nothing was asked"
-    console.print(f"Answered   {answered}, priced as {summary.priced_as}")
-    console.print(
-        f"Forecast   at most {usd(summary.forecast_usd)} for the first round; actual cost {usd(summary.cost_usd)}"
-    )
+    console.print(_summary_table(summary))
+    for line in _summary_lines(summary):
+        console.print(line)
     for disagreement in summary.disagreements:
         console.print(f"Disagrees  {disagreement}", style="bold")
     console.print(f"Tables     {shown_place(summary.tables_uri)}")
+    if _nothing_new(summary):
+        shown = f"docbatch show {max(summary.analyses, default='')}".rstrip()
+        console.print(f"Nothing was asked: the results of earlier runs still hold. They are in the tables ({shown}).")
+        console.print("To ask all of it anew, and pay for it: docbatch run … --force")
+
+
+def _nothing_new(summary: RunSummary) -> bool:
+    return bool(sum(summary.unchanged.values())) and not summary.results and not summary.requests
+
+
+def _summary_table(summary: RunSummary) -> Table:
+    """A row for each analysis; a column for what is unchanged where anything is."""
+    unchanged = sum(summary.unchanged.values())
+    names = ("results", "failures", *(["unchanged"] if unchanged else []), "input tokens", "output tokens")
+    table = Table("analysis", *(_right(name) for name in names))
+    table.add_column("cost", justify="right")
+    for name, one in summary.analyses.items():
+        same = [summary.unchanged.get(name, 0)] if unchanged else []
+        counts = (one.results, one.failures, *same, one.input_tokens, one.output_tokens)
+        table.add_row(name, *(f"{count:,}" for count in counts), usd(one.cost_usd))
+    ends = (summary.results, summary.failures, *([unchanged] if unchanged else []))
+    total = (*ends, summary.input_tokens, summary.output_tokens)
+    table.add_row("in all", *(f"{count:,}" for count in total), usd(summary.cost_usd), style="bold")
+    return table
+
+
+def _summary_lines(summary: RunSummary) -> Iterator[str]:
+    unchanged = sum(summary.unchanged.values())
+    if unchanged or summary.known:
+        parts = (f"{unchanged:,} unchanged since an earlier run", f"{summary.known:,} answered by an earlier run")
+        yield f"Not paid   {', '.join(part for part in parts if not part.startswith('0 '))}"
+    if summary.deleted:
+        what = "documents are" if summary.deleted > 1 else "document is"
+        yield f"Deleted    {summary.deleted:,} {what} gone from the source; the rows are kept, and marked as deleted"
+    if summary.reasons:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in summary.reasons.items())
+        yield f"Failures   {reasons} (see the table `failures`: what to do is in its column `advice`)"
+    if summary.model:
+        yield f"Answered   by {summary.model}, priced as {summary.priced_as}"
+    if summary.requests:
+        forecast, cost = usd(summary.forecast_usd), usd(summary.cost_usd)
+        yield f"Forecast   at most {forecast} for the first round; actual cost {cost}"
 
 
 def print_forecast(rows: Sequence[ForecastRow], stream: TextIO) -> None:
@@ -124,7 +153,7 @@ def print_forecast(rows: Sequence[ForecastRow], stream: TextIO) -> None:
     table.add_column("cost, at most", justify="right")
     for name, requests, tokens_in, tokens_out, cost in rows:
         table.add_row(name, f"{requests:,}", f"{tokens_in:,}", f"{tokens_out:,}", usd(cost))
-    _console(stream).print(table)
+    console_on(stream).print(table)
 
 
 def print_table(table: pa.Table, form: str, stream: TextIO) -> None:
@@ -135,7 +164,7 @@ def print_table(table: pa.Table, form: str, stream: TextIO) -> None:
     elif form == "csv":
         _write_csv(table.column_names, rows, stream)
     else:
-        _print_rows(table.column_names, rows, _console(stream))
+        _print_rows(table.column_names, rows, console_on(stream))
 
 
 def _print_rows(names: Sequence[str], rows: Sequence[Mapping[str, Any]], console: Console) -> None:
@@ -188,7 +217,7 @@ def _right(name: str) -> Any:
     return Column(name, justify="right")
 
 
-def _console(stream: TextIO) -> Console:
+def console_on(stream: TextIO) -> Console:
     """Terminal width for people, any width for files and pipes; `[…]` and `:…:` are text, as in file names."""
     wide = None if stream.isatty() else UNBOUNDED_COLUMNS
     return Console(file=stream, width=wide, highlight=False, markup=False, emoji=False, soft_wrap=False)

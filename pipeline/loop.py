@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.domain import Job, Mode
-from pipeline.errors import NoFreeSlot
+from pipeline.errors import JobFailed, NoFreeSlot
 from pipeline.steps import (
     RunOrder,
     RunSummary,
@@ -25,8 +25,10 @@ from pipeline.steps import (
     start,
     submit,
 )
-from pipeline.steps.rounds import RoundPlan
+from pipeline.steps.collect import Collected
+from pipeline.steps.rounds import RoundPlan, most_rounds
 from pipeline.steps.run import Run
+from pipeline.steps.stopping import Begun, Stopped, stop
 
 
 class Step(Protocol):
@@ -63,7 +65,7 @@ def run_to_the_end(services: Services, order: RunOrder, watch: Watch, pace: Loop
         run_uri = start(services, order)
         run = Run(services, run_uri)
         step.note(f"{run.manifest.documents} documents in {order.source_uri}")
-    for number in range(run.manifest.max_rounds):
+    for number in range(most_rounds(run)):
         planned = _prepare_round(services, run, number, watch)
         if not planned.owed:
             break
@@ -75,6 +77,41 @@ def run_to_the_end(services: Services, order: RunOrder, watch: Watch, pace: Loop
         summary = publish(services, run_uri)
         step.note(f"{summary.results} results and {summary.failures} failures in {summary.tables_uri}")
     return summary
+
+
+def stop_to_the_end(services: Services, run_uri: str, watch: Watch, pace: Looped) -> Stopped:
+    """Stop a run, wait until its jobs have ended, and collect what they answered, so that every later run knows it.
+
+    Raises ServiceError, StorageError; when it was broken off, repeating it goes on.
+    """
+    with watch.step("stop") as step:
+        stopped = stop(services, run_uri)
+        step.note(f"{counted(stopped.jobs, 'job')} stopped, {counted(stopped.held_back, 'batch', 'es')} held back")
+    arns = [one.arn for one in stopped.begun if one.arn]
+    if arns:
+        with watch.step("wait for the jobs") as step:
+            _wait(services, arns, step, pace)
+            step.note(f"{counted(len(arns), 'job')} ended")
+    if stopped.begun:
+        with watch.step("collect") as step:
+            counts = [found for one in stopped.begun if (found := _collect_stopped(services, run_uri, one))]
+            step.note(_came_to(counts))
+    return stopped
+
+
+def _wait(services: Services, arns: Sequence[str], step: Step, pace: Looped) -> None:
+    ended = sum(describe(services, arn).status.ended for arn in arns)
+    while ended < len(arns):
+        step.advance(ended, len(arns))
+        pace.sleep(pace.poll_seconds)
+        ended = sum(describe(services, arn).status.ended for arn in arns)
+
+
+def _collect_stopped(services: Services, run_uri: str, begun: Begun) -> Collected | None:
+    """None where the job came to nothing: whoever takes the run up again is told why."""
+    with suppress(JobFailed):
+        return collect(services, run_uri, begun.round_number, begun.batch_key)
+    return None
 
 
 def _prepare_round(services: Services, run: Run, number: int, watch: Watch) -> RoundPlan:
@@ -95,16 +132,14 @@ def _run_round(services: Services, run_uri: str, number: int, planned: RoundPlan
                 sum(job.records_done for job in jobs.values()), sum(job.records_total for job in jobs.values())
             )
         calls = sum(one.records for one in planned.batches if one.mode is Mode.ON_DEMAND and one.awaits is None)
-        found = {"job": len(jobs), "call": calls}
-        ended = [f"{count} {what}{'s' * (count != 1)}" for what, count in found.items() if count]
+        ended = [counted(count, what) for what, count in (("job", len(jobs)), ("call", calls)) if count]
         step.note(f"{' and '.join(ended) or 'nothing'} ended")
     with watch.step(f"round {number}: collect") as step:
         counts = []
         for batch in planned.batches:
             counts.append(collect(services, run_uri, number, batch.batch_key))
             step.advance(len(counts), len(planned.batches))
-        answered, failed = sum(one.answered for one in counts), sum(one.failed for one in counts)
-        step.note(f"{answered} answered, {failed} failed, {sum(one.missing for one in counts)} missing")
+        step.note(_came_to(counts))
 
 
 def _jobs_of(
@@ -133,3 +168,13 @@ def _submit_what_fits(services: Services, run_uri: str, number: int, waiting: de
         waiting.popleft()
         if arn:
             yield arn
+
+
+def _came_to(counts: Sequence[Collected]) -> str:
+    answered, failed = sum(one.answered for one in counts), sum(one.failed for one in counts)
+    return f"{answered} answered, {failed} failed, {sum(one.missing for one in counts)} missing"
+
+
+def counted(count: int, what: str, plural: str = "s") -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{count:,} {what}{plural * (count != 1)}"

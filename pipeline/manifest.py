@@ -79,6 +79,7 @@ def content_digest(content: bytes) -> str:
 MANIFEST = "run.json"
 PUBLISHED = "published.json"
 STOPPED = "stopped.json"
+REOPENED = "reopened.json"  # how often a stopped run was taken up again
 
 
 def listing_key(shard: int, digest: str) -> str:

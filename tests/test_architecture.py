@@ -17,8 +17,8 @@ MOST_LINES = 300
 LOW_TO_HIGH = (
     "errors domain settings models vocabulary graphemes tokens chunking prompts merging answers analyses wordings "
     "settling wire batching ledger manifest tables records folders storage leases segments extraction pacing retries "
-    "bedrock planning recall comparison sieve catalog reading sweeping steps loop console local airflow commands "
-    "__main__"
+    "bedrock planning recall comparison sieve catalog reading sweeping steps loop console showing local airflow "
+    "connecting operating commands __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 STEPS = [
@@ -32,10 +32,9 @@ STEPS = [
     ["prepare", "submit"],
     ["stopping", "outputs"],
     ["collect"],
-    ["status"],
     ["fold"],
 ]
-STEPS += [["publish"], ["forecasting"], ["__init__"]]
+STEPS += [["publish"], ["status", "forecasting"], ["__init__"]]
 
 # Outside library -> the places that may import it.
 ONLY = {

@@ -140,6 +140,33 @@ def test_a_finished_run_may_be_repeated_for_a_program(user: User, finished: subp
     assert {name: (user.folder / name).read_bytes() for name in user.listing()} == before
 
 
+@pytest.mark.parametrize("command", ["resume first", "stop first"])
+def test_a_published_run_is_left_alone(user: User, finished: subprocess.CompletedProcess[str], command: str) -> None:
+    """There is nothing to continue and nothing to stop; it says so, where the tables are, and ends well."""
+    told = user.types(command)
+    assert told.returncode == 0, told.stderr
+    assert re.match(r"Run first was published on .* UTC: nothing is left to do\. Its tables are in ", told.stdout)
+
+
+def test_status_shows_all_runs_and_one(user: User, finished: subprocess.CompletedProcess[str]) -> None:
+    """For people and for programs, without progress; whoever follows a run that has ended is not kept waiting."""
+    options = ("--json", "first", "first --json", "first --follow", "--follow")
+    all_json, one, one_json, followed, _ = (user.start(f"status {option}").finish() for option in options)
+    runs = {run["run_key"]: run for run in json.loads(all_json.stdout)}
+    assert (runs["first"]["phase"], runs["first"]["results"]) == ("published", 108)
+    assert one.stdout.startswith("Run first: published, started ")
+    assert re.search(r"r00-b0000 +batch +collected +108 +108 +108 +0 +0 +\$0\.0\d+ +arn:aws:bedrock:", one.stdout)
+    (batch,) = json.loads(one_json.stdout)["rounds"][0]["batches"]
+    assert (batch["state"], batch["collected"]["answered"]) == ("collected", 108)
+    assert followed.stdout.startswith("first: published, round 1; 108 requests sent; 108 answered; $0.0")
+    assert (one.stderr, followed.stderr, all_json.returncode) == ("", "", 0)
+
+
+def test_the_version_is_said(user: User) -> None:
+    """Whoever reports a problem can say with what."""
+    assert re.fullmatch(r"docbatch \d+\.\d+\.\d+\n", user.types("--version").stdout)
+
+
 def test_plan_says_the_cost_and_writes_nothing(user: User) -> None:
     """A plan is a table and a sentence; no file is written."""
     before = user.listing()
@@ -209,8 +236,12 @@ MISTAKES: list[tuple[str, dict[str, str], int, str]] = [
     ("run elsewhere", {}, 1, r"docbatch: .*/elsewhere: there is no such folder"),
     ('run "my documents/delivery 1.txt"', {}, 2, r"docbatch: .*delivery 1.txt: is a file; name a folder"),
     ("run .", {}, 2, r"docbatch: output = file://.*/output: lies inside the source .*; choose a place beside it"),
-    ('run "my documents" --budget-usd 0.00001', {}, 3, r"docbatch: run \S+: 108 requests would cost up to \$0\.0"),
-    ("show ledgr --output output", {}, 1, r"docbatch: .*ledgr/.*: nothing is published there; published tables are"),
+    ('run "my documents" --force --budget-usd 0.00001', {}, 3, r"docbatch: run \S+: 108 requests would cost up to \$0\.0"),
+    ("resume frist", {}, 2, r"docbatch: run frist: there is no such run in s3://docbatch/work; there are: .*first"),
+    ("status frist", {}, 2, r"docbatch: run frist: there is no such run in s3://docbatch/work; there are: .*first"),
+    ("stop frist", {}, 2, r"docbatch: run frist: there is no such run in s3://docbatch/work; there are: .*first"),
+    ("stop", {}, 2, r"Missing argument 'RUN'"),
+    ("show ledgr --output output", {}, 1, r"docbatch: .*/ledgr: nothing is published there; published tables are"),
 ]
 
 
@@ -232,19 +263,19 @@ def test_a_mistake_is_one_line_and_a_code(
     assert last.startswith(("docbatch: ", "Error: "))
     assert re.search(message, last)
     assert "Traceback" not in ended.stderr
-    assert "--run-key" not in ended.stderr
+    assert "docbatch resume" not in ended.stderr
 
 
 def test_a_run_that_is_interrupted_can_be_continued(tmp_path: Path) -> None:
-    """Ctrl-C ends with 130 and says how to go on; the stack that the run had started is gone, its jobs are not lost."""
+    """Ctrl-C ends with 130 and says how to go on, as it was begun; the stack that it had started is gone, no job is."""
     user = new_user(tmp_path)
-    running = user.start('run "my documents" --run-key broken')
+    running = user.start('run "my documents" --run-key broken --output-language German --output elsewhere')
     running.read_until("round 0: prepare")
     assert list((user.home / "run").glob("*.pid"))
     running.program.send_signal(signal.SIGINT)
     ended = running.finish()
     assert ended.returncode == 130
-    assert ended.stderr.splitlines()[-1].endswith("repeat the command with --run-key broken")
+    assert ended.stderr.splitlines()[-1].endswith("To continue it: docbatch resume broken")
     assert "Traceback" not in ended.stderr
     assert list((user.home / "run").glob("*.pid")) == []
     commands = ("status", "env", "down")
@@ -253,8 +284,68 @@ def test_a_run_that_is_interrupted_can_be_continued(tmp_path: Path) -> None:
     assert (env.returncode, env.stdout) == (1, "")
     assert env.stderr == "docbatch: the embedded stack is not running; start it with: docbatch local up\n"
     assert (down.returncode, down.stdout) == (0, "was not running\n")
-    continued = user.types('run "my documents" --run-key broken --json')
+    continued = user.types("resume --json")
     assert continued.returncode == 0, continued.stderr
     summary = json.loads(continued.stdout)
     assert (summary["results"], summary["requests"], summary["disagreements"]) == (108, 108, [])
+    assert summary["output_language"] == "German"
+    assert (user.folder / "elsewhere" / "tables").is_dir()
     assert list((user.home / "run").glob("*.pid")) == []
+
+
+def test_a_run_is_stopped_by_another_process_and_resumed(tmp_path: Path) -> None:
+    """Its job is held fast: stop ends both, resume sends what was not answered; every record is paid once."""
+    user = new_user(tmp_path)
+    user.home.mkdir()
+    (user.home / "faults.json").write_text('{"jobs": [{"kind": "stuck", "first_jobs": 1}]}', "utf-8")
+    assert user.types("local up").returncode == 0
+    running = user.start('run "my documents" --run-key night')
+    running.read_until("round 0: prepare")
+    following = user.start("status night --follow --json")
+    assert following.program.stdout
+    while json.loads(following.program.stdout.readline())["open_jobs"] == 0:
+        pass
+    stopped = user.types("stop night")
+    assert stopped.returncode == 0, stopped.stderr
+    assert [line.split("  ")[0] for line in stopped.stdout.splitlines()] == [
+        "Run night: stopped",
+        "Stopped",
+        "Kept",
+        "Paid",
+        "Continue",
+    ]
+    assert stopped.stdout.endswith("Continue   docbatch resume night\n")
+    ended, seen = running.finish(), following.finish()
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].endswith("Continue it with: docbatch resume night")
+    assert (seen.returncode, json.loads(seen.stdout.splitlines()[-1])["phase"]) == (0, "stopped")
+    again = user.types("stop night")
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "Run night: was stopped already")
+    no_name = user.types("resume")
+    assert (no_name.returncode, no_name.stderr.splitlines()[-1].endswith("name one that was stopped: night")) == (
+        2,
+        True,
+    )
+    summary = json.loads(user.types("resume night --json").stdout)
+    assert (summary["results"], summary["failures"]) == (108, 0)
+    runs = json.loads(user.types("status --json").stdout)
+    assert [(run["run_key"], run["phase"]) for run in runs] == [("night", "published")]
+    assert user.types("local down").returncode == 0
+
+
+def test_force_asks_again(tmp_path: Path) -> None:
+    """A second run of unchanged documents asks nothing and says how to; with --force it pays for all of them."""
+    user = new_user(tmp_path)
+    assert user.types("local up").returncode == 0
+    once, twice, forced = (
+        user.types(f'run "my documents" --analyses sentiment --run-key {options}')
+        for options in ("one", "two", "three --force")
+    )
+    assert "Not paid" not in once.stdout
+    assert twice.stdout.startswith("Run two: 36 documents, 0 requests\n")
+    assert "Nothing was asked: the results of earlier runs still hold." in twice.stdout
+    assert forced.stdout.startswith("Run three: 36 documents, 36 requests\n")
+    refused = user.types('run "my documents" --analyses sentiment --run-key two --force')
+    assert refused.returncode == 2
+    assert "was begun with force = False, not True" in refused.stderr
+    assert user.types("local down").returncode == 0

@@ -36,8 +36,11 @@ SUMMARY = RunSummary(
         "classification": AnalysisCounts(1_203, 1, 500_000, 3_000, Decimal("0.05533")),
         "summarization": AnalysisCounts(1_203, 1, 12_500_000, 900_000, Decimal("1.474")),
     },
+    unchanged={"classification": 0, "summarization": 0},
+    deleted=0,
     reasons={"empty": 2},
     requests=2_410,
+    known=0,
     input_tokens=13_000_000,
     output_tokens=903_000,
     forecast_usd=Decimal("2.25"),
@@ -63,15 +66,81 @@ Tables     /my tables [final]/tables
 """
 
 
+SECOND_NIGHT = """\
+Run next: 1,204 documents, 20 requests
+┏━━━━━━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━┳━━━━━━━━━━━┓
+┃ analysis       ┃ results ┃ failures ┃ unchanged ┃ input tokens ┃ output tokens ┃      cost ┃
+┡━━━━━━━━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━╇━━━━━━━━━━━┩
+│ classification │      16 │        1 │     1,187 │        5,000 │            30 │ $0.000553 │
+│ summarization  │      16 │        1 │     1,187 │       12,000 │           900 │ $0.001419 │
+│ in all         │      32 │        2 │     2,374 │       17,000 │           930 │ $0.001972 │
+└────────────────┴─────────┴──────────┴───────────┴──────────────┴───────────────┴───────────┘
+Not paid   2,374 unchanged since an earlier run, 12 answered by an earlier run
+Deleted    3 documents are gone from the source; the rows are kept, and marked as deleted
+Failures   2 empty (see the table `failures`: what to do is in its column `advice`)
+Answered   by baseline, priced as meta.llama3-1-8b-instruct-v1:0
+Forecast   at most $0.002100 for the first round; actual cost $0.001972
+Tables     /my tables [final]/tables
+"""
+NOTHING_NEW = """\
+Run next: 1,204 documents, 0 requests
+┏━━━━━━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━┳━━━━━━━━━━━┓
+┃ analysis       ┃ results ┃ failures ┃ unchanged ┃ input tokens ┃ output tokens ┃      cost ┃
+┡━━━━━━━━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━╇━━━━━━━━━━━┩
+│ classification │       0 │        1 │     1,203 │            0 │             0 │ $0.000000 │
+│ summarization  │       0 │        1 │     1,203 │            0 │             0 │ $0.000000 │
+│ in all         │       0 │        2 │     2,406 │            0 │             0 │ $0.000000 │
+└────────────────┴─────────┴──────────┴───────────┴──────────────┴───────────────┴───────────┘
+Not paid   2,406 unchanged since an earlier run
+Failures   2 empty (see the table `failures`: what to do is in its column `advice`)
+Tables     /my tables [final]/tables
+Nothing was asked: the results of earlier runs still hold. They are in the tables (docbatch show summarization).
+To ask all of it anew, and pay for it: docbatch run … --force
+"""
+NEXT = replace(
+    SUMMARY,
+    run_key="next",
+    duplicates=0,
+    results=32,
+    analyses={
+        "classification": AnalysisCounts(16, 1, 5_000, 30, Decimal("0.000553")),
+        "summarization": AnalysisCounts(16, 1, 12_000, 900, Decimal("0.001419")),
+    },
+    unchanged={"classification": 1_187, "summarization": 1_187},
+    deleted=3,
+    requests=20,
+    known=12,
+    input_tokens=17_000,
+    output_tokens=930,
+    forecast_usd=Decimal("0.0021"),
+    cost_usd=Decimal("0.001972"),
+)
+UNCHANGED = replace(
+    NEXT,
+    model=None,
+    results=0,
+    analyses=dict.fromkeys(NEXT.analyses, AnalysisCounts(0, 1, 0, 0, Decimal(0))),
+    unchanged=dict.fromkeys(NEXT.analyses, 1_203),
+    deleted=0,
+    requests=0,
+    known=0,
+    input_tokens=0,
+    output_tokens=0,
+    forecast_usd=Decimal(0),
+    cost_usd=Decimal(0),
+)
+
+
 def printed(summary: RunSummary) -> str:
     stream = io.StringIO()
     console.print_summary(summary, stream)
     return stream.getvalue()
 
 
-def test_the_summary_of_a_run() -> None:
-    """Counts, tokens and cost of each analysis, what answered, the forecast, and where the tables are."""
-    assert printed(SUMMARY) == GOLDEN
+@pytest.mark.parametrize(("summary", "text"), [(SUMMARY, GOLDEN), (NEXT, SECOND_NIGHT), (UNCHANGED, NOTHING_NEW)])
+def test_the_summary_of_a_run(summary: RunSummary, text: str) -> None:
+    """Counts, tokens and cost of each analysis, what was not paid again, what answered, and where the tables are."""
+    assert printed(summary) == text
 
 
 def test_unknown_costs_are_called_unknown() -> None:

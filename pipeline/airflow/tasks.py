@@ -37,10 +37,15 @@ def begin(context: Any) -> str:
         source_uri=absolute_uri(source),
         output_uri=output_uri,
         work_uri=work_uri_for(settings, output_uri),
+        force=bool(params.get("force")),
     )
     run = Run(services, start(services, order))
     manifest = run.manifest
     log.info("Run %s: %d documents in %s", manifest.run_key, manifest.documents, manifest.source_uri)
+    if unchanged := sum(manifest.unchanged.values()):
+        log.info("%d results of earlier runs still hold and are not asked again", unchanged)
+    if manifest.deleted:
+        log.info("%d documents are gone from the source; their rows are kept, and marked as deleted", manifest.deleted)
     return run.store.uri()
 
 
@@ -62,16 +67,12 @@ def prepare_shard(run_uri: str, round_number: int, shard: int) -> int:
 
 
 def plan_round(run_uri: str, round_number: int) -> list[str]:
-    """Form the batches of a round; their keys, none when nothing is owed any more."""
+    """Form the batches of a round, and find those of other runs to wait for; their keys, none where nothing is open."""
     from pipeline.steps import plan
 
     planned = plan(services(), run_uri, round_number)
-    if not planned.requests:
-        log.info("Round %d: nothing is owed any more", round_number)
-        return []
-    cost = "unknown" if planned.forecast_usd is None else f"at most ${planned.forecast_usd:.6f}"
-    sizes = (planned.requests, len(planned.batches), planned.mode)
-    log.info("Round %d: %d requests in %d batches (%s), %s", round_number, *sizes, cost)
+    batches = f" ({len(planned.batches)} batches)" if planned.batches else ""
+    log.info("Round %d: %s%s", round_number, planned.summary, batches)
     return [batch.batch_key for batch in planned.batches]
 
 
@@ -110,10 +111,11 @@ def publish_run(run_uri: str) -> dict[str, Any]:
 
     summary = publish(services(), run_uri)
     log.info(
-        "Run %s: %d results, %d failures, cost %s USD, tables in %s",
+        "Run %s: %d results, %d failures, %d unchanged, cost %s USD, tables in %s",
         summary.run_key,
         summary.results,
         summary.failures,
+        sum(summary.unchanged.values()),
         summary.cost_usd,
         summary.tables_uri,
     )

@@ -43,7 +43,7 @@ def main() -> int:
         say(f"docbatch: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        say("Stopped. What was sent and answered is kept in the state folder.")
+        say("Stopped. What was sent and answered is kept in the state folder; the next `make run` uses it.")
         return INTERRUPTED
     return 0
 

@@ -12,17 +12,17 @@ from pipeline.bedrock import OnDemandClient
 from pipeline.domain import Batch
 from pipeline.errors import ObjectExists, PromptRefused, ServiceBusy
 from pipeline.leases import Lease, holding
-from pipeline.manifest import lease_key, output_folder
+from pipeline.manifest import STOPPED, lease_key, output_folder
 from pipeline.steps.intents import intend
-from pipeline.steps.run import Run
+from pipeline.steps.run import Run, refuse_stopped
 from pipeline.wire import read_record, read_record_id, write_error, write_reply
 
 
 def ask_on_demand(run: Run, round_number: int, batch: Batch) -> None:
     """Every record that has no answer in the store yet; where one process dies, the next goes on.
 
-    Nothing if another run took the batch over. Raises ServiceRejected at once, and ServiceBusy for records that stayed
-    busy once the answers to all others are kept.
+    Nothing if another run took the batch over. Raises ServiceRejected at once, RunStopped when the run was stopped
+    meanwhile, and ServiceBusy for records that stayed busy once the answers to all others are kept.
     """
     folder = output_folder(round_number, batch.batch_key)
     records = [read_record_id(line) for line in run.store.lines(run.store.key(batch.input_uri))]
@@ -31,7 +31,10 @@ def ask_on_demand(run: Run, round_number: int, batch: Batch) -> None:
         answered = {entry.key for entry in run.store.list(folder)}
         return frozenset(one for one in records if _answer_key(folder, one) not in answered)
 
-    while owed() and intend(run, round_number, batch)[0] is not None:
+    while owed():
+        refuse_stopped(run)
+        if intend(run, round_number, batch)[0] is None:
+            return
         lease = Lease(run.store, lease_key(round_number, batch.batch_key), run.services.settings.lease_seconds)
         with holding(lease, done=lambda: not owed()) as held:
             if held:
@@ -72,7 +75,7 @@ class _Asking:
 
     def _ask(self, line: bytes) -> ServiceBusy | None:
         record_id, body = read_record(line)
-        if record_id not in self.owed or self.lease.lost:
+        if record_id not in self.owed or self.lease.lost or self.run.store.exists(STOPPED):
             return None
         try:
             answer = self._answer(record_id, body)

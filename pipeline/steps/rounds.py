@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import count
 
+import orjson
 from pydantic import TypeAdapter
 
 from pipeline.domain import Batch, Mode
-from pipeline.manifest import plan_key
+from pipeline.errors import ObjectMissing
+from pipeline.manifest import REOPENED, plan_key
 from pipeline.steps.run import Run
 
 
@@ -59,4 +62,17 @@ def read_batch(run: Run, round_number: int, batch_key: str) -> Batch:
 
 def planned_rounds(run: Run) -> int:
     """How many rounds of the run have been planned so far."""
-    return next(n for n in range(run.manifest.max_rounds + 1) if not run.store.exists(plan_key(n)))
+    return next(number for number in count() if not run.store.exists(plan_key(number)))
+
+
+def most_rounds(run: Run) -> int:
+    """How many rounds the run may have: those that it was given, and one for each time that it was taken up again."""
+    return run.manifest.max_rounds + times_reopened(run)
+
+
+def times_reopened(run: Run) -> int:
+    """How often the run was stopped and taken up again."""
+    try:
+        return int(orjson.loads(run.store.read(REOPENED))["times"])
+    except ObjectMissing:
+        return 0

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import StrEnum
 
-from pipeline.domain import Batch, Job, Mode
-from pipeline.manifest import MANIFEST, PUBLISHED, RUNS, STOPPED, collected_key, output_folder, run_folder
+from pipeline.domain import Batch, Job, Mode, Usage
+from pipeline.errors import ObjectMissing
+from pipeline.ledger import add_costs, cost_of
+from pipeline.manifest import OPEN_RUNS, PUBLISHED, RUNS, STOPPED, collected_key, open_key, output_folder, run_folder
 from pipeline.steps.collect import Collected, read_collected
 from pipeline.steps.intents import kept_arn, revoked_by
-from pipeline.steps.rounds import planned_rounds, read_plan
+from pipeline.steps.publish import RunSummary, read_summary
+from pipeline.steps.rounds import RoundPlan, planned_rounds, read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.storage import ObjectStore
 
+READS_AT_ONCE = 16
+BEGUN = "begun"  # the state of a job that nobody asked Bedrock about
+
 
 class Phase(StrEnum):
-    """How far a run has come."""
+    """How far a run has come. An open one is worked on, or was broken off: nobody can tell from here."""
 
     OPEN = "open"
     STOPPED = "stopped"
@@ -26,7 +35,10 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BatchStatus:
-    """One batch. `job` is None where there is none or it is not started; `collected` None until it is."""
+    """One batch. `state` is a job's status in Bedrock's words, or ours where there is no job; `job_arn` is None then.
+
+    `collected` and `cost_usd` are None until the batch is collected; `cost_usd` also without a price.
+    """
 
     batch_key: str
     mode: Mode
@@ -34,77 +46,196 @@ class BatchStatus:
     state: str
     records_done: int
     job_arn: str | None
+    job_message: str | None
     collected: Collected | None
+    cost_usd: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
 class RoundStatus:
-    """One planned round: its requests, how many were known, and its batches."""
+    """One planned round: the requests that it is about and sends, how many were known, and its batches."""
 
     number: int
+    owed: int
     requests: int
     known: int
+    forecast_usd: Decimal | None
     batches: tuple[BatchStatus, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of requests, summed over rounds: one that is asked again counts in each."""
+
+    requests: int
+    answered: int
+    failed: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunStatus:
-    """One run."""
+    """One run with everything that it has planned. `cost_usd` is what its collected batches cost."""
 
     run_key: str
     phase: Phase
     started: dt.datetime
     source_uri: str
     output_uri: str
+    model: str
     documents: int
+    unchanged: dict[str, int]
+    deleted: int
+    counts: Counts
+    open_jobs: int
+    cost_usd: Decimal | None
     rounds: tuple[RoundStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run among all. `counts` of requests stand with runs that are not published, the results with those that are.
+
+    `cost_usd` is what was collected so far, or the cost of the published run.
+    """
+
+    run_key: str
+    phase: Phase
+    started: dt.datetime
+    source_uri: str
+    documents: int
+    requests: int
+    open_jobs: int
+    cost_usd: Decimal | None
+    counts: Counts | None
+    results: int | None
+    failures: int | None
+    unchanged: int | None
 
 
 def run_keys(work: ObjectStore) -> list[str]:
     """Every run of a work store, in the order of their keys."""
-    return sorted(folder for folder in work.folders(RUNS) if work.exists(f"{run_folder(folder)}/{MANIFEST}"))
+    return work.folders(RUNS)
 
 
-def read_status(services: Services, run_uri: str) -> RunStatus:
-    """How a run stands; jobs that are not collected are asked for. Raises ObjectMissing for a run that is not there."""
+def run_lines(services: Services, work_uri: str) -> list[RunLine]:
+    """Every run of a work store, the newest first; Bedrock is not asked. A published run costs one request to S3."""
+    work = services.open(work_uri)
+    not_published = {entry.key.rpartition("/")[2] for entry in work.list(OPEN_RUNS)}
+
+    def line(run_key: str) -> RunLine | None:
+        store = services.open(f"{work_uri}/{run_folder(run_key)}")
+        if run_key not in not_published:
+            with suppress(ObjectMissing):
+                return _published_line(read_summary(store))
+        with suppress(ObjectMissing):
+            return _open_line(read_status(services, store.uri(), ask_bedrock=False))
+        return None  # its documents are being listed, or were when it was broken off: it has no manifest
+
+    with ThreadPoolExecutor(READS_AT_ONCE) as pool:
+        found = [one for one in pool.map(line, run_keys(work)) if one is not None]
+    return sorted(found, key=lambda one: (one.started, one.run_key), reverse=True)
+
+
+def read_status(services: Services, run_uri: str, *, ask_bedrock: bool = True) -> RunStatus:
+    """How a run stands. Bedrock is asked about jobs that are not collected, if there are any.
+
+    Raises ObjectMissing for a run that is not there, ServiceError.
+    """
     run = Run(services, run_uri)
-    manifest = run.manifest
-    rounds = tuple(_round(run, number) for number in range(planned_rounds(run)))
-    about = (manifest.started, manifest.source_uri, manifest.output_uri, manifest.documents)
-    return RunStatus(manifest.run_key, phase_of(run.store), *about, rounds)
+    plans = [read_plan(run, number) for number in range(planned_rounds(run))]
+    with ThreadPoolExecutor(READS_AT_ONCE) as pool:
+        rounds = [
+            _round(number, plan, pool.map(lambda batch, number=number: _stored(run, number, batch), plan.batches))
+            for number, plan in enumerate(plans)
+        ]
+    if ask_bedrock:
+        rounds = _asked(services, rounds)
+    return _status(run, rounds)
 
 
-def phase_of(store: ObjectStore) -> Phase:
-    if store.exists(PUBLISHED):
+def phase_of(run: Run) -> Phase:
+    """A run whose publication was broken off is open: its tables may not be there."""
+    if run.store.exists(PUBLISHED) and not run.work.exists(open_key(run.manifest.run_key)):
         return Phase.PUBLISHED
-    return Phase.STOPPED if store.exists(STOPPED) else Phase.OPEN
+    return Phase.STOPPED if run.store.exists(STOPPED) else Phase.OPEN
 
 
-def _round(run: Run, number: int) -> RoundStatus:
-    plan = read_plan(run, number)
-    return RoundStatus(number, plan.requests, plan.known, tuple(_batches(run, number, plan.batches)))
+def _round(number: int, plan: RoundPlan, batches: Iterable[BatchStatus]) -> RoundStatus:
+    return RoundStatus(number, plan.owed, plan.requests, plan.known, plan.forecast_usd, tuple(batches))
 
 
-def _batches(run: Run, number: int, batches: tuple[Batch, ...]) -> Iterator[BatchStatus]:
-    for batch in batches:
-        key, about = batch.batch_key, (batch.mode, batch.records)
-        arn = kept_arn(run, number, batch)
-        if run.store.exists(collected_key(number, key)):
-            found = read_collected(run, number, key)
-            yield BatchStatus(key, *about, "collected", batch.records, arn, found)
-        elif batch.awaits is not None:
-            owner = batch.awaits.run_uri.rpartition("/")[2]
-            yield BatchStatus(key, *about, f"waits for run {owner}", 0, None, None)
-        elif (taker := revoked_by(run, number, key)) is not None:
-            whose = "held back" if taker == run.manifest.run_key else f"taken over by run {taker}"
-            yield BatchStatus(key, *about, whose, 0, None, None)
-        elif batch.mode is Mode.ON_DEMAND:
-            answered = sum(1 for _ in run.store.list(output_folder(number, key)))
-            yield BatchStatus(key, *about, "asking" if answered else "planned", answered, None, None)
-        else:
-            job = run.services.batch_client().describe(arn) if arn else None
-            yield BatchStatus(key, *about, *_state(job), arn, None)
+def _status(run: Run, rounds: list[RoundStatus]) -> RunStatus:
+    manifest, batches = run.manifest, [batch for one in rounds for batch in one.batches]
+    found = [batch.collected for batch in batches if batch.collected]
+    counts = Counts(
+        sum(one.requests for one in rounds),
+        sum(one.known for one in rounds) + sum(one.answered for one in found),
+        sum(one.failed for one in found),
+        sum(one.missing for one in found),
+    )
+    return RunStatus(
+        run_key=manifest.run_key,
+        phase=phase_of(run),
+        started=manifest.started,
+        source_uri=manifest.source_uri,
+        output_uri=manifest.output_uri,
+        model=manifest.model,
+        documents=manifest.documents,
+        unchanged=manifest.unchanged,
+        deleted=manifest.deleted,
+        counts=counts,
+        open_jobs=sum(batch.job_arn is not None and batch.collected is None for batch in batches),
+        cost_usd=add_costs(batch.cost_usd for batch in batches if batch.collected),
+        rounds=tuple(rounds),
+    )
 
 
-def _state(job: Job | None) -> tuple[str, int]:
-    return ("planned", 0) if job is None else (str(job.status), job.records_done)
+def _stored(run: Run, number: int, batch: Batch) -> BatchStatus:
+    """What the work store says of a batch."""
+    key, arn = batch.batch_key, None if batch.awaits else kept_arn(run, number, batch)
+    status = BatchStatus(key, batch.mode, batch.records, "planned", 0, arn, None, None, None)
+    if run.store.exists(collected_key(number, key)):
+        found = read_collected(run, number, key)
+        cost = cost_of(Usage(found.input_tokens, found.output_tokens), run.price(batch.mode))
+        done = found.answered + found.failed
+        return replace(status, state="collected", records_done=done, collected=found, cost_usd=cost)
+    if batch.awaits is not None:
+        return replace(status, state=f"waits for run {batch.awaits.run_uri.rpartition('/')[2]}")
+    if (taker := revoked_by(run, number, key)) is not None:
+        held = taker == run.manifest.run_key
+        return replace(status, state="held back" if held else f"taken over by run {taker}")
+    if batch.mode is Mode.ON_DEMAND:
+        answered = sum(1 for _ in run.store.list(output_folder(number, key)))
+        return replace(status, state="asking" if answered else "planned", records_done=answered)
+    return replace(status, state=BEGUN) if arn else status
+
+
+def _asked(services: Services, rounds: list[RoundStatus]) -> list[RoundStatus]:
+    """The same with what Bedrock says of the jobs that are not collected."""
+    arns = [batch.job_arn for one in rounds for batch in one.batches if batch.state == BEGUN and batch.job_arn]
+    if not arns:
+        return rounds
+    client = services.batch_client()
+    jobs = {arn: client.describe(arn) for arn in arns}
+    return [replace(one, batches=tuple(_with_job(batch, jobs) for batch in one.batches)) for one in rounds]
+
+
+def _with_job(batch: BatchStatus, jobs: dict[str, Job]) -> BatchStatus:
+    job = jobs.get(batch.job_arn or "")
+    if job is None:
+        return batch
+    return replace(batch, state=str(job.status), records_done=job.records_done, job_message=job.message)
+
+
+def _published_line(summary: RunSummary) -> RunLine:
+    about = (summary.run_key, Phase.PUBLISHED, summary.started, summary.source_uri, summary.documents)
+    ended = (summary.results, summary.failures, sum(summary.unchanged.values()))
+    return RunLine(*about, summary.requests, 0, summary.cost_usd, None, *ended)
+
+
+def _open_line(status: RunStatus) -> RunLine:
+    about = (status.run_key, status.phase, status.started, status.source_uri, status.documents)
+    unchanged = sum(status.unchanged.values())
+    jobs, cost = status.open_jobs, status.cost_usd
+    return RunLine(*about, status.counts.requests, jobs, cost, status.counts, None, None, unchanged)

@@ -27,9 +27,9 @@ def submit(services: Services, run_uri: str, round_number: int, batch_key: str) 
     run = Run(services, run_uri)
     batch = read_batch(run, round_number, batch_key)
     if (place := batch.awaits) is not None:
+        refuse_stopped(run)
         return _find_awaited(services, place)
     if batch.mode is Mode.ON_DEMAND:
-        refuse_stopped(run)
         ask_on_demand(run, round_number, batch)
         return None
     return _start_job(run, round_number, batch)

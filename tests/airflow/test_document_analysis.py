@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.airflow.tasks import services
 from pipeline.local import stack
+from pipeline.steps import RunOrder, plan, prepare, start, submit
+from pipeline.storage import absolute_uri
 from tests.airflow.conftest import ROOT
 from tests.local.embedded_clients import make_client
 from tests.local.test_control import Control
@@ -82,6 +86,37 @@ def test_a_run_ends_in_published_tables(dag: Any, wired: stack.Stack, tmp_path: 
     assert [(row["documents"], row["results"], row["failures"]) for row in runs] == [(41, 120, 3)]
     modes = pq.read_table(tmp_path / "out" / "tables" / "ledger" / "nightly-1", columns=["mode"])["mode"]
     assert set(modes.to_pylist()) == {"batch"}
+
+
+def _row_of_run(output: Path, key: str) -> dict[str, Any]:
+    (row,) = pq.read_table(output / "tables" / "runs" / key).to_pylist()
+    return row
+
+
+def test_the_next_night_asks_nothing_and_a_forced_one_asks_again(dag: Any, wired: stack.Stack, tmp_path: Path) -> None:
+    """Unchanged documents are skipped; the Param `force` pays for them once more."""
+    source, output = _documents(tmp_path / "the documents", 3), tmp_path / "out"
+    conf = {"source": str(source), "output": str(output), "analyses": ["sentiment"]}
+    for key, more in (("monday", {}), ("tuesday", {}), ("forced", {"force": True})):
+        run = dag.test(run_conf=conf | {"run_key": key} | more)
+        assert str(run.state) == "success", _states(run)
+    found = [_row_of_run(output, key) for key in ("monday", "tuesday", "forced")]
+    assert [(row["requests"], row["results"], row["unchanged"]) for row in found] == [(3, 3, 0), (0, 0, 3), (3, 3, 0)]
+
+
+def test_a_job_of_another_run_is_waited_for(dag: Any, wired: stack.Stack, tmp_path: Path) -> None:
+    """What a run that goes on elsewhere has sent is not sent again: its answers are taken when its job has ended."""
+    source, output = absolute_uri(str(_documents(tmp_path / "the documents", 40))), tmp_path / "out"
+    others = services()
+    order = RunOrder("elsewhere", dt.date(2026, 11, 23), source, absolute_uri(str(output)), others.settings.work_uri)
+    run_uri = start(others, order)
+    prepare(others, run_uri, 0, 0)
+    (batch,) = plan(others, run_uri, 0).batches
+    submit(others, run_uri, 0, batch.batch_key)
+    run = dag.test(run_conf={"source": source, "output": str(output), "run_key": "here"})
+    assert str(run.state) == "success", _states(run)
+    row = _row_of_run(output, "here")
+    assert (row["requests"], row["results"], row["cost_usd"]) == (0, 120, 0)
 
 
 @pytest.fixture
