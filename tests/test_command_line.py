@@ -210,7 +210,7 @@ MISTAKES: list[tuple[str, dict[str, str], int, str]] = [
     ('run "my documents/delivery 1.txt"', {}, 2, r"docbatch: .*delivery 1.txt: is a file; name a folder"),
     ("run .", {}, 2, r"docbatch: output = file://.*/output: lies inside the source .*; choose a place beside it"),
     ('run "my documents" --budget-usd 0.00001', {}, 3, r"docbatch: run \S+: 108 requests would cost up to \$0\.0"),
-    ("show ledgr --output output", {}, 1, r"docbatch: .*ledgr/.*: nothing is published there; published tables are"),
+    ("show ledgr --output output", {}, 1, r"docbatch: .*/tables/ledgr: nothing is published there; published tables are"),
 ]
 
 
