@@ -152,8 +152,7 @@ class Catalog:
         if found.location() != expected:
             raise SettingsError(
                 f"catalog_namespace = {self.namespace}: its table {table} lies at {found.location()}, not {expected}. "
-                "Give each output a namespace of its own (DOCBATCH_CATALOG_NAMESPACE); and if this folder was moved, "
-                "move it back: Iceberg names files by their full path"
+                "Give each output a namespace of its own (DOCBATCH_CATALOG_NAMESPACE)"
             )
         return found
 

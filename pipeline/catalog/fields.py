@@ -20,7 +20,16 @@ def iceberg_schema(schema: pa.Schema) -> Schema:
 def read_schema(schema: Schema) -> pa.Schema:
     """What a reader gets: the columns with their descriptions as our files have them."""
     fields = schema_to_pyarrow(schema, include_field_ids=False)
-    return pa.schema([_redescribed(one, b"doc", b"description") for one in fields])
+    return pa.schema([_redescribed(one.with_type(_small(one.type)), b"doc", b"description") for one in fields])
+
+
+def _small(kind: pa.DataType) -> pa.DataType:
+    """The type as in our files; pyiceberg reads texts and lists with offsets of 64 bits."""
+    if isinstance(kind, pa.LargeListType | pa.ListType):
+        return pa.list_(_small(kind.value_type))
+    if isinstance(kind, pa.StructType):
+        return pa.struct([(part.name, _small(part.type)) for part in kind])
+    return pa.string() if kind == pa.large_string() else kind
 
 
 def _redescribed(field: pa.Field[Any], before: bytes, after: bytes) -> pa.Field[Any]:

@@ -15,7 +15,7 @@ from pyiceberg.exceptions import (
 )
 from sqlalchemy import exc as sql
 
-from pipeline.errors import AccessDenied, StorageError
+from pipeline.errors import AccessDenied, ObjectMissing, StorageError
 from pipeline.retries import translate
 
 # What says that somebody else was quicker, so that looking again is right. A database says it by its unique keys.
@@ -37,6 +37,9 @@ def translated(where: str) -> Iterator[None]:
         raise StorageError(f"{where}: other publishers kept changing it; publish again") from error
     except sql.SQLAlchemyError as error:
         raise StorageError(f"{where}: {_reason(error)}; see that its database is reachable and writable") from error
+    except FileNotFoundError as error:
+        advice = "if the folder was moved, move it back: Iceberg names files by their full path"
+        raise ObjectMissing(f"{where}: a file that the catalog names is gone ({error}); {advice}") from error
     except PermissionError as error:
         raise AccessDenied(f"{where}: access denied; check the credentials and permissions") from error
     except (RESTError, OSError) as error:
