@@ -236,12 +236,7 @@ MISTAKES: list[tuple[str, dict[str, str], int, str]] = [
     ("run elsewhere", {}, 1, r"docbatch: .*/elsewhere: there is no such folder"),
     ('run "my documents/delivery 1.txt"', {}, 2, r"docbatch: .*delivery 1.txt: is a file; name a folder"),
     ("run .", {}, 2, r"docbatch: output = file://.*/output: lies inside the source .*; choose a place beside it"),
-    (
-        'run "my documents" --force --budget-usd 0.00001',
-        {},
-        3,
-        r"docbatch: run \S+: 108 requests would cost up to \$0\.0",
-    ),
+    ('run "my documents" --force --budget-usd 0.00001', {}, 3, r"docbatch: run \S+: 108 requests would cost up to"),
     ("resume frist", {}, 2, r"docbatch: run frist: there is no such run in s3://docbatch/work; there are: .*first"),
     ("status frist", {}, 2, r"docbatch: run frist: there is no such run in s3://docbatch/work; there are: .*first"),
     ("stop frist", {}, 2, r"docbatch: run frist: there is no such run in s3://docbatch/work; there are: .*first"),

@@ -62,9 +62,10 @@ def test_the_dag_file_is_thin_and_parses_light() -> None:
 
 
 def _documents(folder: Path, count: int) -> Path:
+    """Texts of the test's own: what another test has asked would be known."""
     folder.mkdir()
     for number in range(count):
-        text = f"The kettle number {number} works well. It boils quickly and I am very happy with it."
+        text = f"The kettle number {number} of {folder.parent.name} works well. It boils quickly; I am very happy."
         (folder / f"review {number:02d}.txt").write_text(text, "utf-8")
     (folder / "empty.txt").write_text("", "utf-8")
     return folder
