@@ -71,7 +71,7 @@ def plan_round(run_uri: str, round_number: int) -> list[str]:
     from pipeline.steps import plan
 
     planned = plan(services(), run_uri, round_number)
-    batches = f" ({len(planned.batches)} batches)" if planned.batches else ""
+    batches = f" ({len(planned.batches)} batches)" if len(planned.batches) > 1 else ""
     log.info("Round %d: %s%s", round_number, planned.summary, batches)
     return [batch.batch_key for batch in planned.batches]
 
