@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.batching import Segment
@@ -160,9 +161,12 @@ class _Remainder:
 
 
 def _flights(run: Run, round_number: int) -> Iterator[Flight]:
-    """Every batch of another open run that is not collected yet, but those that this run waited for before."""
-    earlier = [batch for number in range(round_number) for batch in read_plan(run, number).batches]
-    awaited = {batch.awaits for batch in earlier}
+    """Every batch of another open run that is not collected yet, but for records that this run waited for before.
+
+    Those came to nothing there, and are not waited for again; the batch may hold others that this run gets to later,
+    such as a reduction.
+    """
+    waited_for = _waited_for(run, round_number)
     for entry in sorted(run.work.list(OPEN_RUNS), key=lambda entry: entry.key):
         run_key = entry.key.rpartition("/")[2]
         if run_key == run.manifest.run_key:
@@ -174,9 +178,20 @@ def _flights(run: Run, round_number: int) -> Iterator[Flight]:
             for batch in read_plan(other, number).batches:
                 place = BatchPlace(other.store.uri(), number, batch.batch_key)
                 closed = batch.awaits is not None or other.store.exists(collected_key(number, batch.batch_key))
-                if not closed and place not in awaited and revoked_by(other, number, batch.batch_key) is None:
+                if not closed and revoked_by(other, number, batch.batch_key) is None:
                     ids = _read_columns(other, batch.index_keys, ["record_id"])["record_id"]
-                    yield Flight(place, batch, ids)
+                    before = pa.array(waited_for[place], pa.string())
+                    yield Flight(place, batch, ids.filter(pc.invert(pc.is_in(ids, before))))
+
+
+def _waited_for(run: Run, round_number: int) -> defaultdict[BatchPlace, list[str | None]]:
+    """The records that this run waited for in earlier rounds, by the batch of the other run."""
+    found = defaultdict[BatchPlace, list[str | None]](list)
+    for number in range(round_number):
+        for batch in read_plan(run, number).batches:
+            if batch.awaits is not None:
+                found[batch.awaits] += _read_columns(run, batch.index_keys, ["record_id"])["record_id"].to_pylist()
+    return found
 
 
 def _open_run(run: Run, run_key: str) -> Run | None:

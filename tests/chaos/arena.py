@@ -18,7 +18,7 @@ from pipeline.analyses import shipped_prompts
 from pipeline.local.bill import Bill
 from pipeline.local.stack import Stack
 from pipeline.storage import absolute_uri
-from tests.chaos.one_run import Ended, Order
+from tests.chaos.one_run import STACK, Ended, Order
 from tests.chaos.scene import THREADS, Billed, faults, put_documents, tables_of
 from tests.local.test_control import Control
 
@@ -30,13 +30,20 @@ SETTINGS = {
     "SHARD_DOCUMENTS": "25",
 }
 
+# Libraries that start a thread as soon as they are imported: a forked child would not have it.
+NO_THREADS = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
 
 class Zygote:
     """A process that has loaded everything, and forks one run at a time."""
 
-    def __init__(self, home: Path, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str]) -> None:
         pipe = subprocess.PIPE
-        command = [sys.executable, "-m", "tests.chaos.one_run", str(home)]
+        command = [sys.executable, "-m", "tests.chaos.one_run"]
         root = Path(__file__).parent.parent.parent
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment, cwd=root)
         assert self._read() == "ready"
@@ -78,11 +85,12 @@ class Arena:
         declaration.write_text("chunk_tokens = 256\n" + declaration.read_text("utf-8"), "utf-8")
         put_documents(folder / "documents", SHORT_DOCUMENTS, 2)
         settings = {f"DOCBATCH_{name}": value for name, value in SETTINGS.items()}
-        environment = os.environ | settings | {"DOCBATCH_PROMPTS": str(prompts)}
+        given = {STACK: orjson.dumps(asdict(stack)).decode(), "DOCBATCH_PROMPTS": str(prompts)}
+        environment = os.environ | settings | given | NO_THREADS
         control = Control(stack)
         control.plan(**faults(0.04).model_dump(mode="json", exclude_defaults=True))
         bill = Bill(next(home.rglob("bill.sqlite")))
-        zygotes = (Zygote(home, environment), Zygote(home, environment))
+        zygotes = (Zygote(environment), Zygote(environment))
         try:
             yield cls(folder, bill, zygotes)
         finally:

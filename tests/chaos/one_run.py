@@ -1,8 +1,8 @@
 """A process that runs runs: it loads everything once, and forks a child for each order, which may die of kill -9.
 
-    python -m tests.chaos.one_run HOME      an order a line on stdin, what became of it a line on stdout
+    python -m tests.chaos.one_run      an order a line on stdin, what became of it a line on stdout
 
-HOME is the embedded stack's; settings come from the environment. It opens no store and starts no thread itself, so that
+The stack and the settings come from the environment. It opens no store and starts no thread itself, so that
 a child begins as a process of its own would.
 """
 
@@ -21,12 +21,15 @@ import orjson
 import pyiceberg.catalog.sql  # noqa: F401 - it takes a second, which the children need not spend
 
 from pipeline.local.embedded import embedded_environment, embedded_settings
-from pipeline.local.stack import status
+from pipeline.local.stack import Stack
 from pipeline.loop import Looped, run_to_the_end
 from pipeline.settings import load_settings
 from pipeline.steps import RunOrder, Services, connect
 from tests.chaos.seam import Seam, behind
 from tests.world import TODAY, Unseen
+
+STACK = "CHAOS_STACK"  # the stack's fields as JSON
+THREADS = Path("/proc/self/task")  # where Linux tells them
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,10 @@ def obey(order: Order, services: Services) -> int:
     return 0
 
 
-def main(home: Path, lines: Iterable[str]) -> None:
-    services = loaded(home)
+def main(lines: Iterable[str]) -> None:
+    services = loaded(Stack(**orjson.loads(os.environ[STACK])))
+    if THREADS.exists():
+        assert len(list(THREADS.iterdir())) == 1, "a child would wait for ever for what another thread holds"
     print("ready", flush=True)  # noqa: T201 - how the process speaks
     for line in lines:
         child = os.fork()
@@ -83,10 +88,8 @@ def main(home: Path, lines: Iterable[str]) -> None:
         print(orjson.dumps(asdict(ended)).decode(), flush=True)  # noqa: T201 - how the process speaks
 
 
-def loaded(home: Path) -> Services:
+def loaded(stack: Stack) -> Services:
     """Services on a running stack, with vocabulary and prompts in memory."""
-    stack = status(home)
-    assert stack is not None, f"no stack runs in {home}"
     settings = embedded_settings(load_settings(), stack)
     services = connect(settings, embedded_environment(stack))
     warm = behind(Seam(), services)
@@ -107,4 +110,4 @@ def _end_with(order: Order, services: Services) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.stdin)
+    main(sys.stdin)

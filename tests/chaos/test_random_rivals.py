@@ -28,8 +28,9 @@ def check_rivals(night: Night, ended: dict[str, RunSummary | None]) -> None:
         held = {name: summary.unchanged[name] + names[name].results + names[name].failures for name in names}
         assert set(held.values()) == {summary.documents}
     rows = [row for key in published for row in night.world.rows("ledger", key)]
-    paid = Counter(row["record_id"] for row in rows if row["input_tokens"])
-    twice = {record_id for record_id, times in paid.items() if times > 1}
+    # An answer that could not be used is nobody's: whoever comes next may ask again.
+    answered = Counter(row["record_id"] for row in rows if row["status"] == "answered")
+    twice = {record_id for record_id, times in answered.items() if times > 1}
     assert twice <= cut_at_first(night, *KEYS), "a record was answered and paid in both runs"
     if len(published) < len(ended):
         return  # what a failed run paid for stands in no ledger

@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import RunError
 from pipeline.local.bill import Billed
 from pipeline.manifest import answers_key
-from pipeline.steps import RunSummary, plan, prepare, start, submit
+from pipeline.steps import RunSummary, collect, plan, prepare, start, submit
 from pipeline.steps.rounds import RoundPlan, read_plan
 from tests.world import Broken, Canned, Unseen, World
 
@@ -263,6 +263,28 @@ def test_an_open_run_of_another_version_stands_in_nobodys_way(world: World) -> N
     assert world.run("second").requests == 12
     with pytest.raises(RunError, match=r"run\.json: was written by another version of docbatch \(max_rounds, most_r"):
         world.run("first")
+
+
+def test_of_a_batch_that_was_waited_for_the_other_records_are_waited_for_too(world: World) -> None:
+    """A reduction that lies in it beside records that this run was already given is not asked for a second time."""
+    world.own_prompts("summarization", chunk_tokens=256)
+    world.with_settings(analyses=("summarization",))
+    world.put_many(4)
+    world.put("long.txt", "".join(f"Sentence {n} of a long document. " for n in range(60)))
+    uri, planned = begun(world, "first")
+    submit(world.services, uri, 0, planned.batches[0].batch_key)
+    world.bedrock.run_waiting()
+    world.rewrite(lambda lines: [line for line in lines if b"Document number" not in line], "first")
+    assert collect(world.services, uri, 0, planned.batches[0].batch_key).missing == 4
+    prepare(world.services, uri, 1, 0)
+    (batch,) = plan(world.services, uri, 1).batches
+    assert batch.records == 5, "four that are missing, and a reduction"
+    submit(world.services, uri, 1, batch.batch_key)
+    before = world.wire.created, world.wire.invoked
+    summary = world.run("second")
+    assert (summary.results, summary.requests) == (5, 0)
+    assert (world.wire.created, world.wire.invoked) == before
+    assert world.run("first").results == 5
 
 
 def test_answers_are_kept_beside_the_runs(world: World) -> None:
