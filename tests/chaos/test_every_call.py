@@ -20,7 +20,7 @@ from tests.world import Unseen, World
 
 # A played process that dies ends the thread that renews its lease, too.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-EVERY = 4  # in `make test` the run dies after every fourth of its calls, in `make chaos` after each
+EVERY = 6  # in `make test` the run dies after every sixth of its calls, in `make chaos` after each
 LEASE_CALLS = 10  # by so many the number of calls may vary: leases are renewed by the clock
 PACE = Looped(1.0, sleep=lambda _seconds: None)
 
