@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pyiceberg.exceptions import (
     CommitFailedException,
     CommitStateUnknownException,
+    NamespaceAlreadyExistsError,
     RESTError,
     TableAlreadyExistsError,
     ValidationException,
@@ -20,6 +21,8 @@ from pipeline.retries import translate
 
 # What says that somebody else was quicker, so that looking again is right.
 LOST_RACE = (CommitFailedException, CommitStateUnknownException, TableAlreadyExistsError, ValidationException)
+# The namespace is there: a SQL catalog looks first, and whoever is overtaken after that hears it from the database.
+MADE_MEANWHILE = (NamespaceAlreadyExistsError, sql.IntegrityError)
 
 
 @contextmanager
