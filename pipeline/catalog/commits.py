@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyiceberg.exceptions import (
     CommitFailedException,
-    NamespaceAlreadyExistsError,
     NoSuchNamespaceError,
     NoSuchTableError,
     TableAlreadyExistsError,
@@ -29,7 +28,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from pipeline.catalog.fields import iceberg_schema, read_schema, union
 from pipeline.catalog.making import CREATED, new_table
 from pipeline.catalog.place import Place
-from pipeline.catalog.translation import LOST_RACE, translated
+from pipeline.catalog.translation import LOST_RACE, MADE_MEANWHILE, translated
 from pipeline.errors import ObjectMissing, SettingsError
 
 if TYPE_CHECKING:
@@ -160,7 +159,7 @@ class Catalog:
         """The table, made where it is missing; whoever else makes it at the same moment makes the same."""
         with suppress(ObjectMissing):
             return self._loaded(table)
-        with suppress(NamespaceAlreadyExistsError):
+        with suppress(*MADE_MEANWHILE):
             self.vendor.create_namespace_if_not_exists(self.namespace)
         with suppress(TableAlreadyExistsError, CommitFailedException):
             metadata = new_table(table, schema, self.place, self.clock())

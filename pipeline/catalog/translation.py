@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pyiceberg.exceptions import (
     CommitFailedException,
     CommitStateUnknownException,
+    NamespaceAlreadyExistsError,
     RESTError,
     TableAlreadyExistsError,
     ValidationException,
@@ -26,6 +27,8 @@ LOST_RACE = (
     ValidationException,
     sql.IntegrityError,
 )
+# The namespace is there: a SQL catalog looks first, and whoever is overtaken after that hears it from the database.
+MADE_MEANWHILE = (NamespaceAlreadyExistsError, sql.IntegrityError)
 
 
 @contextmanager
