@@ -65,11 +65,13 @@ def run_to_the_end(services: Services, order: RunOrder, watch: Watch, pace: Loop
         run_uri = start(services, order)
         run = Run(services, run_uri)
         step.note(f"{run.manifest.documents} documents in {order.source_uri}")
-    for number in range(most_rounds(run)):
+    number = lost = 0
+    while number < most_rounds(run) + min(lost, run.manifest.max_rounds):
         planned = _prepare_round(services, run, number, watch)
         if not planned.owed:
             break
-        _run_round(services, run_uri, number, planned, watch, pace)
+        lost += _run_round(services, run_uri, number, planned, watch, pace)
+        number += 1
     with watch.step("publish") as step:
         for shard in range(run.manifest.shards):
             fold(services, run_uri, shard)
@@ -123,7 +125,8 @@ def _prepare_round(services: Services, run: Run, number: int, watch: Watch) -> R
     return planned
 
 
-def _run_round(services: Services, run_uri: str, number: int, planned: RoundPlan, watch: Watch, pace: Looped) -> None:
+def _run_round(services: Services, run_uri: str, number: int, planned: RoundPlan, watch: Watch, pace: Looped) -> bool:
+    """True when another run sent a part of it, so that the round is none of those that this run may have."""
     with watch.step(f"round {number}: {planned.mode}") as step:
         open_batches = [one for one in planned.batches if not is_collected(services, run_uri, number, one.batch_key)]
         jobs: dict[str, Job] = {}
@@ -140,6 +143,7 @@ def _run_round(services: Services, run_uri: str, number: int, planned: RoundPlan
             counts.append(collect(services, run_uri, number, batch.batch_key))
             step.advance(len(counts), len(planned.batches))
         step.note(_came_to(counts))
+    return any(not one.sent for one in counts)
 
 
 def _jobs_of(

@@ -216,6 +216,16 @@ def test_what_a_dead_run_only_planned_is_taken_over(world: World) -> None:
     assert (world.wire.created, billed(world).records) == (1, 12)
 
 
+def test_a_round_that_another_run_took_is_not_counted(world: World) -> None:
+    """A run that may have one round has it, though its first batch was taken over before it was begun."""
+    world.with_settings(max_rounds=1)
+    world.put_many(4)
+    begun(world, "first")
+    assert world.run("second").results == 12
+    late = world.run("first")
+    assert (late.results, late.failures, late.requests) == (12, 0, 0)
+
+
 def test_a_run_that_died_between_intent_and_job_is_finished_by_the_next(world: World) -> None:
     """The job that it meant to start is started under its own name and token, once."""
     world.put_many(4)
