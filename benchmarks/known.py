@@ -32,6 +32,7 @@ ROWS = 100_000
 SOURCE = "s3://bucket/source"
 NIGHT = dt.datetime(2026, 11, 23, 2, tzinfo=dt.UTC)
 ANALYSIS = "classification"
+METHOD = "0f" * 12
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def write_published(folder: str) -> None:
             "content_hash": same,
             "change": ["new"] * len(ids),
             "run_key": ["monday"] * len(ids),
+            "method_id": [METHOD] * len(ids),
         }
         _write(pa.table(columns), Path(folder) / "documents", number)
         answers = [_question(number * ROWS + place) for place in range(len(ids))]
@@ -86,8 +88,8 @@ def compare(folder: str) -> Looked:
         comparison.add_runs({"monday": NIGHT})
         published = ds.dataset(Path(folder) / "documents")
         comparison.add_published(published.scanner(**AHEAD).to_reader())
-        held = published.scanner(columns=["document_id", "content_hash", "run_key"], **AHEAD)
-        comparison.add_held(ANALYSIS, held.to_reader())
+        held = published.scanner(columns=["document_id", "content_hash", "method_id", "run_key"], **AHEAD)
+        comparison.add_held(ANALYSIS, METHOD, held.to_reader())
         comparison.compare(SOURCE, [ANALYSIS])
         unchanged = sum(comparison.shard(shard, SHARDS).unchanged[ANALYSIS] for shard in range(SHARDS))
     return Looked(peak_bytes(), time.process_time() - before, unchanged)

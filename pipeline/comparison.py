@@ -36,7 +36,7 @@ CREATE TABLE listed (id BLOB, uri VARCHAR, etag VARCHAR, size_bytes BIGINT, last
 CREATE TABLE published (
     id BLOB, uri VARCHAR, etag VARCHAR, size_bytes BIGINT, last_modified TIMESTAMPTZ, content_hash BLOB, change VARCHAR,
     ended TIMESTAMPTZ);
-CREATE TABLE held (id BLOB, content_hash BLOB, analysis VARCHAR);
+CREATE TABLE held (id BLOB, content_hash BLOB, analysis VARCHAR, same BOOLEAN, ended TIMESTAMPTZ);
 CREATE TABLE joined (id BLOB, difference VARCHAR, held VARCHAR);
 CREATE TABLE compared (
     id BLOB, uri VARCHAR, etag VARCHAR, size_bytes BIGINT, last_modified TIMESTAMPTZ, difference VARCHAR, held VARCHAR);
@@ -48,9 +48,12 @@ INSERT INTO joined
 WITH before AS (
     SELECT id, unnest(max_by(struct_pack(etag, content_hash, change), ended))
     FROM published WHERE id BETWEEN $low AND $high GROUP BY id),
+newest AS (
+    SELECT id, analysis, max_by(struct_pack(content_hash, same), ended) AS last
+    FROM held WHERE id BETWEEN $low AND $high GROUP BY id, analysis),
 known AS (
-    SELECT id, content_hash, string_agg(DISTINCT analysis, ',' ORDER BY analysis) AS analyses
-    FROM held WHERE id BETWEEN $low AND $high GROUP BY ALL)
+    SELECT id, last.content_hash AS content_hash, string_agg(analysis, ',' ORDER BY analysis) AS analyses
+    FROM newest WHERE last.same GROUP BY ALL)
 SELECT now.id,
     CASE WHEN before.id IS NULL OR before.change = 'deleted' THEN 'new'
          WHEN before.etag <> now.etag OR now.etag = '' THEN 'changed' ELSE 'unchanged' END AS difference,
@@ -144,12 +147,15 @@ class Comparison:
             "ended FROM rows JOIN runs USING (run_key)",
         )
 
-    def add_held(self, analysis: str, results: pa.RecordBatchReader) -> None:
-        """Rows of an analysis' table that were asked as this run would ask: document_id, content_hash, run_key."""
+    def add_held(self, analysis: str, method: str, results: pa.RecordBatchReader) -> None:
+        """Rows of an analysis' table: document_id, content_hash, method_id, run_key.
+
+        The newest row of a document holds, if it was asked by this method: an older one is not what readers see.
+        """
         self._insert(
             results,
-            f"held SELECT unhex(document_id), unhex(content_hash), '{analysis}' "  # noqa: S608 - names a column, too
-            "FROM rows JOIN runs USING (run_key)",
+            f"held SELECT unhex(document_id), unhex(content_hash), '{analysis}', "  # noqa: S608 - names a column, too
+            f"coalesce(method_id = '{method}', false), ended FROM rows JOIN runs USING (run_key)",
         )
 
     def compare(self, source_uri: str, analyses: Collection[str]) -> None:

@@ -43,10 +43,11 @@ def published(*rows: tuple[str, str, str | None, str, str]) -> pa.RecordBatchRea
     return pa.Table.from_pylist(found, pa.schema([(name, types.get(name, pa.string())) for name in names])).to_reader()
 
 
-def results(*rows: tuple[str, str, str]) -> pa.RecordBatchReader:
-    """Rows of an analysis: name, content hash, run."""
-    names = ["document_id", "content_hash", "run_key"]
-    columns = [[document(name).document_id for name, _, _ in rows], [one[1] for one in rows], [one[2] for one in rows]]
+def results(*rows: tuple[str, str, str], method: str = "method") -> pa.RecordBatchReader:
+    """Rows of an analysis: name, content hash, run; a run whose name ends with ! asked by another method."""
+    names = ["document_id", "content_hash", "run_key", "method_id"]
+    columns = [[document(name).document_id for name, _, _ in rows], [one[1] for one in rows]]
+    columns += [[one[2].rstrip("!") for one in rows], ["another" if "!" in one[2] else method for one in rows]]
     return pa.table(
         dict(zip(names, columns, strict=True)), pa.schema([(one, pa.string()) for one in names])
     ).to_reader()
@@ -64,7 +65,7 @@ def compared(
         if documents:
             comparison.add_published(documents)
         for analysis, rows in (held or {}).items():
-            comparison.add_held(analysis, rows)
+            comparison.add_held(analysis, "method", rows)
         comparison.compare(SOURCE, ["a", "b"])
         found = comparison.shard(0, 1)
     return found.documents, found.unchanged
@@ -125,6 +126,16 @@ def test_a_changed_document_holds_nothing(tmp_path: Path) -> None:
         tmp_path, [document("one", "2")], published(("one", "1", HASH, "new", "monday")), held
     )
     assert (found.change, found.held, unchanged) == (Change.CHANGED, "", {"a": 0, "b": 0})
+
+
+def test_only_the_newest_result_holds(tmp_path: Path) -> None:
+    """Readers see the newest row: an older one by this run's method is no reason to leave the other in its place."""
+    held = {
+        "a": results(("one", HASH, "monday"), ("one", HASH, "tuesday!")),
+        "b": results(("one", HASH, "monday!"), ("one", HASH, "tuesday")),
+    }
+    (found,), unchanged = compared(tmp_path, [document("one")], published(("one", "1", HASH, "new", "monday")), held)
+    assert (found.held, unchanged) == ("b", {"a": 0, "b": 1})
 
 
 def test_what_is_gone_is_deleted_once(tmp_path: Path) -> None:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.compute as pc
-
 from pipeline import __version__
 from pipeline.analyses import Analysis
 from pipeline.comparison import Comparison, ListedDocument
@@ -107,10 +105,9 @@ def _add_published(comparison: Comparison, catalog: Catalog, methods: Mapping[st
     comparison.add_published(catalog.dataset("documents").scanner(columns=columns, **AHEAD).to_reader())
     for name, method in methods.items():
         if name in tables:
-            same = pc.field("method_id") == method
-            columns = ["document_id", "content_hash", "run_key"]
-            held = catalog.dataset(name).scanner(columns=columns, filter=same, **AHEAD)
-            comparison.add_held(name, held.to_reader())
+            columns = ["document_id", "content_hash", "method_id", "run_key"]
+            held = catalog.dataset(name).scanner(columns=columns, **AHEAD)
+            comparison.add_held(name, method, held.to_reader())
 
 
 def listed_documents(source: ObjectStore) -> Iterator[Document]:

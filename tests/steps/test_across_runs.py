@@ -81,6 +81,22 @@ def test_a_changed_prompt_runs_its_analysis_alone(world: World) -> None:
     assert {row["analysis"] for row in world.rows("ledger", "tuesday")} == {"sentiment"}
 
 
+def test_a_prompt_that_is_put_back_has_its_answers_back(world: World) -> None:
+    """What readers see is by the prompt of the newest run, and the way back costs nothing."""
+    prompts = world.own_prompts("sentiment")
+    world.put_many(4)
+    world.run("monday")
+    before = (prompts / "sentiment" / "map.jinja").read_text("utf-8")
+    (prompts / "sentiment" / "map.jinja").write_text(before.replace("You judge", "You rate"), "utf-8")
+    world.run("tuesday")
+    (prompts / "sentiment" / "map.jinja").write_text(before, "utf-8")
+    summary = world.run("wednesday")
+    assert (ends(summary), summary.requests, summary.known) == ((4, 0, 8), 0, 4)
+    monday, wednesday = (world.rows("sentiment", key) for key in ("monday", "wednesday"))
+    assert [row["score"] for row in monday] == [row["score"] for row in wednesday]
+    assert {row["prompt_fingerprint"] for row in monday} == {row["prompt_fingerprint"] for row in wednesday}
+
+
 def test_a_text_under_another_name_is_known(world: World) -> None:
     """A moved document is new, has its rows, and costs nothing."""
     world.put_many(4)
