@@ -11,7 +11,7 @@ from pipeline.domain import Batch, Mode, Request, Usage
 from pipeline.errors import BudgetExceeded, ObjectExists
 from pipeline.leases import Lease, holding
 from pipeline.ledger import add_costs, cost_of
-from pipeline.manifest import PLANNING_LEASE, content_digest, input_key, output_folder, plan_key, shared_key
+from pipeline.manifest import PLANNING_LEASE, content_digest, input_key, open_key, output_folder, plan_key, shared_key
 from pipeline.records import to_parquet
 from pipeline.segments import concatenate, read_index
 from pipeline.steps.rounds import PLAN, RoundPlan, read_plan
@@ -39,7 +39,11 @@ def plan(services: Services, run_uri: str, round_number: int) -> RoundPlan:
 def _plan_as_holder(run: Run, round_number: int, lease: Lease) -> None:
     made = _make_plan(run, round_number)
     if round_number == 0:
-        _check_budget(run, made)
+        try:
+            _check_budget(run, made)
+        except BudgetExceeded:
+            run.work.delete(open_key(run.manifest.run_key))  # nobody is to resume it by chance
+            raise
     if not lease.lost:  # else another run may have planned the same records meanwhile
         with suppress(ObjectExists):
             run.store.write(plan_key(round_number), PLAN.dump_json(made, indent=2), create=True)
@@ -130,6 +134,6 @@ def _check_budget(run: Run, made: RoundPlan) -> None:
     if made.forecast_usd > budget:
         raise BudgetExceeded(
             f"run {run.manifest.run_key}: {made.requests} requests would cost up to ${made.forecast_usd:.4f}, which is "
-            f"above the budget of ${budget}; nothing was submitted. Raise DOCBATCH_BUDGET_USD, run fewer analyses "
+            f"above the budget of ${budget:f}; nothing was submitted. Raise DOCBATCH_BUDGET_USD, run fewer analyses "
             "(DOCBATCH_ANALYSES), or name a smaller source, in a run with another key."
         )
