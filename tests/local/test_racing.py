@@ -80,7 +80,7 @@ class Bench:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self.answers() < count:
             assert time.monotonic() < deadline, f"{self.answers()} answers after {PATIENCE_SECONDS} s"
-            time.sleep(0.02)
+            time.sleep(0.02)  # a real process is looked at; nothing tells when it has got there
 
     def billed(self) -> list[int]:
         """How often each prompt was billed since the bench was made."""
