@@ -127,7 +127,7 @@ def test_random_trouble_loses_nothing_and_pays_nothing_twice(
     for seed in range(FIRST_SEED, FIRST_SEED + plans):
         try:
             tried, ended, lost_now = one_night(seed, tmp_path / str(seed))
-        except Exception as error:  # whatever the trouble made of it: the run is tried again, or named
+        except Exception as error:  # raised again, with the plan that led to it
             error.add_note(f"seed {seed}: {draw(seed).as_json()}")
             raise
         tries, published, lost = tries + tried, published + ended, lost + lost_now

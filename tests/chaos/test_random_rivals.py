@@ -52,7 +52,7 @@ def test_rivals_in_trouble_pay_once(tmp_path: Path, chaos: bool, figures: Callab
             ended = night.run_to_the_end(*KEYS)
             night.calm()
             check_rivals(night, ended)
-        except Exception as error:  # whatever the trouble made of it: the run is tried again, or named
+        except Exception as error:  # raised again, with the plan that led to it
             error.add_note(f"seed {seed}: {draw(seed).as_json()}")
             raise
         tries += night.tries
