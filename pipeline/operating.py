@@ -15,10 +15,10 @@ from pipeline import console, showing
 from pipeline.connecting import AsJson, Output, connected, say, sending_nothing
 from pipeline.errors import ObjectMissing, ServiceError, SettingsError, StackError, StorageError
 from pipeline.loop import Looped, counted, run_to_the_end, stop_to_the_end
-from pipeline.manifest import MANIFEST, run_folder
+from pipeline.manifest import MANIFEST, open_key, run_folder
 from pipeline.settings import Settings, load_settings
 from pipeline.showing import Frame, run_frame, runs_frame
-from pipeline.steps import RunOrder, Services, work_uri_for
+from pipeline.steps import RunOrder, RunSummary, Services, work_uri_for
 from pipeline.steps.publish import SUMMARY, read_summary
 from pipeline.steps.run import Run
 from pipeline.steps.status import Phase, RunLine, RunStatus, phase_of, read_status, run_keys, run_lines
@@ -106,8 +106,9 @@ def stop(run_key: RunKey, output: Output = None, as_json: AsJson = False) -> Non
 
 
 def carry_out(services: Services, order: RunOrder, output: str | None, *, as_json: bool) -> None:
-    """A run to its end, and what came out. One that breaks off says how to go on."""
+    """A run to its end, and what came out. One that breaks off says how to go on, one that was published says so."""
     pace = Looped(services.settings.poll_seconds)
+    before = _published_before(services, order)
     try:
         summary = run_to_the_end(services, order, console.watch_for(sys.stderr, quiet=as_json), pace)
     except (StorageError, ServiceError, StackError, OSError, KeyboardInterrupt):
@@ -116,8 +117,11 @@ def carry_out(services: Services, order: RunOrder, output: str | None, *, as_jso
         raise
     if as_json:
         print(SUMMARY.dump_json(summary).decode())
-    else:
-        console.print_summary(summary, sys.stdout)
+        return
+    if before:
+        print(f"{_when_published(before)}. Nothing was asked again, nothing paid; it came to what follows.")
+        print("To begin another run: leave --run-key out, or name another (with --force, what is known is asked again).")
+    console.print_summary(summary, sys.stdout)
 
 
 def resume_command(services: Services, run_key: str, output: str | None) -> str:
@@ -132,6 +136,20 @@ def _has_begun(services: Services, order: RunOrder) -> bool:
         return services.open(order.work_uri).exists(f"{run_folder(order.run_key)}/{MANIFEST}")
     except StorageError:
         return True
+
+
+def _published_before(services: Services, order: RunOrder) -> RunSummary | None:
+    """What the run came to when it was published; None while it is not, or goes on with being published."""
+    work = services.open(order.work_uri)
+    if work.exists(open_key(order.run_key)):
+        return None
+    with suppress(ObjectMissing):
+        return read_summary(services.open(f"{order.work_uri}/{run_folder(order.run_key)}"))
+    return None
+
+
+def _when_published(summary: RunSummary) -> str:
+    return f"Run {summary.run_key} was published on {summary.ended:%Y-%m-%d %H:%M} UTC"
 
 
 def _work_uri(services: Services, settings: Settings) -> str:
@@ -174,8 +192,9 @@ def _tell_published(run: Run, *, as_json: bool) -> None:
     if as_json:
         print(SUMMARY.dump_json(summary).decode())
         return
-    ended, place = f"{summary.ended:%Y-%m-%d %H:%M} UTC", console.shown_place(summary.tables_uri)
-    print(f"Run {summary.run_key} was published on {ended}: nothing is left to do. Its tables are in {place}")
+    place = console.shown_place(summary.tables_uri)
+    print(f"{_when_published(summary)}: nothing is left to do. Its tables are in {place}")
+    print("To begin another run: docbatch run, without --run-key or with another one.")
 
 
 def _show(

@@ -146,6 +146,7 @@ def test_a_published_run_is_left_alone(user: User, finished: subprocess.Complete
     told = user.types(command)
     assert told.returncode == 0, told.stderr
     assert re.match(r"Run first was published on .* UTC: nothing is left to do\. Its tables are in ", told.stdout)
+    assert told.stdout.endswith("To begin another run: docbatch run, without --run-key or with another one.\n")
 
 
 def test_status_shows_all_runs_and_one(user: User, finished: subprocess.CompletedProcess[str]) -> None:
