@@ -120,7 +120,9 @@ def carry_out(services: Services, order: RunOrder, output: str | None, *, as_jso
         return
     if before:
         print(f"{_when_published(before)}. Nothing was asked again, nothing paid; it came to what follows.")
-        print("To begin another run: leave --run-key out, or name another (with --force, what is known is asked again).")
+        print(
+            "To begin another run: leave --run-key out, or name another (with --force, what is known is asked again)."
+        )
     console.print_summary(summary, sys.stdout)
 
 
