@@ -16,7 +16,7 @@ from obstore import exceptions as vendor
 from obstore.store import MemoryStore, S3Store
 
 from pipeline.errors import AccessDenied, ObjectChanged, ObjectExists, ObjectMissing, SettingsError, StorageError
-from pipeline.folders import Folder
+from pipeline.folders import BrokenLink, Folder
 from pipeline.refusals import DENIED, refusal
 
 if TYPE_CHECKING:
@@ -259,7 +259,8 @@ class _Translated:
     def _translated(self, error: Exception) -> StorageError:
         refused = refusal(self._uri, str(error))
         if isinstance(error, vendor.NotFoundError | FileNotFoundError):
-            return refused if "NoSuchBucket" in str(error) and refused else ObjectMissing(f"{self._uri}: not found")
+            why = error.strerror if isinstance(error, BrokenLink) else "not found"
+            return refused if "NoSuchBucket" in str(error) and refused else ObjectMissing(f"{self._uri}: {why}")
         if isinstance(error, vendor.AlreadyExistsError | vendor.PreconditionError | FileExistsError):
             return ObjectExists(f"{self._uri}: already exists")
         if refused:
