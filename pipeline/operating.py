@@ -15,7 +15,7 @@ from pipeline import console, showing
 from pipeline.connecting import AsJson, Output, connected, say, sending_nothing
 from pipeline.errors import ObjectMissing, ServiceError, SettingsError, StackError, StorageError
 from pipeline.loop import Looped, counted, run_to_the_end, stop_to_the_end
-from pipeline.manifest import MANIFEST, open_key, run_folder
+from pipeline.manifest import MANIFEST, open_key, refuse_illegal, run_folder
 from pipeline.settings import Settings, load_settings
 from pipeline.showing import Frame, run_frame, runs_frame
 from pipeline.steps import RunOrder, RunSummary, Services, work_uri_for
@@ -28,6 +28,7 @@ from pipeline.storage import absolute_uri
 T = TypeVar("T")
 
 LOOK_SECONDS = (0.5, 5.0)  # between two looks of --follow, whatever the pause of the run itself is
+MOST_SHOWN = 10  # keys in the message about a run that is not there
 PATIENCE_SECONDS = 10.0  # with a busy Bedrock, before whoever only looks is told so
 
 RunKey = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run", show_default=False)]
@@ -46,7 +47,7 @@ def resume(
     settings = load_settings({"output": output})
     with connected(settings, quiet=as_json) as services:
         work_uri = _work_uri(services, settings)
-        run = _find(services, work_uri, run_key or _newest_open(services, work_uri))
+        run = find_run(services, work_uri, run_key or _newest_open(services, work_uri))
         if phase_of(run) is Phase.PUBLISHED:
             _tell_published(run, as_json=as_json)
             return
@@ -74,7 +75,7 @@ def status(
         if run_key is None:
             _show(services, lambda: run_lines(services, work_uri), runs_frame, _none_open, follow, as_json)
         else:
-            uri = _find(services, work_uri, run_key).store.uri()
+            uri = find_run(services, work_uri, run_key).store.uri()
             _show(services, lambda: read_status(services, uri), run_frame, _is_at_rest, follow, as_json)
 
 
@@ -82,7 +83,7 @@ def stop(run_key: RunKey, output: Output = None, as_json: AsJson = False) -> Non
     """Stop a run's jobs and keep what they answered. `docbatch resume` goes on with what is missing."""
     settings = load_settings({"output": output})
     with connected(sending_nothing(settings), quiet=as_json) as services:
-        run = _find(services, _work_uri(services, settings), run_key)
+        run = find_run(services, _work_uri(services, settings), run_key)
         if phase_of(run) is Phase.PUBLISHED:
             _tell_published(run, as_json=as_json)
             return
@@ -158,12 +159,24 @@ def _work_uri(services: Services, settings: Settings) -> str:
     return work_uri_for(services.settings, absolute_uri(settings.output))
 
 
-def _find(services: Services, work_uri: str, run_key: str) -> Run:
-    """Raises SettingsError for a run that is not there, naming those that are."""
+def find_run(services: Services, work_uri: str, run_key: str) -> Run:
+    """Raises SettingsError for a run that is not there, naming those that are, or one that had not begun."""
+    refuse_illegal(run_key)
     with suppress(ObjectMissing):
         return Run(services, f"{work_uri}/{run_folder(run_key)}")
-    known = ", ".join(run_keys(services.open(work_uri))) or "none"
-    raise SettingsError(f"run {run_key}: there is no such run in {work_uri}; there are: {known}")
+    known = run_keys(services.open(work_uri))
+    if run_key in known:  # its documents are being listed, or were when it was broken off
+        raise SettingsError(
+            f"run {run_key}: had not begun anything when it ended, or is still listing its documents; start it with: "
+            f"docbatch run SOURCE --run-key {run_key}"
+        )
+    raise SettingsError(f"run {run_key}: there is no such run in {work_uri}; there are: {_some(known)}")
+
+
+def _some(run_keys: list[str]) -> str:
+    """The last of the keys, which are the newest where nobody chose them, and how many more there are."""
+    shown, more = run_keys[: -MOST_SHOWN - 1 : -1], len(run_keys) - MOST_SHOWN
+    return (", ".join(shown) or "none") + (f" and {more:,} more (docbatch status shows all)" if more > 0 else "")
 
 
 def _newest_open(services: Services, work_uri: str) -> str:
@@ -171,8 +184,8 @@ def _newest_open(services: Services, work_uri: str) -> str:
     found = [one.run_key for one in runs if one.phase is Phase.OPEN]
     if found:
         return found[0]
-    stopped = ", ".join(one.run_key for one in runs if one.phase is Phase.STOPPED)
-    advice = f"name one that was stopped: {stopped}" if stopped else "begin one with: docbatch run"
+    stopped = _some(sorted(one.run_key for one in runs if one.phase is Phase.STOPPED))
+    advice = f"name one that was stopped: {stopped}" if stopped != "none" else "begin one with: docbatch run"
     raise SettingsError(f"no run in {work_uri} is open; {advice}")
 
 
