@@ -266,7 +266,10 @@ def _explain(path: Path, problem: Any) -> str:
         return f"{path}: {field}: there is no such field; allowed are {', '.join(owner.model_fields)}"
     if problem["type"] == "missing":
         return f"{path}: {field}: is missing"
-    return f"{path}: {field}: {problem['msg'].removeprefix('Value error, ')}"
+    value, said = problem["input"], problem["msg"]
+    if not isinstance(value, str | int | float) or said.startswith("Value error, "):  # these name what they are about
+        return f"{path}: {field}: {said.removeprefix('Value error, ')}"
+    return f"{path}: {field} = {value!r}: {said}"
 
 
 def _with_labels(declaration: Declaration) -> dict[str, Any]:

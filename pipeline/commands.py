@@ -15,17 +15,17 @@ import typer
 from pipeline import __version__, console, operating
 from pipeline.connecting import AsJson, Output, connected, reading
 from pipeline.domain import Mode
-from pipeline.errors import StackError
+from pipeline.errors import ObjectMissing, SettingsError, StackError
 from pipeline.ledger import NOTHING, Forecast, cost_of
 from pipeline.local import stack
 from pipeline.local.borrowing import give_up, keep
 from pipeline.local.embedded import shell_variables
-from pipeline.manifest import derive_run_key
+from pipeline.manifest import refuse_illegal
 from pipeline.models import Price, find_model
 from pipeline.operating import carry_out
 from pipeline.reading import list_tables, shown_rows
 from pipeline.settings import load_settings
-from pipeline.steps import RunOrder, work_uri_for
+from pipeline.steps import RunOrder, Services, work_uri_for
 from pipeline.steps.forecasting import forecast_source
 from pipeline.steps.start import new_run_key
 from pipeline.storage import absolute_uri
@@ -41,7 +41,18 @@ Analyses = Annotated[str | None, typer.Option(help="Analyses to run, comma-separ
 ModelName = Annotated[str | None, typer.Option("--model", help="Model or inference profile of the catalogue")]
 Budget = Annotated[str | None, typer.Option(help="Submit nothing when the forecast is above this, in USD")]
 Language = Annotated[str | None, typer.Option(help="Language of summaries, in English words")]
-RunDate = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Date of the run; default: today, UTC")]
+
+
+def _as_date(text: str) -> dt.date:
+    try:
+        return dt.datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day, which has no zone
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day of the calendar written as YYYY-MM-DD, like 2026-11-23") from None
+
+
+RunDate = Annotated[
+    dt.date | None, typer.Option(parser=_as_date, metavar="YYYY-MM-DD", help="Date of the run; default: today, UTC")
+]
 Force = Annotated[bool, typer.Option("--force", help="Ask again what an earlier run has answered, and pay for it")]
 
 
@@ -86,12 +97,14 @@ def run(
     """Analyse the documents under SOURCE that are new or changed, and publish the tables."""
     chosen = {"analyses": analyses, "model": model, "budget_usd": budget_usd, "output_language": output_language}
     settings = load_settings({**chosen, "output": output})
+    if run_key is not None:
+        refuse_illegal(run_key)
     source_uri, output_uri = absolute_uri(source), absolute_uri(settings.output)
     with connected(settings, quiet=as_json) as services:
-        key = derive_run_key(run_key) if run_key else new_run_key(services, source_uri, output_uri)
-        day = run_date.date() if run_date else services.clock().date()
+        key = new_run_key(services, source_uri, output_uri) if run_key is None else run_key
+        day = run_date or services.clock().date()
         work_uri = work_uri_for(services.settings, output_uri)
-        services.open(source_uri)  # a folder that is not there shows before there is anything to continue
+        _refuse_missing(services, source_uri)  # before there is anything to continue
         carry_out(services, RunOrder(key, day, source_uri, output_uri, work_uri, force), output, as_json=as_json)
 
 
@@ -113,7 +126,8 @@ def plan(
     found, _ = find_model(settings.model)
     source_uri = absolute_uri(source)
     with reading(source_uri, settings, quiet=as_json) as services:
-        day = run_date.date() if run_date else services.clock().date()
+        _refuse_missing(services, source_uri)
+        day = run_date or services.clock().date()
         with console.watch_for(sys.stderr, quiet=as_json).step("plan") as step:
             forecasts, documents, unreadable = forecast_source(services, source_uri, step.advance)
             step.note(f"{documents} documents, {unreadable} without readable text")
@@ -189,6 +203,14 @@ def env() -> None:
         raise StackError("the embedded stack is not running; start it with: docbatch local up")
     for name, value in shell_variables(running).items():
         print(f"export {name}={shlex.quote(value)}")
+
+
+def _refuse_missing(services: Services, source_uri: str) -> None:
+    """Raises SettingsError for a local folder that is not there: the argument is wrong, not the storage."""
+    try:
+        services.open(source_uri)
+    except ObjectMissing as error:
+        raise SettingsError(f"{error}; SOURCE is the folder or s3:// prefix that holds the documents") from None
 
 
 def _forecast_row(name: str, one: Forecast, price: Price | None) -> console.ForecastRow:

@@ -144,7 +144,8 @@ def _summary_lines(summary: RunSummary) -> Iterator[str]:
         yield f"Answered   by {summary.model}, priced as {summary.priced_as}"
     if summary.requests:
         forecast, cost = usd(summary.forecast_usd), usd(summary.cost_usd)
-        yield f"Forecast   at most {forecast} for the first round; actual cost {cost}"
+        later = ", with later rounds (corrections, joined parts)" if summary.rounds > 1 else ""
+        yield f"Forecast   at most {forecast} for the first round; actual cost {cost}{later}"
 
 
 def print_forecast(rows: Sequence[ForecastRow], stream: TextIO) -> None:

@@ -64,7 +64,8 @@ _ADVICE = {
     Reason.UNDECODABLE: "Save the document as UTF-8 text.",
     Reason.UNSUPPORTED: "Convert the document to text, Markdown or HTML.",
     Reason.TOO_LARGE: "Split the document, or raise DOCBATCH_MAX_DOCUMENT_BYTES.",
-    Reason.VANISHED: "The document was deleted between listing and reading; the next run lists afresh.",
+    Reason.VANISHED: "The document was deleted between listing and reading, or is a link to a file that is not there "
+    "(mend or remove the link); the next run lists afresh.",
     Reason.FORBIDDEN: "Allow docbatch to read the document.",
     Reason.REFUSED: "Bedrock refused the record; the detail holds its message.",
     Reason.MISSING: "Every round ended before Bedrock answered; run again, or raise DOCBATCH_MAX_ROUNDS.",

@@ -16,6 +16,10 @@ PAGE_FILES = 1_000
 Piece = bytes
 
 
+class BrokenLink(FileNotFoundError):
+    """The name is there, and what it leads to is not."""
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """A file that was asked for. It is opened when it is read."""
@@ -23,7 +27,12 @@ class File:
     path: Path
 
     def bytes(self) -> Piece:
-        return self.path.read_bytes()
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError as error:
+            if self.path.is_symlink():
+                raise BrokenLink(error.errno, "is a link to a file that is not there", str(self.path)) from None
+            raise
 
     def stream(self, min_chunk_size: int) -> Iterator[Piece]:
         with self.path.open("rb") as file:

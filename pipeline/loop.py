@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.domain import Job, Mode
+from pipeline.domain import Batch, Job
 from pipeline.errors import JobFailed, NoFreeSlot
 from pipeline.steps import (
     RunOrder,
@@ -19,6 +19,7 @@ from pipeline.steps import (
     describe,
     fold,
     is_collected,
+    kept_answers,
     plan,
     prepare,
     publish,
@@ -129,14 +130,11 @@ def _run_round(services: Services, run_uri: str, number: int, planned: RoundPlan
     """True when another run sent a part of it, so that the round is none of those that this run may have."""
     with watch.step(f"round {number}: {planned.mode}") as step:
         open_batches = [one for one in planned.batches if not is_collected(services, run_uri, number, one.batch_key)]
-        jobs: dict[str, Job] = {}
-        for jobs in _jobs_of(services, run_uri, number, [one.batch_key for one in open_batches], pace):
-            step.advance(
-                sum(job.records_done for job in jobs.values()), sum(job.records_total for job in jobs.values())
-            )
-        calls = sum(one.records for one in planned.batches if one.mode is Mode.ON_DEMAND and one.awaits is None)
-        ended = [counted(count, what) for what, count in (("job", len(jobs)), ("call", calls)) if count]
-        step.note(f"{' and '.join(ended) or 'nothing'} ended")
+        before, jobs = kept_answers(services, run_uri, number, open_batches), _Jobs({}, {})
+        for jobs in _jobs_of(services, run_uri, number, open_batches, pace):
+            step.advance(*jobs.progress)
+        calls = kept_answers(services, run_uri, number, open_batches) - before
+        step.note(_ended(jobs, calls, before))
     with watch.step(f"round {number}: collect") as step:
         counts = []
         for batch in planned.batches:
@@ -146,32 +144,57 @@ def _run_round(services: Services, run_uri: str, number: int, planned: RoundPlan
     return any(not one.sent for one in counts)
 
 
-def _jobs_of(
-    services: Services, run_uri: str, number: int, batch_keys: Sequence[str], pace: Looped
-) -> Iterator[dict[str, Job]]:
-    """The jobs as they are, by ARN, look after look, until every batch was sent and every job has ended."""
-    waiting, open_arns = deque(batch_keys), list[str]()
-    jobs: dict[str, Job] = {}
+@dataclass(frozen=True, slots=True)
+class _Jobs:
+    """The jobs of a round as they were last seen, by ARN, and whether each is that of another run."""
+
+    seen: dict[str, Job]
+    others: dict[str, bool]
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        jobs = self.seen.values()
+        return sum(job.records_done for job in jobs), sum(job.records_total for job in jobs)
+
+
+def _ended(jobs: _Jobs, calls: int, before: int) -> str:
+    """What a round sent has ended, what another run had sent, and what was answered before this took the round up."""
+    others = sum(jobs.others.values())
+    counts = {"job": len(jobs.others) - others, "call": calls}
+    told = [counted(count, what) for what, count in counts.items() if count]
+    told += [f"{counted(others, 'job')} of {'another run' if others == 1 else 'other runs'}"] if others else []
+    earlier = f"; {counted(before, 'call')} had ended before" if before else ""
+    return f"{' and '.join(told) or 'nothing'} ended{earlier}"
+
+
+def _jobs_of(services: Services, run_uri: str, number: int, batches: Sequence[Batch], pace: Looped) -> Iterator[_Jobs]:
+    """The jobs as they are, look after look, until every batch was sent and every job has ended."""
+    waiting, open_arns = deque(batches), list[str]()
+    seen, others = dict[str, Job](), dict[str, bool]()
     while waiting or open_arns:
-        open_arns += _submit_what_fits(services, run_uri, number, waiting)
-        jobs |= {arn: describe(services, arn) for arn in open_arns}
-        open_arns = [arn for arn in open_arns if not jobs[arn].status.ended]
-        if jobs:
-            yield jobs
+        for batch, arn in _submit_what_fits(services, run_uri, number, waiting):
+            others[arn] = batch.awaits is not None
+            open_arns.append(arn)
+        seen |= {arn: describe(services, arn) for arn in open_arns}
+        open_arns = [arn for arn in open_arns if not seen[arn].status.ended]
+        if seen:
+            yield _Jobs(seen, others)
         if waiting or open_arns:
             pace.sleep(pace.poll_seconds)
 
 
-def _submit_what_fits(services: Services, run_uri: str, number: int, waiting: deque[str]) -> Iterator[str]:
-    """Send batches until there is no room for another job; the ARNs of the jobs. What was sent leaves `waiting`."""
+def _submit_what_fits(
+    services: Services, run_uri: str, number: int, waiting: deque[Batch]
+) -> Iterator[tuple[Batch, str]]:
+    """Send batches until there is no room for another job; those with jobs. What was sent leaves `waiting`."""
     while waiting:
         try:
-            arn = submit(services, run_uri, number, waiting[0])
+            arn = submit(services, run_uri, number, waiting[0].batch_key)
         except NoFreeSlot:
             return
-        waiting.popleft()
+        batch = waiting.popleft()
         if arn:
-            yield arn
+            yield batch, arn
 
 
 def _came_to(counts: Sequence[Collected]) -> str:

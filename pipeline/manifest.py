@@ -10,6 +10,7 @@ from decimal import Decimal
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.domain import short_hash
+from pipeline.errors import SettingsError
 from pipeline.models import Price
 
 SCHEMA_VERSION = 1
@@ -56,6 +57,17 @@ def derive_run_key(name: str) -> str:
     if legal == name and 0 < len(name) <= LONGEST_RUN_KEY:
         return name
     return f"{legal[:40].strip('-')}-{short_hash(name)[:8]}".lstrip("-")
+
+
+def refuse_illegal(name: str) -> None:
+    """Raises SettingsError for a name that is no legal key as it stands, saying what is allowed."""
+    legal = derive_run_key(name) if name else ""
+    if legal != name or not name:
+        instead = f"; take for example {legal}" if legal else ""
+        raise SettingsError(
+            f"run key {name!r}: allowed are letters (a to z), digits and single `-` between them, at most "
+            f"{LONGEST_RUN_KEY} characters{instead}"
+        )
 
 
 def shard_of(document_id: str, shards: int) -> int:

@@ -15,10 +15,10 @@ from pipeline import console, showing
 from pipeline.connecting import AsJson, Output, connected, say, sending_nothing
 from pipeline.errors import ObjectMissing, ServiceError, SettingsError, StackError, StorageError
 from pipeline.loop import Looped, counted, run_to_the_end, stop_to_the_end
-from pipeline.manifest import MANIFEST, run_folder
+from pipeline.manifest import MANIFEST, open_key, refuse_illegal, run_folder
 from pipeline.settings import Settings, load_settings
 from pipeline.showing import Frame, run_frame, runs_frame
-from pipeline.steps import RunOrder, Services, work_uri_for
+from pipeline.steps import RunOrder, RunSummary, Services, work_uri_for
 from pipeline.steps.publish import SUMMARY, read_summary
 from pipeline.steps.run import Run
 from pipeline.steps.status import Phase, RunLine, RunStatus, phase_of, read_status, run_keys, run_lines
@@ -28,6 +28,7 @@ from pipeline.storage import absolute_uri
 T = TypeVar("T")
 
 LOOK_SECONDS = (0.5, 5.0)  # between two looks of --follow, whatever the pause of the run itself is
+MOST_SHOWN = 10  # keys in the message about a run that is not there
 PATIENCE_SECONDS = 10.0  # with a busy Bedrock, before whoever only looks is told so
 
 RunKey = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run", show_default=False)]
@@ -46,7 +47,7 @@ def resume(
     settings = load_settings({"output": output})
     with connected(settings, quiet=as_json) as services:
         work_uri = _work_uri(services, settings)
-        run = _find(services, work_uri, run_key or _newest_open(services, work_uri))
+        run = find_run(services, work_uri, run_key or _newest_open(services, work_uri))
         if phase_of(run) is Phase.PUBLISHED:
             _tell_published(run, as_json=as_json)
             return
@@ -74,7 +75,7 @@ def status(
         if run_key is None:
             _show(services, lambda: run_lines(services, work_uri), runs_frame, _none_open, follow, as_json)
         else:
-            uri = _find(services, work_uri, run_key).store.uri()
+            uri = find_run(services, work_uri, run_key).store.uri()
             _show(services, lambda: read_status(services, uri), run_frame, _is_at_rest, follow, as_json)
 
 
@@ -82,7 +83,7 @@ def stop(run_key: RunKey, output: Output = None, as_json: AsJson = False) -> Non
     """Stop a run's jobs and keep what they answered. `docbatch resume` goes on with what is missing."""
     settings = load_settings({"output": output})
     with connected(sending_nothing(settings), quiet=as_json) as services:
-        run = _find(services, _work_uri(services, settings), run_key)
+        run = find_run(services, _work_uri(services, settings), run_key)
         if phase_of(run) is Phase.PUBLISHED:
             _tell_published(run, as_json=as_json)
             return
@@ -106,8 +107,9 @@ def stop(run_key: RunKey, output: Output = None, as_json: AsJson = False) -> Non
 
 
 def carry_out(services: Services, order: RunOrder, output: str | None, *, as_json: bool) -> None:
-    """A run to its end, and what came out. One that breaks off says how to go on."""
+    """A run to its end, and what came out. One that breaks off says how to go on, one that was published says so."""
     pace = Looped(services.settings.poll_seconds)
+    before = _published_before(services, order)
     try:
         summary = run_to_the_end(services, order, console.watch_for(sys.stderr, quiet=as_json), pace)
     except (StorageError, ServiceError, StackError, OSError, KeyboardInterrupt):
@@ -116,8 +118,13 @@ def carry_out(services: Services, order: RunOrder, output: str | None, *, as_jso
         raise
     if as_json:
         print(SUMMARY.dump_json(summary).decode())
-    else:
-        console.print_summary(summary, sys.stdout)
+        return
+    if before:
+        print(f"{_when_published(before)}. Nothing was asked again, nothing paid; it came to what follows.")
+        print(
+            "To begin another run: leave --run-key out, or name another (with --force, what is known is asked again)."
+        )
+    console.print_summary(summary, sys.stdout)
 
 
 def resume_command(services: Services, run_key: str, output: str | None) -> str:
@@ -134,16 +141,42 @@ def _has_begun(services: Services, order: RunOrder) -> bool:
         return True
 
 
+def _published_before(services: Services, order: RunOrder) -> RunSummary | None:
+    """What the run came to when it was published; None while it is not, or goes on with being published."""
+    work = services.open(order.work_uri)
+    if work.exists(open_key(order.run_key)):
+        return None
+    with suppress(ObjectMissing):
+        return read_summary(services.open(f"{order.work_uri}/{run_folder(order.run_key)}"))
+    return None
+
+
+def _when_published(summary: RunSummary) -> str:
+    return f"Run {summary.run_key} was published on {summary.ended:%Y-%m-%d %H:%M} UTC"
+
+
 def _work_uri(services: Services, settings: Settings) -> str:
     return work_uri_for(services.settings, absolute_uri(settings.output))
 
 
-def _find(services: Services, work_uri: str, run_key: str) -> Run:
-    """Raises SettingsError for a run that is not there, naming those that are."""
+def find_run(services: Services, work_uri: str, run_key: str) -> Run:
+    """Raises SettingsError for a run that is not there, naming those that are, or one that had not begun."""
+    refuse_illegal(run_key)
     with suppress(ObjectMissing):
         return Run(services, f"{work_uri}/{run_folder(run_key)}")
-    known = ", ".join(run_keys(services.open(work_uri))) or "none"
-    raise SettingsError(f"run {run_key}: there is no such run in {work_uri}; there are: {known}")
+    known = run_keys(services.open(work_uri))
+    if run_key in known:  # its documents are being listed, or were when it was broken off
+        raise SettingsError(
+            f"run {run_key}: had not begun anything when it ended, or is still listing its documents; start it with: "
+            f"docbatch run SOURCE --run-key {run_key}"
+        )
+    raise SettingsError(f"run {run_key}: there is no such run in {work_uri}; there are: {_some(known)}")
+
+
+def _some(run_keys: list[str]) -> str:
+    """The last of the keys, which are the newest where nobody chose them, and how many more there are."""
+    shown, more = run_keys[: -MOST_SHOWN - 1 : -1], len(run_keys) - MOST_SHOWN
+    return (", ".join(shown) or "none") + (f" and {more:,} more (docbatch status shows all)" if more > 0 else "")
 
 
 def _newest_open(services: Services, work_uri: str) -> str:
@@ -151,8 +184,8 @@ def _newest_open(services: Services, work_uri: str) -> str:
     found = [one.run_key for one in runs if one.phase is Phase.OPEN]
     if found:
         return found[0]
-    stopped = ", ".join(one.run_key for one in runs if one.phase is Phase.STOPPED)
-    advice = f"name one that was stopped: {stopped}" if stopped else "begin one with: docbatch run"
+    stopped = _some(sorted(one.run_key for one in runs if one.phase is Phase.STOPPED))
+    advice = f"name one that was stopped: {stopped}" if stopped != "none" else "begin one with: docbatch run"
     raise SettingsError(f"no run in {work_uri} is open; {advice}")
 
 
@@ -174,8 +207,9 @@ def _tell_published(run: Run, *, as_json: bool) -> None:
     if as_json:
         print(SUMMARY.dump_json(summary).decode())
         return
-    ended, place = f"{summary.ended:%Y-%m-%d %H:%M} UTC", console.shown_place(summary.tables_uri)
-    print(f"Run {summary.run_key} was published on {ended}: nothing is left to do. Its tables are in {place}")
+    place = console.shown_place(summary.tables_uri)
+    print(f"{_when_published(summary)}: nothing is left to do. Its tables are in {place}")
+    print("To begin another run: docbatch run, without --run-key or with another one.")
 
 
 def _show(

@@ -126,7 +126,11 @@ def _explained(name: str, allowed: Iterable[str]) -> Iterator[None]:
     try:
         yield
     except jinja2.TemplateSyntaxError as error:
-        raise DeclarationError(f"{error.filename or name}, line {error.lineno}: {error.message}") from None
+        where = f"{error.filename or name}, line {error.lineno}"
+        raise DeclarationError(
+            f"{where}: {error.message} Mend the template there (a Jinja tag or expression is not well formed); "
+            "`docbatch plan` then shows whether it can be read, and sends nothing."
+        ) from None
     except jinja2.TemplateNotFound as error:
         missing = "there is no such file" if error.name == name else f"includes {error.name!r}, which is not there"
         raise DeclarationError(f"{name}: {missing}") from None

@@ -123,7 +123,12 @@ class Settings(BaseModel):
     @field_validator("analyses", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        names = tuple(part.strip() for part in value.split(",") if part.strip())
+        if not names:  # nobody who wrote it meant all of them
+            raise ValueError("it names no analysis; leave it out to run all that are declared")
+        return names
 
 
 class AwsEnvironment(BaseModel):
@@ -203,6 +208,7 @@ def _explain(problem: Any, layers: dict[str, dict[str, Any]], path: Path) -> str
     shown = {"environment": PREFIX + name.upper(), "file": f"{name} in {path}"}.get(origin, name)
     if problem["type"] == "extra_forbidden":
         return f"{shown}: there is no such setting; allowed are {', '.join(sorted(Settings.model_fields))}"
-    allowed = problem["msg"][0].lower() + problem["msg"][1:]
+    allowed = problem["msg"].removeprefix("Value error, ")
+    allowed = allowed[0].lower() + allowed[1:]
     about = Settings.model_fields[name].description
     return f"{shown} = {problem['input']!r}: {allowed}. {name}: {about}."

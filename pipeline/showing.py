@@ -95,7 +95,9 @@ def came_to(run: RunLine) -> str:
     if run.counts is None:
         ends = (f"{run.results:,} results", f"{run.failures:,} failures" if run.failures else "")
         return ", ".join(one for one in (*ends, f"{run.unchanged:,} unchanged" if run.unchanged else "") if one)
-    counts = {"answered": run.counts.answered, "failed": run.counts.failed, "missing": run.counts.missing}
+    found = run.counts
+    counts = {"answered": found.answered, "failed": found.failed, "missing": found.missing}
+    counts |= {"answered on demand and to be collected": found.uncollected}
     return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing answered yet"
 
 
@@ -167,11 +169,17 @@ def _so_far(status: RunStatus) -> str:
     counts = status.counts
     jobs = f", {counted(status.open_jobs, 'job')} open" if status.open_jobs else ""
     lacks = "" if status.phase is Phase.PUBLISHED else f", {counts.failed:,} failed, {counts.missing:,} missing"
+    if counts.uncollected:
+        lacks += f"; {counted(counts.uncollected, 'answer')} on demand kept so far, to be collected"
     return f"{counted(counts.requests, 'request')} sent{jobs}; {counts.answered:,} answered{lacks}; {_paid(status)}"
 
 
 def _paid(status: RunStatus) -> str:
-    return f"{usd(status.cost_usd)} paid"
+    """Nothing is known of the cost of what is not collected."""
+    if not (status.open_jobs or status.counts.uncollected):
+        return f"{usd(status.cost_usd)} paid"
+    collected = any(batch.collected for one in status.rounds for batch in one.batches)
+    return f"{usd(status.cost_usd)} paid for what is collected" if collected else "cost unknown until it is collected"
 
 
 def _line(status: RunStatus) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +16,8 @@ from obstore import exceptions as vendor
 from obstore.store import MemoryStore, S3Store
 
 from pipeline.errors import AccessDenied, ObjectChanged, ObjectExists, ObjectMissing, SettingsError, StorageError
-from pipeline.folders import Folder
+from pipeline.folders import BrokenLink, Folder
+from pipeline.refusals import DENIED, refusal
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as VendorStore
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 READ_BYTES = 1 << 20
 PART_BYTES = 16 << 20
 PARTS_AT_ONCE = 4  # obstore's default of 12 would hold 192 MB of one file
+_FORBIDDEN = "access denied; check the permissions of the file and its folders"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +225,22 @@ def _open_s3(bucket: str, prefix: str, access: S3Access) -> VendorStore:
     if access.access_key_id:
         options |= {"access_key_id": access.access_key_id, "secret_access_key": access.secret_access_key}
     else:
-        from obstore.auth.boto3 import Boto3CredentialProvider
-
-        options["credential_provider"] = Boto3CredentialProvider()
+        options["credential_provider"] = _boto3_credentials()
     plain_http = {"allow_http": bool(access.url and access.url.startswith("http://"))}
     return S3Store(bucket, prefix=prefix or None, client_options=plain_http, **options)  # type: ignore[arg-type] # TypedDict
+
+
+def _boto3_credentials() -> Callable[[], Any]:
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    try:
+        return Boto3CredentialProvider()
+    except Exception as error:  # errors of botocore's, which is not known here
+        found = "" if isinstance(error, ValueError) else f" ({error})"  # its own words for: none
+        raise SettingsError(
+            f"no AWS credentials were found{found}; sign in or set AWS_PROFILE, or DOCBATCH_BACKEND=local to use the "
+            "embedded stack"
+        ) from error
 
 
 class _Translated:
@@ -240,12 +253,19 @@ class _Translated:
         return None
 
     def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, vendor.NotFoundError | FileNotFoundError):
-            raise ObjectMissing(f"{self._uri}: not found") from error
-        if isinstance(error, vendor.AlreadyExistsError | vendor.PreconditionError | FileExistsError):
-            raise ObjectExists(f"{self._uri}: already exists") from error
-        if isinstance(error, vendor.PermissionDeniedError | vendor.UnauthenticatedError | PermissionError):
-            raise AccessDenied(f"{self._uri}: access denied; check the credentials and permissions") from error
         if isinstance(error, vendor.BaseError | OSError):
-            reason = str(error).split("\n\nDebug source", 1)[0].split("<?xml", 1)[0].strip()
-            raise StorageError(f"{self._uri}: {reason}") from error
+            raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> StorageError:
+        refused = refusal(self._uri, str(error))
+        if isinstance(error, vendor.NotFoundError | FileNotFoundError):
+            why = error.strerror if isinstance(error, BrokenLink) else "not found"
+            return refused if "NoSuchBucket" in str(error) and refused else ObjectMissing(f"{self._uri}: {why}")
+        if isinstance(error, vendor.AlreadyExistsError | vendor.PreconditionError | FileExistsError):
+            return ObjectExists(f"{self._uri}: already exists")
+        if refused:
+            return refused
+        if isinstance(error, vendor.PermissionDeniedError | vendor.UnauthenticatedError | PermissionError):
+            return AccessDenied(f"{self._uri}: {DENIED if self._uri.startswith('s3:') else _FORBIDDEN}")
+        reason = str(error).split("\n\nDebug source", 1)[0].split("<?xml", 1)[0].strip()
+        return StorageError(f"{self._uri}: {reason}")

@@ -112,11 +112,11 @@ MISTAKES = [
     ),
     (('description = "What is asked for"', ""), "description: is missing"),
     (("top_p = 0.9", ""), "generation.top_p: is missing"),
-    (("temperature = 0.0", "temperature = 1.5"), "generation.temperature: Input should be less than or equal to 1"),
-    (("max_output_tokens = 64", "max_output_tokens = 8192"), "generation.max_output_tokens: Input should be less than"),
+    (("temperature = 0.0", "temperature = 1.5"), "generation.temperature = 1.5: Input should be less than"),
+    (("max_output_tokens = 64", "max_output_tokens = 8192"), "generation.max_output_tokens = 8192: Input should be"),
     (
         ("max_output_tokens = 64", 'max_output_tokens = "all"'),
-        "generation.max_output_tokens: Input should be a valid int",
+        "generation.max_output_tokens = 'all': Input should be a valid int",
     ),
     (('label_property = "urgency"', 'label_property = "mood"'), "label_property 'mood' is no property of answer"),
     (('label_property = "urgency"', ""), "labels and label_property go together"),
@@ -157,7 +157,7 @@ MISTAKES = [
     (('items = { type = "string" }', ""), "dates: type ['array', 'null'] cannot become a column"),
     (('items = { type = "string" }', "items = { }"), "dates.items: type None cannot become a column"),
     (("[generation]", "[generation"), "not valid TOML"),
-    (("merge =", "chunk_tokens = 10\nmerge ="), "chunk_tokens: Input should be greater than or equal to 256"),
+    (("merge =", "chunk_tokens = 10\nmerge ="), "chunk_tokens = 10: Input should be greater than or equal"),
 ]
 
 

@@ -146,6 +146,7 @@ def test_a_published_run_is_left_alone(user: User, finished: subprocess.Complete
     told = user.types(command)
     assert told.returncode == 0, told.stderr
     assert re.match(r"Run first was published on .* UTC: nothing is left to do\. Its tables are in ", told.stdout)
+    assert told.stdout.endswith("To begin another run: docbatch run, without --run-key or with another one.\n")
 
 
 def test_status_shows_all_runs_and_one(user: User, finished: subprocess.CompletedProcess[str]) -> None:
@@ -233,7 +234,11 @@ MISTAKES: list[tuple[str, dict[str, str], int, str]] = [
     ('run "my documents" --analyses mood', {}, 2, r"docbatch: analysis 'mood': not declared in .*; declared are"),
     ('run "my documents" --budget-usd much', {}, 2, r"docbatch: budget_usd = 'much': "),
     ('plan "my documents"', {"DOCBATCH_BUGDET_USD": "1"}, 2, r"docbatch: DOCBATCH_BUGDET_USD: there is no such"),
-    ("run elsewhere", {}, 1, r"docbatch: .*/elsewhere: there is no such folder"),
+    ("run elsewhere", {}, 2, r"docbatch: .*/elsewhere: there is no such folder; SOURCE is the folder or s3:// prefix"),
+    ("plan elsewhere", {}, 2, r"docbatch: .*/elsewhere: there is no such folder; SOURCE is the folder or s3:// prefix"),
+    ('run "my documents" --run-key ../../x', {}, 2, r"docbatch: run key '../../x': allowed are letters .* example x-"),
+    ('run "my documents" --analyses ,,', {}, 2, r"docbatch: analyses = ',,': it names no analysis; leave it out"),
+    ('plan "my documents" --run-date 2026-13-40', {}, 2, r"'2026-13-40' is no day of the calendar written as YYYY-MM"),
     ('run "my documents/delivery 1.txt"', {}, 2, r"docbatch: .*delivery 1.txt: is a file; name a folder"),
     ("run .", {}, 2, r"docbatch: output = file://.*/output: lies inside the source .*; choose a place beside it"),
     ('run "my documents" --force --budget-usd 0.00001', {}, 3, r"docbatch: run \S+: 108 requests would cost up to"),

@@ -61,7 +61,7 @@ Run night: 1,204 documents (3 with a text that another had), 2,410 requests
 └────────────────┴─────────┴──────────┴──────────────┴───────────────┴───────────┘
 Failures   2 empty (see the table `failures`: what to do is in its column `advice`)
 Answered   by baseline, priced as meta.llama3-1-8b-instruct-v1:0
-Forecast   at most $2.25 for the first round; actual cost $1.53
+Forecast   at most $2.25 for the first round; actual cost $1.53, with later rounds (corrections, joined parts)
 Tables     /my tables [final]/tables
 """
 
@@ -79,7 +79,7 @@ Not paid   2,374 unchanged since an earlier run, 12 answered by an earlier run
 Deleted    3 documents are gone from the source; the rows are kept, and marked as deleted
 Failures   2 empty (see the table `failures`: what to do is in its column `advice`)
 Answered   by baseline, priced as meta.llama3-1-8b-instruct-v1:0
-Forecast   at most $0.002100 for the first round; actual cost $0.001972
+Forecast   at most $0.002100 for the first round; actual cost $0.001972, with later rounds (corrections, joined parts)
 Tables     /my tables [final]/tables
 """
 NOTHING_NEW = """\
@@ -150,6 +150,12 @@ def test_unknown_costs_are_called_unknown() -> None:
     assert "Forecast   at most unknown for the first round; actual cost unknown" in text
     assert "$" not in text
     assert text.count("unknown") == 5
+
+
+def test_later_rounds_are_named_where_there_were_any() -> None:
+    """The forecast is about the first round; what came after adds to the cost, and is no broken promise."""
+    assert "first round; actual cost $1.53, with later rounds (corrections" in printed(SUMMARY)
+    assert "first round; actual cost $1.53\n" in printed(replace(SUMMARY, rounds=1))
 
 
 def test_a_disagreement_is_said_in_full_on_one_line() -> None:

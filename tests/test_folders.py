@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ObjectExists
+from pipeline.errors import ObjectExists, ObjectMissing
 from pipeline.storage import ObjectStore, S3Access, open_store
 
 NAMES = [
@@ -45,6 +45,8 @@ def test_what_is_no_document_is_not_listed(store: ObjectStore, tmp_path: Path) -
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
     os.mkfifo(tmp_path / "pipe")
     assert [entry.key for entry in store.list()] == ["a.txt", "broken.txt", "link.txt"]
+    with pytest.raises(ObjectMissing, match=r"broken\.txt: is a link to a file that is not there"):
+        store.read("broken.txt")
 
 
 def test_a_write_that_fails_leaves_nothing(store: ObjectStore, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.domain import Job, JobStatus
 from pipeline.loop import Looped, run_to_the_end
-from tests.world import Unseen, World, make_world, world
+from pipeline.steps import plan, prepare, start, submit
+from tests.world import Broken, Unseen, World, make_world, world
 
 __all__ = ["make_world", "world"]
 
@@ -140,3 +141,36 @@ def test_several_batches_give_the_same_rows_as_one(make_world: Callable[..., Wor
     for name in ("classification", "sentiment", "summarization"):
         columns = [column for column in packed.table(name, "one").column_names if column != "run_key"]
         assert packed.table(name, "one").select(columns).equals(spread.table(name, "many").select(columns))
+
+
+def test_calls_of_a_process_that_died_are_not_counted_again(make_world: Callable[..., World]) -> None:
+    """Whoever goes on tells what it asked, and how much was answered before."""
+    world = make_world(least=100, on_demand_threads=1)
+    world.put_many(2)
+
+    def die(_name: str, count: int) -> None:
+        if count == 5:
+            raise Broken
+
+    world.wire.before = die
+    with pytest.raises(Broken):
+        world.run()
+    world.wire.before = lambda _name, _count: None
+    watch = Unseen()
+    world.run(watch=watch)
+    assert "2 calls ended; 4 calls had ended before" in watch.notes
+
+
+def test_a_job_of_another_run_is_told_as_such(make_world: Callable[..., World]) -> None:
+    """A run that waits says for whom; it claims no job as its own."""
+    world = make_world()
+    world.put_many(2)
+    first = world.order("first")
+    run_uri = start(world.services, first)
+    prepare(world.services, run_uri, 0, 0)
+    (batch,) = plan(world.services, run_uri, 0).batches
+    submit(world.services, run_uri, 0, batch.batch_key)
+    watch = Unseen()
+    world.run("second", watch)
+    assert "1 job of another run ended" in watch.notes
+    assert "1 job ended" not in watch.notes

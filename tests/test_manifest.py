@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from pipeline import manifest
 from pipeline.domain import Mode, short_hash
-from pipeline.manifest import RunManifest, derive_run_key, shard_of, shards_for
+from pipeline.errors import SettingsError
+from pipeline.manifest import RunManifest, derive_run_key, refuse_illegal, shard_of, shards_for
 from pipeline.models import Price
 
 
@@ -61,6 +62,20 @@ def test_a_shard_is_halved_when_shards_are_doubled(first: int, power: int) -> No
 def test_as_many_shards_as_the_documents_need(documents: int, size: int, shards: int) -> None:
     """The smallest power of two that keeps shards within the size, up to 256."""
     assert shards_for(documents, size) == shards
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("../../x", "; take for example x-"), ("ä b", "; take for example b-"), ("a--b", ""), ("a" * 201, ""), ("", None)],
+)
+def test_a_name_that_is_no_key_is_refused(name: str, instead: str | None) -> None:
+    """Whoever types a name finds the run under that name, or is told what is allowed."""
+    with pytest.raises(SettingsError, match=r"allowed are letters .* digits and single `-`") as raised:
+        refuse_illegal(name)
+    assert repr(name) in str(raised.value)
+    assert (instead or "; take") in str(raised.value) or instead is None
+    for legal in ("night", "2026-11-23", "a" * 200, derive_run_key("manual__2026-11-23T00:00:00+00:00")):
+        refuse_illegal(legal)
 
 
 def test_every_key_is_legal_for_bedrock_and_its_own() -> None:

@@ -80,7 +80,7 @@ def test_what_is_changed_and_what_is_not(text: str, safe: str) -> None:
 
 
 BROKEN = [
-    ("{% block answer %}", "map.jinja, line 1: Unexpected end of template"),
+    ("{% block answer %}", "a/map.jinja, line 1: Unexpected end of template"),
     ("x\n{{ document", "map.jinja, line 2: unexpected end of template"),
     (
         "{{ documnt }}{% block answer %}{% endblock %}",
@@ -113,6 +113,9 @@ def test_a_broken_template_is_refused(tmp_path: Path, source: str | None, messag
     with pytest.raises(DeclarationError) as raised:
         load_prompt(open_templates(tmp_path), "a/map.jinja", Stage.MAP, {}, {"document": "x"})
     assert message in str(raised.value)
+    if ", line " in message:
+        assert "Mend the template there" in str(raised.value)
+        assert "`docbatch plan` then shows" in str(raised.value)
 
 
 def test_the_begun_answer_ends_the_prompt(tmp_path: Path) -> None:

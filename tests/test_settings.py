@@ -126,6 +126,13 @@ def test_names_may_be_listed_either_way(tmp_path: Path, value: object) -> None:
     assert chosen.budget_usd == Decimal("0.10")
 
 
+@pytest.mark.parametrize("value", [",,", " ", ""])
+def test_a_list_without_a_name_is_not_all_of_them(tmp_path: Path, value: str) -> None:
+    """A list that came out empty runs nothing, rather than everything."""
+    with pytest.raises(SettingsError, match=f"^analyses = '{value}': it names no analysis; leave it out to run all"):
+        load_settings({"analyses": value}, {}, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

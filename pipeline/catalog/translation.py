@@ -17,6 +17,7 @@ from pyiceberg.exceptions import (
 from sqlalchemy import exc as sql
 
 from pipeline.errors import AccessDenied, ObjectMissing, StorageError
+from pipeline.refusals import refusal
 from pipeline.retries import translate
 
 # What says that somebody else was quicker, so that looking again is right. A database says it by its unique keys.
@@ -29,6 +30,11 @@ LOST_RACE = (
 )
 # The namespace is there: a SQL catalog looks first, and whoever is overtaken after that hears it from the database.
 MADE_MEANWHILE = (NamespaceAlreadyExistsError, sql.IntegrityError)
+LOST = (
+    "if the folder was moved, move it back: Iceberg names files by their full path. If its tables were deleted, delete "
+    "their catalog as well (the folder `catalog` beside them; of tables on S3, those in Glue or in the database of "
+    "DOCBATCH_CATALOG) and run again: answers are kept in the work folder, so nothing is paid again"
+)
 
 
 @contextmanager
@@ -41,12 +47,11 @@ def translated(where: str) -> Iterator[None]:
     except sql.SQLAlchemyError as error:
         raise StorageError(f"{where}: {_reason(error)}; see that its database is reachable and writable") from error
     except FileNotFoundError as error:
-        advice = "if the folder was moved, move it back: Iceberg names files by their full path"
-        raise ObjectMissing(f"{where}: a file that the catalog names is gone ({error}); {advice}") from error
+        raise ObjectMissing(f"{where}: a file that the catalog names is gone ({error}); {LOST}") from error
     except PermissionError as error:
         raise AccessDenied(f"{where}: access denied; check the credentials and permissions") from error
     except (RESTError, OSError) as error:
-        raise StorageError(f"{where}: {error}") from error
+        raise refusal(where, str(error)) or StorageError(f"{where}: {error}") from error
     except (ClientError, BotoCoreError) as error:
         raise translate(error) from error
 

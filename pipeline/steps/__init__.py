@@ -8,6 +8,7 @@ Each takes the run's uri and names what it works on, keeps all state in the work
 
 from pipeline.steps.collect import collect, is_collected
 from pipeline.steps.fold import fold
+from pipeline.steps.on_demand import kept_answers
 from pipeline.steps.plan import plan
 from pipeline.steps.prepare import prepare
 from pipeline.steps.publish import RunSummary, publish
@@ -24,6 +25,7 @@ __all__ = [
     "describe",
     "fold",
     "is_collected",
+    "kept_answers",
     "plan",
     "prepare",
     "publish",

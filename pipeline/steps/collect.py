@@ -14,7 +14,7 @@ from pipeline.answers import parse_answer
 from pipeline.domain import Batch, Failure, Fate, JobStatus, Mode, Outcome, Reason, Request, Usage
 from pipeline.errors import JobFailed
 from pipeline.ledger import disagreement
-from pipeline.manifest import collected_key, outcomes_folder, shard_of
+from pipeline.manifest import REOPENED, STOPPED, collected_key, outcomes_folder, shard_of
 from pipeline.recall import remember
 from pipeline.records import OutcomeRecord, to_parquet
 from pipeline.segments import read_index
@@ -134,7 +134,7 @@ def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
         return Collected(0, *counts, unreadable=0, unknown=0, input_tokens=0, output_tokens=0, disagreement=None)
     used = sum((outcome.usage for outcome in outcomes.values() if outcome.usage), UNBILLED)
     left_out, tokens = (found.unreadable, found.unknown), (used.input_tokens, used.output_tokens)
-    differences = _differences(batch, output, found, used)
+    differences = _differences(run, batch, output, found, used)
     return Collected(batch.records, *counts, *left_out, *tokens, differences, failure)
 
 
@@ -155,17 +155,26 @@ def _judge_all(run: Run, output: Output, requests: Requests) -> _Judged:
     return _Judged(outcomes, unreadable, unknown, replied)
 
 
-def _differences(batch: Batch, output: Output, found: _Judged, used: Usage) -> str | None:
+def _differences(run: Run, batch: Batch, output: Output, found: _Judged, used: Usage) -> str | None:
     """What is wrong with the output of a batch as a whole, in a sentence; None when nothing is."""
     told = []
     if batch.mode is Mode.BATCH:
-        told.append(disagreement(output.job_summary(), used, found.replied))
+        summary = output.job_summary()
+        if summary is not None or not _was_stopped(run, output):  # a job that is stopped leaves no totals by nature
+            told.append(disagreement(summary, used, found.replied))
     if found.unreadable:
         told.append(f"lines that could not be read: {found.unreadable}")
     if found.unknown:
         told.append(f"lines that are repeated or answer nothing that was asked: {found.unknown}")
     kept = "; ".join(each for each in told if each)
     return f"{batch.batch_key}: {kept}" if kept else None
+
+
+def _was_stopped(run: Run, output: Output) -> bool:
+    """Whether the run was stopped, and with it this job."""
+    if output.arn is None or not (run.store.exists(STOPPED) or run.store.exists(REOPENED)):
+        return False
+    return run.services.batch_client().describe(output.arn).status is JobStatus.STOPPED
 
 
 def _is_news(reply: Reply, seen: Outcome | None) -> bool:

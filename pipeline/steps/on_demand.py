@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.bedrock import OnDemandClient
-from pipeline.domain import Batch
+from pipeline.domain import Batch, Mode
 from pipeline.errors import ObjectExists, PromptRefused, ServiceBusy
 from pipeline.leases import Lease, holding
 from pipeline.manifest import STOPPED, lease_key, output_folder
 from pipeline.steps.intents import intend
-from pipeline.steps.run import Run, refuse_stopped
+from pipeline.steps.run import Run, Services, refuse_stopped
+from pipeline.storage import ObjectStore
 from pipeline.wire import read_record, read_record_id, write_error, write_reply
 
 
@@ -39,6 +41,19 @@ def ask_on_demand(run: Run, round_number: int, batch: Batch) -> None:
         with holding(lease, done=lambda: not owed()) as held:
             if held:
                 _Asking(run, batch, folder, owed(), lease, run.services.on_demand_client()).ask_all()
+
+
+def kept_answers(services: Services, run_uri: str, round_number: int, batches: Sequence[Batch]) -> int:
+    """How many records of these batches have been answered on demand so far, by whichever process; not those of
+    batches that another run sends."""
+    store = services.open(run_uri)
+    asked = (one for one in batches if one.mode is Mode.ON_DEMAND and one.awaits is None)
+    return sum(count_answers(store, round_number, one) for one in asked)
+
+
+def count_answers(store: ObjectStore, round_number: int, batch: Batch) -> int:
+    """The same of one batch, by listing alone."""
+    return sum(1 for _ in store.list(output_folder(round_number, batch.batch_key)))
 
 
 def _answer_key(folder: str, record_id: str) -> str:

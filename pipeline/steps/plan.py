@@ -134,6 +134,6 @@ def _check_budget(run: Run, made: RoundPlan) -> None:
     if made.forecast_usd > budget:
         raise BudgetExceeded(
             f"run {run.manifest.run_key}: {made.requests} requests would cost up to ${made.forecast_usd:.4f}, which is "
-            f"above the budget of ${budget:f}; nothing was submitted. Raise DOCBATCH_BUDGET_USD, run fewer analyses "
-            "(DOCBATCH_ANALYSES), or name a smaller source, in a run with another key."
+            f"above the budget of ${budget:f}; nothing was submitted. Raise it (--budget-usd or DOCBATCH_BUDGET_USD), "
+            "run fewer analyses (--analyses or DOCBATCH_ANALYSES), or name a smaller source, in a run with another key."
         )

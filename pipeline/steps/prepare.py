@@ -11,6 +11,7 @@ from pipeline.comparison import ListedDocument
 from pipeline.domain import Change, Failure, Reason, Request, short_hash
 from pipeline.errors import AccessDenied, ObjectMissing
 from pipeline.extraction import Text, extract
+from pipeline.folders import BrokenLink
 from pipeline.ledger import forecast
 from pipeline.manifest import content_digest, documents_key, prepared_key, requests_folder
 from pipeline.planning import Planner, Rendered
@@ -198,8 +199,10 @@ def _read(source: ObjectStore, document: ListedDocument, max_bytes: int) -> byte
         return Failure(Reason.TOO_LARGE, f"{document.size_bytes} bytes; the limit is {max_bytes}")
     try:
         return source.read(source.key(document.uri))
-    except ObjectMissing:
-        return Failure(Reason.VANISHED, "listed, but no longer there when it was read")
+    except ObjectMissing as error:
+        link = isinstance(error.__cause__, BrokenLink)
+        seen = "a link to a file that is not there" if link else "listed, but no longer there when it was read"
+        return Failure(Reason.VANISHED, seen)
     except AccessDenied:
         return Failure(Reason.FORBIDDEN, "listed, but not for us to read")
 

@@ -13,9 +13,10 @@ from enum import StrEnum
 from pipeline.domain import Batch, Job, Mode, Usage
 from pipeline.errors import ObjectMissing
 from pipeline.ledger import add_costs, cost_of
-from pipeline.manifest import OPEN_RUNS, PUBLISHED, RUNS, STOPPED, collected_key, open_key, output_folder, run_folder
+from pipeline.manifest import OPEN_RUNS, PUBLISHED, RUNS, STOPPED, collected_key, open_key, run_folder
 from pipeline.steps.collect import Collected, read_collected
 from pipeline.steps.intents import kept_arn, revoked_by
+from pipeline.steps.on_demand import count_answers
 from pipeline.steps.publish import RunSummary, read_summary
 from pipeline.steps.rounds import RoundPlan, planned_rounds, read_plan
 from pipeline.steps.run import Run, Services
@@ -65,17 +66,22 @@ class RoundStatus:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of requests, summed over rounds: one that is asked again counts in each."""
+    """What became of requests, summed over rounds: one that is asked again counts in each.
+
+    `uncollected` answers were given on demand and are kept; whether they are good is seen when they are collected.
+    """
 
     requests: int
     answered: int
     failed: int
     missing: int
+    uncollected: int
 
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """One run with everything that it has planned. `cost_usd` is what its collected batches cost."""
+    """One run with everything that it has planned. `cost_usd` is what its collected batches cost; None when none is
+    collected and something was sent, or without a price."""
 
     run_key: str
     phase: Phase
@@ -96,7 +102,8 @@ class RunStatus:
 class RunLine:
     """One run among all. `counts` of requests stand with runs that are not published, the results with those that are.
 
-    `cost_usd` is what was collected so far, or the cost of the published run.
+    `cost_usd` is that of what was collected so far (None while nothing is and something was sent), or of the
+    published run.
     """
 
     run_key: str
@@ -173,7 +180,10 @@ def _status(run: Run, rounds: list[RoundStatus]) -> RunStatus:
         sum(one.known for one in rounds) + sum(one.answered for one in found),
         sum(one.failed for one in found),
         sum(one.missing for one in found),
+        sum(one.records_done for one in batches if one.mode is Mode.ON_DEMAND and one.collected is None),
     )
+    open_jobs = sum(batch.job_arn is not None and batch.collected is None for batch in batches)
+    unknown = not found and bool(open_jobs or counts.uncollected)
     return RunStatus(
         run_key=manifest.run_key,
         phase=phase_of(run),
@@ -185,8 +195,8 @@ def _status(run: Run, rounds: list[RoundStatus]) -> RunStatus:
         unchanged=manifest.unchanged,
         deleted=manifest.deleted,
         counts=counts,
-        open_jobs=sum(batch.job_arn is not None and batch.collected is None for batch in batches),
-        cost_usd=add_costs(batch.cost_usd for batch in batches if batch.collected),
+        open_jobs=open_jobs,
+        cost_usd=None if unknown else add_costs(batch.cost_usd for batch in batches if batch.collected),
         rounds=tuple(rounds),
     )
 
@@ -206,7 +216,7 @@ def _stored(run: Run, number: int, batch: Batch) -> BatchStatus:
         held = taker == run.manifest.run_key
         return replace(status, state="held back" if held else f"taken over by run {taker}")
     if batch.mode is Mode.ON_DEMAND:
-        answered = sum(1 for _ in run.store.list(output_folder(number, key)))
+        answered = count_answers(run.store, number, batch)
         return replace(status, state="asking" if answered else "planned", records_done=answered)
     return replace(status, state=BEGUN) if arn else status
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
 
-from pipeline.errors import RunError
+from pipeline.errors import ObjectMissing, RunError
 from pipeline.local.bill import Billed
 from pipeline.manifest import answers_key
 from pipeline.steps import RunSummary, collect, plan, prepare, start, submit
@@ -330,3 +331,16 @@ def _break_at(operation: str) -> Callable[[str, int], None]:
             raise Broken(name)
 
     return check
+
+
+def test_deleted_tables_come_back_without_being_paid_again(world: World) -> None:
+    """While the catalog names them, the error says to delete it too; a run after that has all rows, for nothing."""
+    world.put_many(4)
+    first = world.run("first")
+    shutil.rmtree(world.output / "tables")
+    with pytest.raises(ObjectMissing, match=r"tables were deleted, delete their catalog .*the folder `catalog` beside"):
+        world.run("second")
+    shutil.rmtree(world.output / "catalog")
+    second = world.run("third")
+    assert (second.results, second.requests, second.known, world.wire.created) == (first.results, 0, first.results, 1)
+    assert len(world.rows("sentiment", "third")) == 4

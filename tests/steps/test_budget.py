@@ -18,8 +18,12 @@ def test_a_forecast_above_the_budget_sends_nothing(world: World, least: int, mod
     """The run ends before anything is submitted, and says what it would cost and what to do."""
     world.put_many(4)
     world.with_settings(budget_usd=Decimal("0.0001"), min_records_per_job=least)
-    with pytest.raises(BudgetExceeded, match=r"12 requests would cost up to \$0\.00\d\d.* budget of \$0\.0001;.*Raise"):
+    with pytest.raises(
+        BudgetExceeded, match=r"12 requests would cost up to \$0\.00\d\d.* budget of \$0\.0001;"
+    ) as raised:
         world.run()
+    for typed in ("--budget-usd", "DOCBATCH_BUDGET_USD", "--analyses", "DOCBATCH_ANALYSES"):
+        assert typed in str(raised.value)  # it is not known here which of them it came by
     assert world.wire.calls == [], mode
     assert world.files() == {}
 

@@ -47,9 +47,11 @@ def test_a_batch_from_its_plan_to_its_outcomes(world: World) -> None:
     (batch_key,) = planned(world)
     world.bedrock.faults.replace(FaultPlan(jobs=(JobFault(kind="stuck"),)))
     assert states(read_status(world.services, uri())) == [("planned", 0)]
+    assert "; $0.000000 paid" in shown(read_status(world.services, uri()))  # nothing was sent, which is known
     submit(world.services, uri(), 0, batch_key)
     status = read_status(world.services, uri())
     assert (states(status), status.open_jobs, status.phase) == ([("Scheduled", 0)], 1, Phase.OPEN)
+    assert "1 job open; 0 answered, 0 failed, 0 missing; cost unknown until it is collected" in shown(status)
     world.bedrock.faults.replace(FaultPlan())
     summary = world.run()
     status = read_status(world.services, uri())
@@ -86,6 +88,9 @@ def test_on_demand_answers_count_while_they_arrive(make_world: Callable[..., Wor
     world.wire.before = look
     world.run()
     assert states(seen[0]) == [("asking", 3)]
+    assert (seen[0].counts.answered, seen[0].counts.uncollected, seen[0].cost_usd) == (0, 3, None)
+    assert "3 answers on demand kept so far, to be collected; cost unknown until it is collected" in shown(seen[0])
+    assert "$" not in shown(seen[0])
     assert seen[0].rounds[0].batches[0].mode is Mode.ON_DEMAND
 
 

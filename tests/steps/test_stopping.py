@@ -81,6 +81,20 @@ def test_a_job_in_flight_is_stopped_and_sent_again_by_resuming(world: World) -> 
     world.bedrock.faults.replace(FaultPlan())
     summary = resumed(world)
     assert (summary.results, summary.failures, billed(world)) == (RECORDS, 0, RECORDS)
+    assert summary.disagreements == []  # a stopped job leaves no totals: there is nothing to disagree with
+
+
+def test_totals_that_a_completed_job_should_have_left_are_missed(world: World) -> None:
+    """Stopping a run excuses the jobs that it stopped, and no other."""
+    world.put_many(DOCUMENTS)
+    (batch_key,) = begun(world)
+    submit(world.services, uri(), 0, batch_key)
+    world.bedrock.run_waiting()
+    totals = [entry["path"] for page in world.bucket.list() for entry in page if entry["path"].endswith("json.out")]
+    world.bucket.delete(totals)
+    stopped(world)
+    assert (statuses(world), len(totals)) == ([JobStatus.COMPLETED], 1)
+    assert resumed(world).disagreements == [f"{batch_key}: the job left no manifest.json.out"]
 
 
 @pytest.mark.parametrize("at", [0.25, 0.5])

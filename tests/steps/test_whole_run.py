@@ -197,3 +197,13 @@ def _keys(world: World) -> list[str]:
 def _read(world: World, path: str) -> dict[str, Any]:
     found: dict[str, Any] = orjson.loads(bytes(world.bucket.get(path).bytes()))
     return found
+
+
+def test_a_link_that_leads_nowhere_says_so(world: World) -> None:
+    """It was not deleted meanwhile: the failure names the link, and its advice says what to do with it."""
+    world.put("a.txt", "A text.")
+    (world.source / "b.txt").symlink_to(world.source / "nothing")
+    world.run()
+    rows = world.rows("failures")
+    assert {(row["reason"], row["detail"]) for row in rows} == {("vanished", "a link to a file that is not there")}
+    assert "mend or remove the link" in rows[0]["advice"]
