@@ -88,10 +88,10 @@ def run(
     settings = load_settings({**chosen, "output": output})
     source_uri, output_uri = absolute_uri(source), absolute_uri(settings.output)
     with connected(settings, quiet=as_json) as services:
-        key = derive_run_key(run_key) if run_key else new_run_key(services, source_uri, output_uri)
-        day = run_date.date() if run_date else services.clock().date()
-        work_uri = work_uri_for(services.settings, output_uri)
         services.open(source_uri)  # a folder that is not there shows before there is anything to continue
+        work_uri = work_uri_for(services.settings, output_uri)
+        key = derive_run_key(run_key) if run_key else new_run_key(services, source_uri, output_uri, work_uri)
+        day = run_date.date() if run_date else services.clock().date()
         carry_out(services, RunOrder(key, day, source_uri, output_uri, work_uri, force), output, as_json=as_json)
 
 
