@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote, unquote_to_bytes, urlsplit
@@ -19,11 +20,14 @@ from pipeline.errors import AccessDenied, ObjectChanged, ObjectExists, ObjectMis
 from pipeline.folders import Folder
 
 if TYPE_CHECKING:
+    from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import ObjectStore as VendorStore
 
 READ_BYTES = 1 << 20
 PART_BYTES = 16 << 20
 PARTS_AT_ONCE = 4  # obstore's default of 12 would hold 192 MB of one file
+KEYS_HOLD = timedelta(minutes=10)
+NO_CREDENTIALS = "set AWS credentials, or DOCBATCH_BACKEND=local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +227,26 @@ def _open_s3(bucket: str, prefix: str, access: S3Access) -> VendorStore:
     if access.access_key_id:
         options |= {"access_key_id": access.access_key_id, "secret_access_key": access.secret_access_key}
     else:
-        from obstore.auth.boto3 import Boto3CredentialProvider
-
-        options["credential_provider"] = Boto3CredentialProvider()
+        options["credential_provider"] = _found_credentials(access)
     plain_http = {"allow_http": bool(access.url and access.url.startswith("http://"))}
     return S3Store(bucket, prefix=prefix or None, client_options=plain_http, **options)  # type: ignore[arg-type] # TypedDict
+
+
+@cache
+def _found_credentials(access: S3Access) -> Boto3CredentialProvider:
+    """What boto3's credential chain finds; looked for once, since a run opens thousands of stores.
+
+    The provider asks botocore for the keys of the moment, and botocore renews those that expire. It does so at the
+    latest 10 minutes before: no store may keep them for longer. Raises AccessDenied when there are no credentials.
+    """
+    from botocore.exceptions import BotoCoreError
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    try:
+        return Boto3CredentialProvider(ttl=KEYS_HOLD)
+    except (ValueError, BotoCoreError) as error:  # obstore says ValueError when nothing was found
+        reason = str(error) if isinstance(error, BotoCoreError) else "no credentials were found"
+        raise AccessDenied(f"{access.url or 'S3'}: {reason}; {NO_CREDENTIALS}") from error
 
 
 class _Translated:
