@@ -101,10 +101,10 @@ def run(
         refuse_illegal(run_key)
     source_uri, output_uri = absolute_uri(source), absolute_uri(settings.output)
     with connected(settings, quiet=as_json) as services:
-        key = new_run_key(services, source_uri, output_uri) if run_key is None else run_key
-        day = run_date or services.clock().date()
-        work_uri = work_uri_for(services.settings, output_uri)
         _refuse_missing(services, source_uri)  # before there is anything to continue
+        work_uri = work_uri_for(services.settings, output_uri)
+        key = new_run_key(services, source_uri, output_uri, work_uri) if run_key is None else run_key
+        day = run_date or services.clock().date()
         carry_out(services, RunOrder(key, day, source_uri, output_uri, work_uri, force), output, as_json=as_json)
 
 

@@ -172,6 +172,7 @@ PLANNING_LEASE = "planning.lease"
 OPEN_RUNS = "open"
 RUNS = "runs"
 ANSWERS = "answers"
+CLAIMED = "claimed"
 
 
 def run_folder(run_key: str) -> str:
@@ -181,6 +182,11 @@ def run_folder(run_key: str) -> str:
 def open_key(run_key: str) -> str:
     """Its presence says that the run is not published yet."""
     return f"{OPEN_RUNS}/{run_key}"
+
+
+def claimed_key(run_key: str) -> str:
+    """Its presence says that the key was given to a run that nobody named."""
+    return f"{CLAIMED}/{run_key}"
 
 
 def answers_key(run_key: str, batch_key: str) -> str:

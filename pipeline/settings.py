@@ -105,10 +105,15 @@ class Settings(BaseModel):
     poll_seconds: float = Field(30.0, gt=0, le=3600, description="Pause between two looks at a job (embedded: 0.2)")
     on_demand_threads: int = Field(8, ge=1, le=128, description="InvokeModel calls at the same time")
     on_demand_requests_per_minute: int | None = Field(
-        800, ge=1, description="InvokeModel calls a minute at most (Llama 3.1 8B, November 2026)"
+        800,
+        ge=1,
+        description="InvokeModel calls a minute of one process at most (Llama 3.1 8B, November 2026); where several "
+        "processes ask on demand at once, give each its part",
     )
     on_demand_tokens_per_minute: int | None = Field(
-        300_000, ge=1, description="Tokens a minute on demand, in and out (Llama 3.1 8B, AWS General Reference)"
+        300_000,
+        ge=1,
+        description="Tokens a minute of one process on demand, in and out (Llama 3.1 8B, AWS General Reference)",
     )
     lease_seconds: float = Field(
         20.0,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote, unquote_to_bytes, urlsplit
@@ -20,12 +21,14 @@ from pipeline.folders import BrokenLink, Folder
 from pipeline.refusals import DENIED, refusal
 
 if TYPE_CHECKING:
+    from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import ObjectStore as VendorStore
 
 READ_BYTES = 1 << 20
 PART_BYTES = 16 << 20
 PARTS_AT_ONCE = 4  # obstore's default of 12 would hold 192 MB of one file
 _FORBIDDEN = "access denied; check the permissions of the file and its folders"
+KEYS_HOLD = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,21 +228,28 @@ def _open_s3(bucket: str, prefix: str, access: S3Access) -> VendorStore:
     if access.access_key_id:
         options |= {"access_key_id": access.access_key_id, "secret_access_key": access.secret_access_key}
     else:
-        options["credential_provider"] = _boto3_credentials()
+        options["credential_provider"] = _found_credentials(access)
     plain_http = {"allow_http": bool(access.url and access.url.startswith("http://"))}
     return S3Store(bucket, prefix=prefix or None, client_options=plain_http, **options)  # type: ignore[arg-type] # TypedDict
 
 
-def _boto3_credentials() -> Callable[[], Any]:
+@cache
+def _found_credentials(access: S3Access) -> Boto3CredentialProvider:
+    """What boto3's credential chain finds; looked for once, since a run opens thousands of stores.
+
+    The provider asks botocore for the keys of the moment, and botocore renews those that expire. It does so at the
+    latest 10 minutes before: no store may keep them for longer. Raises SettingsError when there are no credentials.
+    """
+    from botocore.exceptions import BotoCoreError
     from obstore.auth.boto3 import Boto3CredentialProvider
 
     try:
-        return Boto3CredentialProvider()
-    except Exception as error:  # errors of botocore's, which is not known here
-        found = "" if isinstance(error, ValueError) else f" ({error})"  # its own words for: none
+        return Boto3CredentialProvider(ttl=KEYS_HOLD)
+    except (ValueError, BotoCoreError) as error:  # obstore says ValueError when nothing was found
+        reason = f" ({error})" if isinstance(error, BotoCoreError) else ""
         raise SettingsError(
-            f"no AWS credentials were found{found}; sign in or set AWS_PROFILE, or DOCBATCH_BACKEND=local to use the "
-            "embedded stack"
+            f"{access.url or 'S3'}: no AWS credentials were found{reason}; sign in or set AWS_PROFILE, or "
+            "DOCBATCH_BACKEND=local to use the embedded stack"
         ) from error
 
 

@@ -120,7 +120,12 @@ RUNS: list[Column] = [
     ("forecast_usd", USD, "What the run was expected to cost at most, before anything was sent"),
     ("cost_usd", USD, "What it cost: the sum of its ledger; null when a part is unknown"),
     ("budget_usd", USD, "The budget that was set; null for none"),
-    ("disagreements", pa.list_(pa.string()), "Where the ledger and a job's own totals differ; empty when they agree"),
+    (
+        "disagreements",
+        pa.list_(pa.string()),
+        "By batch, where the ledger and the job's own totals differ, and how many lines of its output were left out: "
+        "unreadable, repeated, or no answer to what was asked; empty when nothing is amiss",
+    ),
     ("started", TIME, "When the run began"),
     ("ended", TIME, "When its tables were complete"),
 ]

@@ -39,7 +39,13 @@ STEPS += [["publish"], ["status", "forecasting"], ["__init__"]]
 # Outside library -> the places that may import it.
 ONLY = {
     "boto3": ["pipeline/bedrock.py", "pipeline/local/"],
-    "botocore": ["pipeline/bedrock.py", "pipeline/retries.py", "pipeline/catalog/", "pipeline/local/"],
+    "botocore": [
+        "pipeline/storage.py",
+        "pipeline/bedrock.py",
+        "pipeline/retries.py",
+        "pipeline/catalog/",
+        "pipeline/local/",
+    ],
     "obstore": ["pipeline/storage.py", "pipeline/local/"],
     "duckdb": ["pipeline/comparison.py", "pipeline/sieve.py", "pipeline/reading.py"],
     "airflow": ["pipeline/airflow/", "dags/"],

@@ -5,95 +5,34 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-DOCBATCH = Path(sys.executable).with_name("docbatch")
-PATIENCE_SECONDS = 120
-DOCUMENTS = 36  # times three analyses is more than the hundred records that a job must have
-
-
-@dataclass(frozen=True)
-class User:
-    """Somebody at a shell in `folder`."""
-
-    folder: Path
-    home: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        own = {name: text for name, text in os.environ.items() if not name.startswith(("AWS_", "DOCBATCH_"))}
-        return own | {"DOCBATCH_HOME": str(self.home), "COLUMNS": "80"}
-
-    def types(self, line: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """`docbatch` with the words of a line, to its end."""
-        return self.start(line, **variables).finish()
-
-    def start(self, line: str, **variables: str) -> Running:
-        command = [str(DOCBATCH), *shlex.split(line)]
-        return Running(
-            subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=self.environment | variables,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-            )
-        )
-
-    def listing(self) -> dict[str, int]:
-        """Every file in the folder, with its time of change."""
-        files = (path for path in self.folder.rglob("*") if path.is_file())
-        return {str(path.relative_to(self.folder)): path.stat().st_mtime_ns for path in files}
-
-
-@dataclass(frozen=True)
-class Running:
-    """A command that goes on."""
-
-    program: subprocess.Popen[str]
-
-    def finish(self) -> subprocess.CompletedProcess[str]:
-        out, err = self.program.communicate(timeout=PATIENCE_SECONDS)
-        return subprocess.CompletedProcess(self.program.args, self.program.returncode, out, err)
-
-    def read_until(self, words: str) -> str:
-        """Lines of stderr up to the one with these words."""
-        assert self.program.stderr
-        seen = ""
-        for line in self.program.stderr:
-            seen += line
-            if words in line:
-                return seen
-        pytest.fail(f"never said {words!r}:\n{seen}")
-
-
-def new_user(folder: Path) -> User:
-    here = folder / "a folder with blanks"
-    (here / "my documents").mkdir(parents=True)
-    for number in range(DOCUMENTS):
-        text = f"Delivery number {number} came late, but the kettle is excellent."
-        (here / "my documents" / f"delivery {number}.txt").write_text(text, "utf-8")
-    return User(here, folder / "a home with blanks")
+from tests.loaded_shell import LoadedShell
+from tests.shell import DOCBATCH, User, new_user, own_environment, put_documents
 
 
 @pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+def shell() -> Iterator[LoadedShell]:
+    """What most commands are typed into."""
+    loaded = LoadedShell(own_environment())
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory: pytest.TempPathFactory, shell: LoadedShell) -> Iterator[User]:
     """A user whose embedded stack runs."""
-    user = new_user(tmp_path_factory.mktemp("user"))
-    started = user.types("local up")
+    user = new_user(tmp_path_factory.mktemp("user"), shell)
+    started = user.start_anew("local up").finish()
     assert (started.returncode, started.stderr) == (0, "")
     assert re.fullmatch(
         r"S3 at http://127\.0\.0\.1:\d+, Bedrock at http://127\.0\.0\.1:\d+, answers by baseline\n"
@@ -107,7 +46,7 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
 @pytest.fixture(scope="module")
 def finished(user: User) -> subprocess.CompletedProcess[str]:
     """A run of everything, named `first`."""
-    return user.types('run "my documents" --run-key first --run-date 2026-11-23')
+    return user.start_anew('run "my documents" --run-key first --run-date 2026-11-23').finish()
 
 
 def test_a_run_prints_its_summary_and_its_progress(user: User, finished: subprocess.CompletedProcess[str]) -> None:
@@ -165,7 +104,7 @@ def test_status_shows_all_runs_and_one(user: User, finished: subprocess.Complete
 
 def test_the_version_is_said(user: User) -> None:
     """Whoever reports a problem can say with what."""
-    assert re.fullmatch(r"docbatch \d+\.\d+\.\d+\n", user.types("--version").stdout)
+    assert re.fullmatch(r"docbatch \d+\.\d+\.\d+\n", user.start_anew("--version").finish().stdout)
 
 
 def test_plan_says_the_cost_and_writes_nothing(user: User) -> None:
@@ -271,10 +210,10 @@ def test_a_mistake_is_one_line_and_a_code(
     assert "docbatch resume" not in ended.stderr
 
 
-def test_a_run_that_is_interrupted_can_be_continued(tmp_path: Path) -> None:
+def test_a_run_that_is_interrupted_can_be_continued(tmp_path: Path, shell: LoadedShell) -> None:
     """Ctrl-C ends with 130 and says how to go on, as it was begun; the stack that it had started is gone, no job is."""
-    user = new_user(tmp_path)
-    running = user.start('run "my documents" --run-key broken --output-language German --output elsewhere')
+    user = new_user(tmp_path, shell)
+    running = user.start_anew('run "my documents" --run-key broken --output-language German --output elsewhere')
     running.read_until("round 0: prepare")
     assert list((user.home / "run").glob("*.pid"))
     running.program.send_signal(signal.SIGINT)
@@ -298,9 +237,9 @@ def test_a_run_that_is_interrupted_can_be_continued(tmp_path: Path) -> None:
     assert list((user.home / "run").glob("*.pid")) == []
 
 
-def test_a_run_is_stopped_by_another_process_and_resumed(tmp_path: Path) -> None:
+def test_a_run_is_stopped_by_another_process_and_resumed(tmp_path: Path, shell: LoadedShell) -> None:
     """Its job is held fast: stop ends both, resume sends what was not answered; every record is paid once."""
-    user = new_user(tmp_path)
+    user = new_user(tmp_path, shell)
     user.home.mkdir()
     (user.home / "faults.json").write_text('{"jobs": [{"kind": "stuck", "first_jobs": 1}]}', "utf-8")
     assert user.types("local up").returncode == 0
@@ -338,10 +277,10 @@ def test_a_run_is_stopped_by_another_process_and_resumed(tmp_path: Path) -> None
     assert user.types("local down").returncode == 0
 
 
-def test_force_asks_again(tmp_path: Path) -> None:
+def test_force_asks_again(user: User, tmp_path: Path) -> None:
     """A second run of unchanged documents asks nothing and says how to; with --force it pays for all of them."""
-    user = new_user(tmp_path)
-    assert user.types("local up").returncode == 0
+    user = replace(user, folder=tmp_path)
+    put_documents(user.folder, "Invoice")
     once, twice, forced = (
         user.types(f'run "my documents" --analyses sentiment --run-key {options}')
         for options in ("one", "two", "three --force")
@@ -353,4 +292,3 @@ def test_force_asks_again(tmp_path: Path) -> None:
     refused = user.types('run "my documents" --analyses sentiment --run-key two --force')
     assert refused.returncode == 2
     assert "was begun with force = False, not True" in refused.stderr
-    assert user.types("local down").returncode == 0

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.analyses import load_analyses, shipped_prompts
 from pipeline.settings import Settings
+from tests.test_architecture import ORDER
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 _SETTINGS = re.compile(r"(<!-- settings: .*? -->\n)(.*?)(<!-- /settings -->)", re.DOTALL)
@@ -42,6 +43,13 @@ def test_the_settings_table_is_what_the_settings_say(request: pytest.FixtureRequ
         )
         return
     assert found[2] == settings_table(), "stale; renew it with: pytest tests/test_readme.py --update-goldens"
+
+
+def test_the_modules_are_listed_in_their_order() -> None:
+    """Whoever reads README meets every module of the package, low to high, as the imports are checked."""
+    found = re.search(r"a test checks it: (.*?)\. `make lock`", README.read_text("utf-8"), re.DOTALL)
+    assert found
+    assert found[1].replace("`", "").replace("\n", " ").split(", ") == ORDER
 
 
 def test_the_example_of_a_new_analysis_loads(tmp_path: Path) -> None:

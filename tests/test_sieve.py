@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.sieve import LeftOut, Sieve, Why
@@ -123,6 +123,7 @@ def expected(segments: list[list[int]], known: list[list[int]], awaited: list[li
     return result
 
 
+@settings(max_examples=40)  # each opens a database
 @given(_LISTS, _LISTS, _LISTS)
 def test_the_sieve_decides_as_one_would_by_hand(
     segments: list[list[int]], known: list[list[int]], awaited: list[list[int]]

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-from collections.abc import Callable
+import re
+import shlex
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -189,6 +194,75 @@ def test_a_folder_must_be_one(tmp_path: Path) -> None:
 def test_keys_are_not_shown() -> None:
     """The representation of how to reach S3 has no secret."""
     assert "hidden" not in repr(S3Access("r", None, "id", "hidden"))
+
+
+KEY_NAMED = re.compile(r"Credential=([^/]+)/")
+
+
+@pytest.fixture
+def bucket() -> Iterator[tuple[str, list[str]]]:
+    """A server that has no object; its url, and the access keys with which it was asked."""
+    asked: list[str] = []
+
+    class Empty(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            named = KEY_NAMED.search(self.headers["Authorization"])
+            asked.append(named[1] if named else "")
+            self.send_error(404)
+
+        def log_message(self, *_what: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Empty) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+def with_profile(folder: Path, monkeypatch: pytest.MonkeyPatch, valid_minutes: int) -> None:
+    """Credentials from a program that gives other keys at each call, K1, K2 and so on, valid for so long."""
+    program = folder / "keys.py"
+    program.write_text(
+        "import datetime as dt, json, pathlib\n"
+        f"calls = pathlib.Path({str(folder / 'calls')!r})\n"
+        "count = int(calls.read_text()) + 1 if calls.exists() else 1\n"
+        "calls.write_text(str(count))\n"
+        f"end = dt.datetime.now(dt.timezone.utc) + dt.timedelta(minutes={valid_minutes})\n"
+        "keys = {'AccessKeyId': f'K{count}', 'SecretAccessKey': 's', 'SessionToken': 't'}\n"
+        "print(json.dumps({'Version': 1, **keys, 'Expiration': end.isoformat()}))\n"
+    )
+    command = f"{shlex.quote(sys.executable)} {shlex.quote(str(program))}"
+    (folder / "config").write_text(f"[default]\ncredential_process = {command}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "none"))
+
+
+@pytest.mark.parametrize(("valid_minutes", "seen"), [(60, ["K1", "K1", "K1"]), (5, ["K2", "K3", "K4"])])
+def test_credentials_are_looked_for_once_and_renewed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bucket: tuple[str, list[str]],
+    valid_minutes: int,
+    seen: list[str],
+) -> None:
+    """Stores opened one after the other share what boto3's chain found, until it is about to expire."""
+    with_profile(tmp_path, monkeypatch, valid_minutes)
+    url, asked = bucket
+    for number in range(3):
+        assert not open_store(f"s3://bucket/{number}", S3Access("us-west-2", url)).exists("x")
+    assert asked == seen
+    assert (tmp_path / "calls").read_text() == seen[-1].removeprefix("K")
+
+
+@pytest.mark.parametrize("profile", [None, "elsewhere"])
+def test_missing_credentials_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: str | None) -> None:
+    """Neither keys nor a profile, or one that is not there: an error of ours that says what to set."""
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    if profile:
+        monkeypatch.setenv("AWS_PROFILE", profile)
+    with pytest.raises(SettingsError, match=r"S3: no AWS credentials .*, or DOCBATCH_BACKEND=local"):
+        open_store("s3://bucket/in", ACCESS)
 
 
 def test_a_version_is_replaced_once() -> None:

@@ -28,6 +28,7 @@ from pipeline.local.faults import ConnectionCut, Fault, invalid
 from pipeline.local.hanging_up import ConnectedHttp, HungUp
 from pipeline.local.jobs import JobStore
 from pipeline.local.objects import in_s3
+from pipeline.local.orphans import end_when_abandoned
 from pipeline.local.service import Service
 from pipeline.local.state import REGION, State, read_state
 from pipeline.local.vocabulary import LlamaVocabulary
@@ -176,7 +177,10 @@ def run_jobs(worker: Worker, waiting: queue.Queue[str]) -> None:
 
 
 def serve(home: Path, state: State, state_seconds: float) -> None:
-    """Serve until a signal ends the process. Raises SettingsError where <home>/faults.json holds no plan."""
+    """Serve until a signal ends the process, or `home` is deleted.
+
+    Raises SettingsError where <home>/faults.json holds no plan.
+    """
     folder = home / "bedrock"
     shutil.rmtree(folder / "scratch", ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -187,6 +191,7 @@ def serve(home: Path, state: State, state_seconds: float) -> None:
     clock, sleep = time.time, time.sleep
     worker = Worker(jobs, objects, engine, vocabulary, folder / "scratch", clock, sleep, rules, bill, faults)
     service = Service(jobs, engine, vocabulary, waiting.put, clock, rules, bill, faults, sleep)
+    end_when_abandoned(home, state)
     app = application(service, state, home / "faults.json", lambda: run_jobs(worker, waiting))
     quiet: dict[str, Any] = {"log_level": "warning", "access_log": False}
     uvicorn.run(app, host="127.0.0.1", port=state.bedrock_port, http=ConnectedHttp, **quiet)

@@ -80,17 +80,22 @@ def stop(pid_file: Path, marker: str, *, patience_seconds: float = 15.0) -> bool
     Raises:
         StackError: it is still there after both.
     """
-    was_running = pid_of(pid_file, marker) is not None
-    for number, seconds in ((signal.SIGTERM, patience_seconds), (signal.SIGKILL, 5.0)):
-        deadline = time.monotonic() + seconds
-        if (pid := pid_of(pid_file, marker)) is not None:
-            _signal(pid, number)
-        while pid_of(pid_file, marker) is not None and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
-    if pid_of(pid_file, marker) is not None:
+    pid = pid_of(pid_file, marker)
+    if pid is not None and not end(pid, marker, patience_seconds=patience_seconds):
         raise StackError(f"The process in {pid_file} does not end. End it by hand, then try again.")
     pid_file.unlink(missing_ok=True)
-    return was_running
+    return pid is not None
+
+
+def end(pid: int, marker: str, *, patience_seconds: float = 15.0) -> bool:
+    """End the program with that pid and marker as `stop` does; False where it is still there."""
+    for number, seconds in ((signal.SIGTERM, patience_seconds), (signal.SIGKILL, 5.0)):
+        deadline = time.monotonic() + seconds
+        if marker in _command_line(pid):
+            _signal(pid, number)
+        while marker in _command_line(pid) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+    return marker not in _command_line(pid)
 
 
 def last_lines(log: Path, count: int = 12) -> str:

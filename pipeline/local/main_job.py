@@ -20,6 +20,7 @@ from pipeline.local.borrowing import borrowed
 from pipeline.local.embedded import shell_variables
 from pipeline.settings import load_settings
 from pipeline.steps.publish import read_summary
+from pipeline.steps.start import claim_run_key
 from pipeline.storage import ObjectStore, S3Access, absolute_uri, open_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,7 +60,7 @@ def run_main_job(documents: Path | None, output_uri: str) -> None:
     say("Starting the embedded S3 and Bedrock")
     with borrowed(home, load_settings().engine) as running:
         source = upload(running, folders)
-        run_key = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-{short_hash(source)[:8]}"
+        run_key = claim_run_key(_open(running, "work"), dt.datetime.now(dt.UTC), source, output_uri)
         _run_dag(home, running, {"source": source, "output": output_uri, "run_key": run_key})
         summary = read_summary(_open(running, f"work/runs/{run_key}"))
     console.print_summary(summary, sys.stdout)

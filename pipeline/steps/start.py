@@ -6,7 +6,9 @@ import datetime as dt
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,16 @@ from pipeline.analyses import Analysis
 from pipeline.comparison import Comparison, ListedDocument
 from pipeline.domain import Change, Document, Mode, short_hash
 from pipeline.errors import ObjectExists, SettingsError
-from pipeline.manifest import MANIFEST, PUBLISHED, RunManifest, content_digest, listing_key, open_key, shards_for
+from pipeline.manifest import (
+    MANIFEST,
+    PUBLISHED,
+    RunManifest,
+    claimed_key,
+    content_digest,
+    listing_key,
+    open_key,
+    shards_for,
+)
 from pipeline.models import find_model
 from pipeline.planning import method_id
 from pipeline.records import to_parquet
@@ -48,7 +59,7 @@ def start(services: Services, order: RunOrder) -> str:
     Raises SettingsError for unknown analyses or models, DeclarationError for broken prompts, StorageError, and
     RunError when the key is that of a run between other places.
     """
-    _refuse_overlap(order)
+    _refuse_overlap(order.source_uri, order.output_uri, order.work_uri)
     refuse_unwritable(order.output_uri)
     store = services.open(f"{order.work_uri}/runs/{order.run_key}")
     if store.exists(MANIFEST):
@@ -116,9 +127,23 @@ def listed_documents(source: ObjectStore) -> Iterator[Document]:
             yield Document(source.uri(entry.key), entry.etag, entry.size_bytes, entry.last_modified)
 
 
-def new_run_key(services: Services, source_uri: str, output_uri: str) -> str:
-    """A key for a run that nobody named: when it began, and from where to where."""
-    return f"{services.clock():%Y%m%dT%H%M%SZ}-{short_hash(source_uri, output_uri)[:8]}"
+def new_run_key(services: Services, source_uri: str, output_uri: str, work_uri: str) -> str:
+    """A key for a run that nobody named. Raises SettingsError when the places overlap."""
+    _refuse_overlap(source_uri, output_uri, work_uri)
+    return claim_run_key(services.open(work_uri), services.clock(), source_uri, output_uri)
+
+
+def claim_run_key(work: ObjectStore, began: dt.datetime, *places: str) -> str:
+    """When a run began, and between which places; `-2`, `-3` and so on for others that begin in the same second.
+
+    Never given twice by a work store: whoever creates the claim has the key.
+    """
+    first = f"{began:%Y%m%dT%H%M%SZ}-{short_hash(*places)[:8]}"
+    for key in chain([first], (f"{first}-{number}" for number in count(2))):
+        with suppress(ObjectExists):
+            work.write(claimed_key(key), b"", create=True)
+            break
+    return key
 
 
 def _manifest(
@@ -162,11 +187,11 @@ def _write_once(store: ObjectStore, manifest: RunManifest) -> None:
         return  # another process began the same run at the same moment; both listed, its manifest holds
 
 
-def _refuse_overlap(order: RunOrder) -> None:
+def _refuse_overlap(source_uri: str, output_uri: str, work_uri: str) -> None:
     """Tables or working files inside the source would be read as documents the next time."""
-    for name, uri in (("output", order.output_uri), ("work_uri", order.work_uri)):
-        if f"{uri}/".startswith(f"{order.source_uri}/"):
-            raise SettingsError(f"{name} = {uri}: lies inside the source {order.source_uri}; choose a place beside it")
+    for name, uri in (("output", output_uri), ("work_uri", work_uri)):
+        if f"{uri}/".startswith(f"{source_uri}/"):
+            raise SettingsError(f"{name} = {uri}: lies inside the source {source_uri}; choose a place beside it")
 
 
 def _refuse_another_run(services: Services, order: RunOrder, begun: RunManifest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,9 @@ import pytest
 
 from pipeline.errors import StackError
 from pipeline.local.launch import _command_line
+from pipeline.local.orphans import is_abandoned
 from pipeline.local.stack import Stack, down, status, up
+from pipeline.local.state import State, write_state
 from tests.local.embedded_clients import MODEL, ROLE, input_lines, make_client, wait_for_end
 
 if TYPE_CHECKING:
@@ -166,6 +169,38 @@ def test_a_killed_up_leaves_no_orphan(tmp_path: Path) -> None:
     _until(lambda: "weed mini" in _command_line(pid).replace("-logtostderr=true ", ""))
     assert down(tmp_path)
     assert not _command_line(pid)
+
+
+def test_a_stack_whose_folder_is_deleted_ends(tmp_path: Path) -> None:
+    """Nobody could find it any more: the endpoint ends the S3 server, and then itself."""
+    home = tmp_path / "home"
+    up(home)
+    pids = [_pid(home, name) for name in ("s3", "bedrock")]
+    assert all(_command_line(pid) for pid in pids)
+    shutil.rmtree(home, ignore_errors=True)  # weed may put a file into a folder while it is deleted
+    _until(lambda: not any(_command_line(pid) for pid in pids))
+
+
+@pytest.mark.parametrize(
+    ("change", "abandoned"),
+    [
+        (lambda path: path.touch(), False),
+        (lambda path: path.write_text("{}"), False),
+        (lambda path: path.unlink(), True),
+        (lambda path: shutil.rmtree(path.parent), True),
+        (lambda path: path.write_text(path.read_text().replace("our own", "another")), True),
+    ],
+)
+def test_a_stack_is_abandoned_when_its_state_is_gone(
+    tmp_path: Path, change: Callable[[Path], object], abandoned: bool
+) -> None:
+    """Deleted, or made anew for another stack; a file that cannot be read says nothing."""
+    home = tmp_path / "home"
+    home.mkdir()
+    state = State("key", "secret", "our own", "baseline", {"s3.port": 1}, 2)
+    write_state(home, state)
+    change(home / "stack.json")
+    assert is_abandoned(home, state) is abandoned
 
 
 def test_a_stranger_with_our_pid_is_left_alone(home: Path) -> None:

@@ -17,7 +17,7 @@ from pipeline.segments import read_index
 from pipeline.steps import collect, describe, fold, plan, prepare, publish, start, submit
 from pipeline.steps.state import read_document_records, read_prepared
 from pipeline.wire import read_record_id
-from tests.world import ANALYSES, Broken, Canned, Unseen, World
+from tests.world import ANALYSES, Broken, Unseen, World
 
 # Long enough for a reduction, so that a run has two rounds: one by job, one on demand.
 LONG = "".join(f"Sentence {n} of a long document. " for n in range(60))
@@ -88,15 +88,13 @@ def test_a_forced_run_asks_again_what_is_known(filled: World) -> None:
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes], list[str], list[str]]:
-    """A run that nobody broke off: its folder, published files, steps, and keys in the order of their writing."""
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes], list[str]]:
+    """A run that nobody broke off: its folder, published files and steps."""
     folder = tmp_path_factory.mktemp("unbroken")
     world = fill(World(folder / "world", analyses=("summarization",)))
-    writes: list[str] = []
-    world.on_write = writes.append
     watch = Unseen()
     world.run(watch=watch)
-    return folder / "world", world.files(), watch.names, writes
+    return folder / "world", world.files(), watch.names
 
 
 def again(folder: Path, tmp_path: Path) -> World:
@@ -116,10 +114,10 @@ def same_tables(world: World, files: dict[str, bytes]) -> bool:
 
 @pytest.mark.parametrize("step", range(9))
 def test_a_run_broken_off_before_a_step_goes_on(
-    unbroken: tuple[Path, dict[str, bytes], list[str], list[str]], tmp_path: Path, step: int
+    unbroken: tuple[Path, dict[str, bytes], list[str]], tmp_path: Path, step: int
 ) -> None:
     """Wherever it was interrupted, the same key continues it: one job a batch, the same tables."""
-    folder, files, names, _ = unbroken
+    folder, files, names = unbroken
     assert len(names) == 9, names
     world = again(folder, tmp_path)
     with pytest.raises(Broken, match=names[step]):
@@ -128,32 +126,6 @@ def test_a_run_broken_off_before_a_step_goes_on(
     world.run()
     assert same_tables(world, files)
     assert world.wire.created == 1
-
-
-def test_a_run_broken_off_at_any_write_goes_on(
-    unbroken: tuple[Path, dict[str, bytes], list[str], list[str]], tmp_path: Path
-) -> None:
-    """A crash before any single write to the work store costs no second job and changes no table."""
-    folder, files, _, writes = unbroken
-    assert len(writes) > 20
-    for number in range(len(writes)):
-        world = again(folder, tmp_path / str(number))
-        left = [number]
-
-        def count_down(key: str, left: list[int] = left) -> None:
-            left[0] -= 1
-            if left[0] == -1:
-                raise Broken(key)
-
-        world.on_write = count_down
-        with pytest.raises(Broken):
-            world.run()
-        world.run()
-        assert same_tables(world, files), writes[number]
-        assert world.wire.created == 1, writes[number]
-        assert isinstance(world.engine, Canned)
-        on_demand = [prompt for prompt in world.engine.asked if "You join summaries" in prompt]
-        assert len(on_demand) == 1
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

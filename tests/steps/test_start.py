@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from pipeline.manifest import derive_run_key, shard_of
 from pipeline.records import from_parquet
 from pipeline.steps import RunOrder, start
 from pipeline.steps.start import new_run_key
-from tests.world import ANALYSES, BUCKET, FIXED, NOW, Unseen, World
+from tests.world import ANALYSES, BUCKET, FIXED, NOW, WORK_URI, Unseen, World
 
 BEDROCK_SEGMENT = re.compile(r"[-!_*'().a-z0-9A-Z]+")
 BEDROCK_JOB_NAME = re.compile(r"[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9+\-.]){0,63}")
@@ -160,6 +161,23 @@ def test_keys_of_airflow_runs_are_legal_for_bedrock(world: World, name: str) -> 
 def test_a_run_that_nobody_named_gets_a_key_from_time_and_places(world: World) -> None:
     """The clock and the places make the key, nothing random."""
     services = replace(world.services, clock=lambda: NOW)
-    keys = {new_run_key(services, source, "s3://bucket/out") for source in ("file:///a", "file:///b", "file:///a")}
+    keys = {new_run_key(services, source, "s3://bucket/out", WORK_URI) for source in ("file:///a", "file:///b")}
     assert len(keys) == 2
     assert all(re.fullmatch(r"20261123T020000Z-[0-9a-f]{8}", key) for key in keys)
+
+
+def test_runs_of_one_second_have_keys_of_their_own(world: World) -> None:
+    """However many begin at once between the same places, no two get the same key, and each key can be read."""
+    services = replace(world.services, clock=lambda: NOW)
+    with ThreadPoolExecutor(8) as pool:
+        keys = list(pool.map(lambda _: new_run_key(services, "file:///a", "file:///out", WORK_URI), range(8)))
+    first = min(keys)
+    assert sorted(keys) == [first, *(f"{first}-{number}" for number in range(2, 9))]
+    assert all(derive_run_key(key) == key for key in keys)
+
+
+def test_a_key_that_is_refused_leaves_nothing_in_the_source(world: World) -> None:
+    """A work store inside the source is refused before anything is claimed there."""
+    with pytest.raises(SettingsError, match="lies inside the source"):
+        new_run_key(world.services, f"s3://{BUCKET}", "file:///out", WORK_URI)
+    assert [entry for page in world.bucket.list() for entry in page] == []
