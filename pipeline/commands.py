@@ -13,16 +13,17 @@ from typing import Annotated
 import typer
 
 from pipeline import __version__, console, operating
+from pipeline.batching import choose_mode
 from pipeline.connecting import AsJson, Output, connected, reading
-from pipeline.domain import Mode
 from pipeline.errors import StackError
 from pipeline.ledger import NOTHING, Forecast, cost_of
 from pipeline.local import stack
 from pipeline.local.borrowing import give_up, keep
 from pipeline.local.embedded import shell_variables
 from pipeline.manifest import derive_run_key
-from pipeline.models import Price, find_model
+from pipeline.models import find_model, load_catalogue
 from pipeline.operating import carry_out
+from pipeline.prices import Price
 from pipeline.reading import list_tables, shown_rows
 from pipeline.settings import load_settings
 from pipeline.steps import RunOrder, work_uri_for
@@ -110,7 +111,7 @@ def plan(
 ) -> None:
     """Say what would be sent for SOURCE and what it would cost. Writes nothing, sends nothing."""
     settings = load_settings({"analyses": analyses, "model": model, "output_language": output_language})
-    found, _ = find_model(settings.model)
+    found, sent_id = find_model(settings.model, load_catalogue(settings.models))
     source_uri = absolute_uri(source)
     with reading(source_uri, settings, quiet=as_json) as services:
         day = run_date.date() if run_date else services.clock().date()
@@ -118,8 +119,8 @@ def plan(
             forecasts, documents, unreadable = forecast_source(services, source_uri, step.advance)
             step.note(f"{documents} documents, {unreadable} without readable text")
         total = reduce(add, forecasts.values(), NOTHING)
-        mode = Mode.BATCH if total.requests >= services.quotas.min_records else Mode.ON_DEMAND
-        price = found.price_on(mode, day)
+        mode = choose_mode(total.requests, services.quotas)
+        price = found.price_on(mode, day, services.region, sent_id=sent_id)
         rows = [_forecast_row(name, one, price) for name, one in [*forecasts.items(), ("in all", total)]]
     if as_json:
         names = ("analysis", "requests", "input_tokens", "output_tokens", "cost_usd")

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pipeline import manifest
 from pipeline.domain import Mode, short_hash
 from pipeline.manifest import RunManifest, derive_run_key, shard_of, shards_for
-from pipeline.models import Price
+from pipeline.prices import Price
 
 
 @given(st.text(max_size=300))
