@@ -208,22 +208,23 @@ def connect_batch(
 ) -> BotoBatchClient:
     """A batch client. Raises ServiceRejected when there are no credentials or no region."""
     with mapped_errors():
-        client = _session(access).client("bedrock", endpoint_url=access.url, config=_CONFIG)
+        client = new_session(access).client("bedrock", endpoint_url=access.url, config=CONFIG)
         return BotoBatchClient(client, retry_seconds, catalogue)
 
 
 def connect_on_demand(access: BedrockAccess, retry_seconds: float, threads: int, pacer: Pacer) -> BotoOnDemandClient:
     """An on-demand client for that many threads. Raises ServiceRejected as `connect_batch` does."""
-    config = _CONFIG.merge(Config(max_pool_connections=threads, read_timeout=300))
+    config = CONFIG.merge(Config(max_pool_connections=threads, read_timeout=300))
     with mapped_errors():
-        client = _session(access).client("bedrock-runtime", endpoint_url=access.runtime_url, config=config)
+        client = new_session(access).client("bedrock-runtime", endpoint_url=access.runtime_url, config=config)
         return BotoOnDemandClient(client, retry_seconds, pacer)
 
 
-_CONFIG = Config(retries={"mode": "standard", "max_attempts": 1}, connect_timeout=10, read_timeout=60)
+CONFIG = Config(retries={"mode": "standard", "max_attempts": 1}, connect_timeout=10, read_timeout=60)
 
 
-def _session(access: BedrockAccess) -> boto3.Session:
+def new_session(access: BedrockAccess) -> boto3.Session:
+    """A session with the access' keys, or with boto3's own credential chain."""
     return boto3.Session(
         region_name=access.region,
         aws_access_key_id=access.access_key_id,

@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline import __version__, console, operating
+from pipeline import __version__, console, operating, pricing
 from pipeline.batching import choose_mode
-from pipeline.connecting import AsJson, Output, connected, reading
+from pipeline.connecting import AsJson, Output, connected, reading, tell_lifecycle
 from pipeline.errors import StackError
 from pipeline.ledger import NOTHING, Forecast, cost_of
 from pipeline.local import stack
@@ -91,12 +91,13 @@ def run(
     with connected(settings, quiet=as_json) as services:
         key = derive_run_key(run_key) if run_key else new_run_key(services, source_uri, output_uri)
         day = run_date.date() if run_date else services.clock().date()
+        tell_lifecycle(services, day)
         work_uri = work_uri_for(services.settings, output_uri)
         services.open(source_uri)  # a folder that is not there shows before there is anything to continue
         carry_out(services, RunOrder(key, day, source_uri, output_uri, work_uri, force), output, as_json=as_json)
 
 
-for operate in (operating.resume, operating.status, operating.stop):
+for operate in (operating.resume, operating.status, operating.stop, pricing.prices):
     app.command()(operate)
 
 
@@ -115,6 +116,7 @@ def plan(
     source_uri = absolute_uri(source)
     with reading(source_uri, settings, quiet=as_json) as services:
         day = run_date.date() if run_date else services.clock().date()
+        tell_lifecycle(services, day)
         with console.watch_for(sys.stderr, quiet=as_json).step("plan") as step:
             forecasts, documents, unreadable = forecast_source(services, source_uri, step.advance)
             step.note(f"{documents} documents, {unreadable} without readable text")

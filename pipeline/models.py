@@ -120,7 +120,12 @@ def load_catalogue(own: Path | None = None) -> tuple[Model, ...]:
     a new model. Several entries may share an id; the later ones stand above. Raises DeclarationError naming the file,
     the entry, the field and its value.
     """
-    return _merged(_read(CATALOGUE), CATALOGUE, _read(own) if own else "", own or CATALOGUE)
+    return catalogue_with(_read(own), own) if own else catalogue_with("", CATALOGUE)
+
+
+def catalogue_with(own: str, path: Path) -> tuple[Model, ...]:
+    """`load_catalogue` with the text of one's own file, which lies at `path`."""
+    return _merged(_read(CATALOGUE), CATALOGUE, own, path)
 
 
 @cache
