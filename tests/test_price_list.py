@@ -245,7 +245,8 @@ def test_models_that_are_billed_by_time_are_listed_with_their_units(
     file = alone / "own.toml"
     file.write_text(
         '[[model]]\nid = "ours"\nfamily = "llama3"\nwindow_tokens = 9\nmax_output_tokens = 9\nbatch = false\n'
-        'billing = "provisioned"\n[[model.time_price]]\nunits = 3\nusd = "24.00"\nsince = 2026-11-01\nsource = "order"\n'
+        'billing = "provisioned"\n[[model.time_price]]\nunits = 3\nusd = "24.00"\n'
+        'since = 2026-11-01\nsource = "order"\n'
     )
     monkeypatch.setenv("DOCBATCH_MODELS", str(file))
     shown = typed("ours")

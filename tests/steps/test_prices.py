@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.connecting import tell_lifecycle
+from pipeline.console import print_summary
 from pipeline.errors import SettingsError
 from pipeline.models import load_catalogue
 from pipeline.steps import start
@@ -200,3 +203,25 @@ def test_tokens_are_not_billed_by_time(world: World) -> None:
     outputs = [bytes(world.bucket.get(path).bytes()) for path in world.outputs()]
     assert len(outputs) == 12
     assert not any(b"called" in output for output in outputs)
+
+
+@pytest.mark.parametrize(("model", "told"), [(LLAMA_8B, False), ("us.meta.llama3-2-1b-instruct-v1:0", True)])
+def test_the_end_of_a_model_is_a_warning(
+    world: World, capsys: pytest.CaptureFixture[str], model: str, *, told: bool
+) -> None:
+    """Whoever starts a run is told that Bedrock will refuse the model; the run is not refused for a date in a file."""
+    world.with_settings(model=model)
+    tell_lifecycle(world.services, TODAY)
+    said = capsys.readouterr().err
+    assert said.startswith("Warning: meta.llama3-2-1b-instruct-v1:0 has reached its end of life on 2026-07-07") == told
+    assert bool(said) == told
+
+
+def test_the_report_of_a_run_says_hours_and_units(world: World) -> None:
+    """In place of a cost by tokens, which is unknown."""
+    world.put_many(4)
+    path = with_models(world, PROVISIONED, mode="on-demand")
+    world.with_settings(model=load_catalogue(path)[-1].id)
+    shown = io.StringIO()
+    print_summary(world.run(), shown)
+    assert "Billed     1.00 hours x 2 units (provisioned): $48.00; not by tokens" in shown.getvalue()
