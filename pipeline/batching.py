@@ -25,11 +25,15 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """What one job accepts (Bedrock quotas, November 2026); all are settings because AWS changes them."""
+    """What one job accepts (Bedrock quotas, November 2026); all are settings because AWS changes them.
+
+    `on_demand_only` when there are to be no jobs at all.
+    """
 
     min_records: int
     max_records: int
     max_file_bytes: int
+    on_demand_only: bool = False
 
     @property
     def segment_records(self) -> int:
@@ -41,8 +45,8 @@ class Quotas:
 
 
 def choose_mode(records: int, quotas: Quotas) -> Mode:
-    """Batch, or on-demand for a batch that stays below the minimum that a job must have."""
-    return Mode.BATCH if records >= quotas.min_records else Mode.ON_DEMAND
+    """Batch; on-demand for a batch below the minimum that a job must have, and where there are to be no jobs."""
+    return Mode.BATCH if records >= quotas.min_records and not quotas.on_demand_only else Mode.ON_DEMAND
 
 
 def pack(segments: Sequence[Segment], quotas: Quotas) -> list[list[Segment]]:

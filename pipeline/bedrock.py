@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from pipeline.domain import Job, JobStatus
 from pipeline.errors import ServiceBusy, ServiceRejected
-from pipeline.models import load_catalogue
+from pipeline.models import Model, load_catalogue
 from pipeline.pacing import Pacer, guess_tokens
 from pipeline.retries import TOO_MANY, mapped_errors, repeat, says
 
@@ -89,9 +89,10 @@ class OnDemandClient(Protocol):
 class BotoBatchClient:
     """BatchClient on a boto3 `bedrock` client; busy answers are repeated with jitter until `retry_seconds` are over."""
 
-    def __init__(self, client: BedrockClient, retry_seconds: float) -> None:
+    def __init__(self, client: BedrockClient, retry_seconds: float, catalogue: tuple[Model, ...] | None = None) -> None:
         self._client = client
         self._retry_seconds = retry_seconds
+        self._catalogue = load_catalogue() if catalogue is None else catalogue
 
     def start(self, order: JobOrder) -> str:
         """A token sent a moment ago may meet a conflict, or an answer without ARN: then the name tells the job."""
@@ -120,9 +121,14 @@ class BotoBatchClient:
         return next((job["jobArn"] for job in self._listed(nameContains=name) if job["jobName"] == name), None)
 
     def in_flight(self, model_id: str) -> int:
-        wanted = _base_model(model_id)
+        wanted = self._base_model(model_id)
         found = (job for status in IN_FLIGHT for job in self._listed(statusEquals=status, maxResults=LISTED_JOBS))
-        return len({job["jobArn"] for job in found if _base_model(job["modelId"]) == wanted})
+        return len({job["jobArn"] for job in found if self._base_model(job["modelId"]) == wanted})
+
+    def _base_model(self, model_id: str) -> str:
+        """Jobs of a model and of its inference profiles count together, however they name it: by id or by ARN."""
+        name = model_id.rpartition("/")[2]
+        return next((one.id for one in self._catalogue if name == one.id or name in one.profiles), name)
 
     def stop(self, arn: str) -> None:
         try:
@@ -197,37 +203,33 @@ class BotoOnDemandClient:
         return reply
 
 
-def connect_batch(access: BedrockAccess, retry_seconds: float) -> BotoBatchClient:
+def connect_batch(
+    access: BedrockAccess, retry_seconds: float, catalogue: tuple[Model, ...] | None = None
+) -> BotoBatchClient:
     """A batch client. Raises ServiceRejected when there are no credentials or no region."""
     with mapped_errors():
-        return BotoBatchClient(
-            _session(access).client("bedrock", endpoint_url=access.url, config=_CONFIG), retry_seconds
-        )
+        client = new_session(access).client("bedrock", endpoint_url=access.url, config=CONFIG)
+        return BotoBatchClient(client, retry_seconds, catalogue)
 
 
 def connect_on_demand(access: BedrockAccess, retry_seconds: float, threads: int, pacer: Pacer) -> BotoOnDemandClient:
     """An on-demand client for that many threads. Raises ServiceRejected as `connect_batch` does."""
-    config = _CONFIG.merge(Config(max_pool_connections=threads, read_timeout=300))
+    config = CONFIG.merge(Config(max_pool_connections=threads, read_timeout=300))
     with mapped_errors():
-        client = _session(access).client("bedrock-runtime", endpoint_url=access.runtime_url, config=config)
+        client = new_session(access).client("bedrock-runtime", endpoint_url=access.runtime_url, config=config)
         return BotoOnDemandClient(client, retry_seconds, pacer)
 
 
-_CONFIG = Config(retries={"mode": "standard", "max_attempts": 1}, connect_timeout=10, read_timeout=60)
+CONFIG = Config(retries={"mode": "standard", "max_attempts": 1}, connect_timeout=10, read_timeout=60)
 
 
-def _session(access: BedrockAccess) -> boto3.Session:
+def new_session(access: BedrockAccess) -> boto3.Session:
+    """A session with the access' keys, or with boto3's own credential chain."""
     return boto3.Session(
         region_name=access.region,
         aws_access_key_id=access.access_key_id,
         aws_secret_access_key=access.secret_access_key,
     )
-
-
-def _base_model(model_id: str) -> str:
-    """Jobs of a model and of its inference profiles count together, however they name it: by id or by ARN."""
-    name = model_id.rpartition("/")[2]
-    return next((model.id for model in load_catalogue() if name == model.id or name in model.profiles), name)
 
 
 def _tokens_used(reply: Mapping[str, Any]) -> int | None:

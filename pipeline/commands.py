@@ -12,17 +12,18 @@ from typing import Annotated
 
 import typer
 
-from pipeline import __version__, console, operating
-from pipeline.connecting import AsJson, Output, connected, reading
-from pipeline.domain import Mode
+from pipeline import __version__, console, operating, pricing
+from pipeline.batching import choose_mode
+from pipeline.connecting import AsJson, Output, connected, reading, tell_lifecycle
 from pipeline.errors import ObjectMissing, SettingsError, StackError
 from pipeline.ledger import NOTHING, Forecast, cost_of
 from pipeline.local import stack
 from pipeline.local.borrowing import give_up, keep
 from pipeline.local.embedded import shell_variables
 from pipeline.manifest import refuse_illegal
-from pipeline.models import Price, find_model
+from pipeline.models import find_model, load_catalogue
 from pipeline.operating import carry_out
+from pipeline.prices import Price
 from pipeline.reading import list_tables, shown_rows
 from pipeline.settings import load_settings
 from pipeline.steps import RunOrder, Services, work_uri_for
@@ -105,10 +106,11 @@ def run(
         work_uri = work_uri_for(services.settings, output_uri)
         key = new_run_key(services, source_uri, output_uri, work_uri) if run_key is None else run_key
         day = run_date or services.clock().date()
+        tell_lifecycle(services, day)
         carry_out(services, RunOrder(key, day, source_uri, output_uri, work_uri, force), output, as_json=as_json)
 
 
-for operate in (operating.resume, operating.status, operating.stop):
+for operate in (operating.resume, operating.status, operating.stop, pricing.prices):
     app.command()(operate)
 
 
@@ -123,17 +125,18 @@ def plan(
 ) -> None:
     """Say what would be sent for SOURCE and what it would cost. Writes nothing, sends nothing."""
     settings = load_settings({"analyses": analyses, "model": model, "output_language": output_language})
-    found, _ = find_model(settings.model)
+    found, sent_id = find_model(settings.model, load_catalogue(settings.models))
     source_uri = absolute_uri(source)
     with reading(source_uri, settings, quiet=as_json) as services:
         _refuse_missing(services, source_uri)
         day = run_date or services.clock().date()
+        tell_lifecycle(services, day)
         with console.watch_for(sys.stderr, quiet=as_json).step("plan") as step:
             forecasts, documents, unreadable = forecast_source(services, source_uri, step.advance)
             step.note(f"{documents} documents, {unreadable} without readable text")
         total = reduce(add, forecasts.values(), NOTHING)
-        mode = Mode.BATCH if total.requests >= services.quotas.min_records else Mode.ON_DEMAND
-        price = found.price_on(mode, day)
+        mode = choose_mode(total.requests, services.quotas)
+        price = found.price_on(mode, day, services.region, sent_id=sent_id)
         rows = [_forecast_row(name, one, price) for name, one in [*forecasts.items(), ("in all", total)]]
     if as_json:
         names = ("analysis", "requests", "input_tokens", "output_tokens", "cost_usd")

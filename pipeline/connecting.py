@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,13 @@ def reading(uri: str, settings: Settings, *, quiet: bool) -> Iterator[Services]:
 def sending_nothing(settings: Settings) -> Settings:
     """The settings for a command that starts no job: it needs no role to start one with."""
     return settings.model_copy(update={"role_arn": settings.role_arn or ROLE_ARN})
+
+
+def tell_lifecycle(services: Services, day: dt.date) -> None:
+    """A line when the model's end of life is near or over: whoever may choose another model has to know in time."""
+    model, _ = services.find_model(services.settings.model)
+    if warning := model.lifecycle_warning(day):
+        say(f"Warning: {warning}")
 
 
 def say(text: str) -> None:

@@ -142,7 +142,11 @@ def _summary_lines(summary: RunSummary) -> Iterator[str]:
         yield f"Failures   {reasons} (see the table `failures`: what to do is in its column `advice`)"
     if summary.model:
         yield f"Answered   by {summary.model}, priced as {summary.priced_as}"
-    if summary.requests:
+    if summary.billed_minutes is not None:
+        units = f"{summary.units or 'an unknown number of'} units"
+        cost = usd(summary.time_cost_usd)
+        yield f"Billed     {summary.billed_minutes / 60:.2f} hours x {units} ({summary.billing}): {cost}; not by tokens"
+    elif summary.requests:
         forecast, cost = usd(summary.forecast_usd), usd(summary.cost_usd)
         later = ", with later rounds (corrections, joined parts)" if summary.rounds > 1 else ""
         yield f"Forecast   at most {forecast} for the first round; actual cost {cost}{later}"

@@ -145,6 +145,14 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """From one moment to another, both with a zone; the same one twice for a moment."""
+
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as Bedrock reported them for one record."""
 

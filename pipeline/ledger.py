@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pipeline.domain import Request, Usage
-from pipeline.models import Price
+from pipeline.prices import Price
 from pipeline.wire import JobSummary
 
 PER_MILLION = Decimal(1_000_000)

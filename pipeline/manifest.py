@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.domain import short_hash
 from pipeline.errors import SettingsError
-from pipeline.models import Price
+from pipeline.prices import Billing, Price, TimePrice
 
 SCHEMA_VERSION = 1
 LONGEST_RUN_KEY = 200  # characters; tags of a job hold 256, and S3 uris 1,024
@@ -35,6 +35,9 @@ class RunManifest(BaseModel):
     priced_as: str
     batch_price: Price | None
     on_demand_price: Price | None
+    billing: Billing = Billing.TOKENS
+    time_price: TimePrice | None = None  # of a model that is billed by time
+    on_demand_only: bool = False
     analyses: dict[str, str]  # name -> prompt fingerprint
     methods: dict[str, str]  # name -> method_id: everything but the text that an answer depends on
     output_language: str

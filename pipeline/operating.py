@@ -198,6 +198,7 @@ def _as_begun(services: Services, run: Run) -> Services:
         "analyses": tuple(begun.analyses),
         "budget_usd": begun.budget_usd,
         "max_rounds": begun.max_rounds,
+        "mode": "on-demand" if begun.on_demand_only else "auto",
     }
     return replace(services, settings=services.settings.model_copy(update=fixed))
 

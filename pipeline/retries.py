@@ -31,6 +31,10 @@ REJECTED = {
     "AccessDeniedException": "the caller lacks a permission; README lists those that docbatch needs",
     "ResourceNotFoundException": "the job or model does not exist in this region",
     "ConflictException": "the same token or name was used with other contents",
+    "InvalidParameterException": "a value in the request is not allowed",
+    "InvalidNextTokenException": "a page was asked for that there is not",
+    "ExpiredNextTokenException": "the pages took too long to read; repeat the command",
+    "NotFoundException": "the service or attribute does not exist",
     "TooManyTagsException": "the job has more tags than AWS allows",
     "ModelErrorException": "the model failed on this prompt",
     "UnrecognizedClientException": "the access key is not known there",
@@ -43,6 +47,7 @@ BUSY = {
     "ThrottlingException",
     "ServiceQuotaExceededException",
     "InternalServerException",
+    "InternalErrorException",
     "ServiceUnavailableException",
     "ModelNotReadyException",
     "ModelTimeoutException",
@@ -51,6 +56,7 @@ BUSY = {
 }
 # Answers that mean: fewer calls a minute.
 TOO_MANY = {"ThrottlingException", "TooManyRequestsException", "ServiceQuotaExceededException"}
+OTHER_SERVICES = {"GetProducts": "AWS Price List"}
 NO_FREE_SLOT = ("CreateModelInvocationJob", "ServiceQuotaExceededException")
 
 
@@ -97,7 +103,8 @@ def _of_service(error: ClientError) -> ServiceError:
     said = error.response.get("Error", {})
     code, message = said.get("Code", ""), said.get("Message", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    where = f"Bedrock {error.operation_name}: {code}: {message}"
+    service = OTHER_SERVICES.get(error.operation_name, "Bedrock")
+    where = f"{service} {error.operation_name}: {code}: {message}"
     if (error.operation_name, code) == NO_FREE_SLOT:
         return NoFreeSlot(f"{where} (wait until a job has ended; DOCBATCH_MAX_JOBS_IN_FLIGHT should be your quota)")
     if code in BUSY or (code not in REJECTED and (status == 429 or status >= 500)):

@@ -71,6 +71,13 @@ class Settings(BaseModel):
         description="s3:// prefix for prompts, job outputs and state; on AWS the default is `<output>/work`",
     )
     model: str = Field("meta.llama3-1-8b-instruct-v1:0", description="Model or inference profile of the catalogue")
+    models: Path | None = Field(
+        None, description="File with models and prices of your own, over those that docbatch knows (models.toml's form)"
+    )
+    mode: Literal["auto", "on-demand"] = Field(
+        "auto",
+        description="`auto`: batch jobs, and on demand below Bedrock's minimum; `on-demand`: no jobs, at that price",
+    )
     prompts: Path | None = Field(None, description="Folder of analyses; default: those that ship with docbatch")
     vocabulary: Path | None = Field(None, description="Meta's tokenizer.model; default: the one in llama-models")
     fast_counting: bool = Field(
@@ -105,15 +112,15 @@ class Settings(BaseModel):
     poll_seconds: float = Field(30.0, gt=0, le=3600, description="Pause between two looks at a job (embedded: 0.2)")
     on_demand_threads: int = Field(8, ge=1, le=128, description="InvokeModel calls at the same time")
     on_demand_requests_per_minute: int | None = Field(
-        800,
+        None,
         ge=1,
-        description="InvokeModel calls a minute of one process at most (Llama 3.1 8B, November 2026); where several "
-        "processes ask on demand at once, give each its part",
+        description="InvokeModel calls a minute of one process at most; default: the model's quota in the "
+        "catalogue; where several processes ask on demand at once, give each its part",
     )
     on_demand_tokens_per_minute: int | None = Field(
-        300_000,
+        None,
         ge=1,
-        description="Tokens a minute of one process on demand, in and out (Llama 3.1 8B, AWS General Reference)",
+        description="Tokens a minute of one process on demand, in and out; default: the model's quota in the catalogue",
     )
     lease_seconds: float = Field(
         20.0,
@@ -146,6 +153,7 @@ class AwsEnvironment(BaseModel):
     s3_url: str | None
     bedrock_url: str | None
     bedrock_runtime_url: str | None
+    pricing_url: str | None = None
     access_key_id: str | None = None
     secret_access_key: SecretStr | None = None
 
@@ -183,6 +191,7 @@ def read_aws_environment(environ: Mapping[str, str] | None = None) -> AwsEnviron
         bedrock_runtime_url=environ.get("AWS_ENDPOINT_URL_BEDROCK_RUNTIME")
         or environ.get("AWS_ENDPOINT_URL_BEDROCK")
         or everywhere,
+        pricing_url=environ.get("AWS_ENDPOINT_URL_PRICING") or everywhere,
     )
 
 

@@ -119,6 +119,10 @@ RUNS: list[Column] = [
     *_TOKENS,
     ("forecast_usd", USD, "What the run was expected to cost at most, before anything was sent"),
     ("cost_usd", USD, "What it cost: the sum of its ledger; null when a part is unknown"),
+    ("billing", pa.string(), "What is paid for: tokens, provisioned (units by the hour) or imported (by the minute)"),
+    ("units", pa.int32(), "Units of a model that is billed by time; null for tokens"),
+    ("billed_minutes", pa.int64(), "Minutes that those units were used for, in begun hours or windows of five minutes"),
+    ("time_cost_usd", USD, "Units times minutes times price; null for tokens, and when the price is unknown"),
     ("budget_usd", USD, "The budget that was set; null for none"),
     (
         "disagreements",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import orjson
 
-from pipeline.domain import Generation, Usage
+from pipeline.domain import Generation, Span, Usage
 
 # Codes of error records that pass: timeout, conflict, a model that failed or was not ready (botocore, bedrock-runtime:
 # ModelTimeout 408, Conflict 400 or 409, ModelError 424, ModelNotReady and Throttling 429), and everything from 500 on.
@@ -31,7 +32,7 @@ MOST_TOKENS = 2**53  # beyond any window: such a count is damage
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One output record as Bedrock wrote it: a text, or an error."""
+    """One output record as Bedrock wrote it: a text, or an error. `called` is known of calls whose time is billed."""
 
     record_id: str
     text: str | None = None
@@ -40,6 +41,7 @@ class Reply:
     engine: str | None = None
     error_code: int | None = None
     error_message: str | None = None
+    called: Span | None = None
 
     @property
     def retryable(self) -> bool:
@@ -99,9 +101,10 @@ def read_prompt(line: bytes) -> str:
     return prompt
 
 
-def write_reply(record_id: str, output: Mapping[str, Any]) -> bytes:
-    """An on-demand answer as an output line, so that both modes are collected alike."""
-    return orjson.dumps({"recordId": record_id, "modelOutput": output}, option=orjson.OPT_APPEND_NEWLINE)
+def write_reply(record_id: str, output: Mapping[str, Any], called: Span | None = None) -> bytes:
+    """An on-demand answer as an output line, so that both modes are collected alike; with its time if it is billed."""
+    times = {"called": [called.first, called.last]} if called else {}
+    return orjson.dumps({"recordId": record_id, "modelOutput": output, **times}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def write_error(record_id: str, code: int, message: str) -> bytes:
@@ -122,7 +125,7 @@ def read_reply(line: bytes) -> Reply | None:
     error = record.get("error")
     if error is not None or not isinstance(record.get("modelOutput"), dict):
         return _error(record_id, error)
-    return _answer(record_id, record["modelOutput"])
+    return replace(_answer(record_id, record["modelOutput"]), called=_span(record.get("called")))
 
 
 def _answer(record_id: str, output: Mapping[str, Any]) -> Reply:
@@ -137,6 +140,10 @@ def _answer(record_id: str, output: Mapping[str, Any]) -> Reply:
         reached_limit=output.get("stop_reason") == "length",
         engine=engine if isinstance(engine, str) else None,
     )
+
+
+def _span(times: Any) -> Span | None:
+    return None if times is None else Span(*map(datetime.fromisoformat, times))
 
 
 def _is_count(value: object, least: int) -> bool:

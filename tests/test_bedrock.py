@@ -23,6 +23,7 @@ OPERATIONS = {
         "StopModelInvocationJob",
     ],
     "bedrock-runtime": ["InvokeModel"],
+    "pricing": ["GetProducts"],
 }
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.domain import Mode, Request, Stage, Usage
 from pipeline.ledger import NOTHING, Forecast, add_costs, cost_of, disagreement, forecast
-from pipeline.models import Price
+from pipeline.prices import Price
 from pipeline.wire import JobSummary
 
 USAGES = st.builds(Usage, st.integers(0, 10**12), st.integers(0, 10**12))

@@ -16,7 +16,7 @@ from pipeline import manifest
 from pipeline.domain import Mode, short_hash
 from pipeline.errors import SettingsError
 from pipeline.manifest import RunManifest, derive_run_key, refuse_illegal, shard_of, shards_for
-from pipeline.models import Price
+from pipeline.prices import Price
 
 
 @given(st.text(max_size=300))

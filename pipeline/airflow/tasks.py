@@ -41,6 +41,8 @@ def begin(context: Any) -> str:
     )
     run = Run(services, start(services, order))
     manifest = run.manifest
+    if warning := services.find_model(settings.model)[0].lifecycle_warning(order.run_date):
+        log.warning("%s", warning)
     log.info("Run %s: %d documents in %s", manifest.run_key, manifest.documents, manifest.source_uri)
     if unchanged := sum(manifest.unchanged.values()):
         log.info("%d results of earlier runs still hold and are not asked again", unchanged)

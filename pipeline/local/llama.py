@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.local.faults import invalid
+from pipeline.models import ON_DEMAND_ARNS, load_catalogue
 
 if TYPE_CHECKING:
     from pipeline.local.engine import Engine
@@ -15,8 +16,9 @@ WINDOW_TOKENS = 128_000
 REGION = "us-west-2"
 ACCOUNT_ID = "000000000000"
 
-_MODELS = frozenset(f"meta.llama3-1-{size}-instruct-v1:0" for size in ("8b", "70b", "405b"))
+_MODELS = {name: model.id for model in load_catalogue() for name in (model.id, *model.profiles)}
 _ARN = re.compile(rf"arn:aws:bedrock:{REGION}:(?:\d{{12}})?:(foundation-model|inference-profile)/(.+)")
+_OWN_MODEL = re.compile(rf"arn:aws:bedrock:{REGION}:\d{{12}}:({'|'.join(ON_DEMAND_ARNS)})/[a-z0-9]{{12}}")
 
 
 class Vocabulary(Protocol):
@@ -61,14 +63,19 @@ class Completion:
 
 
 def base_model(model_id: str) -> str:
-    """The foundation model behind an id, a `us.` profile or an ARN of either; raises the service's refusal."""
+    """The foundation model behind an id, a profile or an ARN of either; raises the service's refusal."""
     arn = _ARN.fullmatch(model_id)
     name = arn[2] if arn else model_id
-    profile = arn[1] == "inference-profile" if arn else name.startswith("us.")
-    base = name.removeprefix("us.") if profile else name
-    if base not in _MODELS or (profile and not name.startswith("us.")):
+    base = _MODELS.get(name)
+    if base is None or (arn and (arn[1] == "inference-profile") != (name != base)):
         raise invalid("The provided model identifier is invalid.")
     return base
+
+
+def refuse_unknown(model_id: str) -> None:
+    """Raises the service's refusal unless InvokeModel takes it: also provisioned, imported and deployed models."""
+    if not _OWN_MODEL.fullmatch(model_id):
+        base_model(model_id)
 
 
 def check_body(body: object) -> Body:

@@ -120,7 +120,7 @@ class Service:
     def invoke(self, model_id: str, content: bytes, request_id: str | None = None) -> llama.Completion:
         """InvokeModel with the native body of the Llama family. `request_id` names the call on the bill."""
         shapes.check("bedrock-runtime", "InvokeModel", {"modelId": model_id})
-        llama.base_model(model_id)
+        llama.refuse_unknown(model_id)
         try:
             body = json.loads(content)
         except ValueError as error:

@@ -11,8 +11,9 @@ from pydantic import TypeAdapter
 
 from pipeline.analyses import Analysis
 from pipeline.answers import parse_answer
-from pipeline.domain import Batch, Failure, Fate, JobStatus, Mode, Outcome, Reason, Request, Usage
+from pipeline.domain import Batch, Failure, Fate, JobStatus, Mode, Outcome, Reason, Request, Span, Usage
 from pipeline.errors import JobFailed
+from pipeline.hours import joined
 from pipeline.ledger import disagreement
 from pipeline.manifest import REOPENED, STOPPED, collected_key, outcomes_folder, shard_of
 from pipeline.recall import remember
@@ -37,6 +38,7 @@ class Collected:
 
     `sent` counts the records that this run sent and pays for: none of a batch that another run sent or took over.
     `job_failure` says why the batch's job came to nothing as a whole; None where its records count for themselves.
+    `called` says when a model was in use that is billed by time.
     """
 
     sent: int
@@ -49,16 +51,18 @@ class Collected:
     output_tokens: int
     disagreement: str | None
     job_failure: str | None = None
+    called: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What the output of a batch came to, by record id; `replied` counts the answers, good or not."""
+    """What the output of a batch came to, by record id; `replied` counts the answers, good or not, `called` when."""
 
     outcomes: dict[str, Outcome]
     unreadable: int
     unknown: int
     replied: int
+    called: tuple[Span, ...]
 
 
 Requests = dict[str, list[Request]]
@@ -135,12 +139,13 @@ def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
     used = sum((outcome.usage for outcome in outcomes.values() if outcome.usage), UNBILLED)
     left_out, tokens = (found.unreadable, found.unknown), (used.input_tokens, used.output_tokens)
     differences = _differences(run, batch, output, found, used)
-    return Collected(batch.records, *counts, *left_out, *tokens, differences, failure)
+    return Collected(batch.records, *counts, *left_out, *tokens, differences, failure, found.called)
 
 
 def _judge_all(run: Run, output: Output, requests: Requests) -> _Judged:
     """Every line of an output judged once; a line that is no record, or nobody's, is counted and left out."""
     outcomes: dict[str, Outcome] = {}
+    called: list[Span] = []
     unreadable = unknown = replied = 0
     for reply in output.replies():
         if reply is None:
@@ -151,8 +156,9 @@ def _judge_all(run: Run, output: Output, requests: Requests) -> _Judged:
             unknown += reply.record_id in outcomes
             request = requests[reply.record_id][0]
             replied += reply.text is not None
+            called += [reply.called] if reply.called else []
             outcomes[reply.record_id] = judge(reply, run.analyses[request.analysis], request, run.manifest.model)
-    return _Judged(outcomes, unreadable, unknown, replied)
+    return _Judged(outcomes, unreadable, unknown, replied, joined(called))
 
 
 def _differences(run: Run, batch: Batch, output: Output, found: _Judged, used: Usage) -> str | None:

@@ -15,7 +15,7 @@ from pipeline.analyses import Analysis
 from pipeline.domain import Change, Failure, Request, Usage
 from pipeline.ledger import add_costs, cost_of
 from pipeline.manifest import staged_counts_key, staged_key
-from pipeline.models import Price
+from pipeline.prices import Price
 from pipeline.records import DocumentRecord, OutcomeRecord
 from pipeline.settling import Settled
 from pipeline.steps.rounds import planned_rounds

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.bedrock import OnDemandClient
-from pipeline.domain import Batch, Mode
+from pipeline.domain import Batch, Mode, Span
 from pipeline.errors import ObjectExists, PromptRefused, ServiceBusy
 from pipeline.leases import Lease, holding
 from pipeline.manifest import STOPPED, lease_key, output_folder
+from pipeline.prices import Billing
 from pipeline.steps.intents import intend
 from pipeline.steps.run import Run, Services, refuse_stopped
 from pipeline.storage import ObjectStore
@@ -102,6 +103,10 @@ class _Asking:
 
     def _answer(self, record_id: str, body: dict[str, Any]) -> bytes:
         try:
-            return write_reply(record_id, self.client.invoke(self.run.manifest.model, body))
+            if self.run.manifest.billing is Billing.TOKENS:
+                return write_reply(record_id, self.client.invoke(self.run.manifest.model, body))
+            began = self.run.services.clock()
+            reply = self.client.invoke(self.run.manifest.model, body)
+            return write_reply(record_id, reply, Span(began, self.run.services.clock()))
         except PromptRefused as error:
             return write_error(record_id, 400, str(error))

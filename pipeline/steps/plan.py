@@ -51,7 +51,7 @@ def _plan_as_holder(run: Run, round_number: int, lease: Lease) -> None:
 
 def _make_plan(run: Run, round_number: int) -> RoundPlan:
     sifted = sift(run, round_number)
-    groups = pack(sifted.segments, run.services.quotas)
+    groups = pack(sifted.segments, run.quotas)
     inputs = {f"r{round_number:02d}-b{number:04d}": group for number, group in enumerate(groups)}
     together = {batch_key: _together(run, round_number, batch_key, group) for batch_key, group in inputs.items()}
     batches = [_batch(run, round_number, key, whole, inputs[key]) for key, whole in together.items()]
@@ -90,7 +90,7 @@ def _together(run: Run, round_number: int, batch_key: str, segments: list[Segmen
 
 
 def _batch(run: Run, round_number: int, batch_key: str, whole: Segment, parts: list[Segment]) -> Batch:
-    mode = choose_mode(whole.records, run.services.quotas)
+    mode = choose_mode(whole.records, run.quotas)
     return Batch(
         batch_key,
         mode,

@@ -8,14 +8,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
 from pipeline.domain import Usage
 from pipeline.errors import AccountingError, ObjectExists
+from pipeline.hours import billed_minutes, time_cost
 from pipeline.ledger import add_costs
 from pipeline.manifest import PUBLISHED, RunManifest, open_key, staged_key
+from pipeline.prices import Billing
 from pipeline.steps.collect import Collected, read_collected
 from pipeline.steps.fold import AnalysisCounts, ShardCounts, read_counts
 from pipeline.steps.rounds import RoundPlan, planned_rounds, read_plan
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a run came to; the row of `runs`, and what the command line prints."""
+    """What a run came to; the row of `runs`, and what the command line prints.
+
+    Of a model that is billed by time: its units, the minutes that they were used for, and what that costs.
+    """
 
     run_key: str
     run_date: dt.date
@@ -59,6 +64,10 @@ class RunSummary:
     disagreements: list[str]
     started: dt.datetime
     ended: dt.datetime
+    billing: Billing = Billing.TOKENS
+    units: int | None = None
+    billed_minutes: int | None = None
+    time_cost_usd: Decimal | None = None
 
     @property
     def tables_uri(self) -> str:
@@ -228,7 +237,19 @@ def _summarise(
         disagreements=[one.disagreement for one in collected if one.disagreement],
         started=manifest.started,
         ended=ended,
+        billing=manifest.billing,
+        **_time_used(manifest, collected),
     )
+
+
+def _time_used(manifest: RunManifest, collected: list[Collected]) -> dict[str, Any]:
+    """What the run owes for time; nothing where tokens are billed."""
+    billing, price = manifest.billing, manifest.time_price
+    if billing is Billing.TOKENS:
+        return {}
+    minutes = billed_minutes(billing, (span for one in collected for span in one.called))
+    units, cost = price.units if price else None, time_cost(billing, price, minutes)
+    return {"units": units, "billed_minutes": minutes, "time_cost_usd": cost}
 
 
 def _row(run: Run, summary: RunSummary) -> list[object]:
@@ -247,6 +268,6 @@ def _row(run: Run, summary: RunSummary) -> list[object]:
     replaced = {
         "analyses": analyses,
         "unchanged": sum(summary.unchanged.values()),
-        **{name: money(getattr(summary, name)) for name in ("forecast_usd", "cost_usd", "budget_usd")},
+        **{name: money(getattr(summary, name)) for name in ("forecast_usd", "cost_usd", "budget_usd", "time_cost_usd")},
     }
     return [replaced.get(name, getattr(summary, name)) for name, _, _ in FIXED["runs"][1]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,9 +18,10 @@ from pipeline.bedrock import BatchClient, BedrockAccess, OnDemandClient, connect
 from pipeline.domain import Mode
 from pipeline.errors import RunError, RunStopped, SettingsError
 from pipeline.manifest import MANIFEST, RUNS, STOPPED, RunManifest
-from pipeline.models import Price, find_model
+from pipeline.models import Model, find_model, load_catalogue
 from pipeline.pacing import Pacer
 from pipeline.planning import Planner
+from pipeline.prices import Price
 from pipeline.settings import AwsEnvironment, Settings
 from pipeline.settling import Limits
 from pipeline.storage import ObjectStore, S3Access, open_store
@@ -85,7 +86,16 @@ class Services:
     def quotas(self) -> Quotas:
         chosen = self.settings
         most_records = min(chosen.batch_records, chosen.max_records_per_file)
-        return Quotas(chosen.min_records_per_job, most_records, chosen.max_file_bytes)
+        return Quotas(chosen.min_records_per_job, most_records, chosen.max_file_bytes, chosen.mode == "on-demand")
+
+    @property
+    def region(self) -> str:
+        """The region that calls are made from, and so the one whose prices hold."""
+        return self.s3.region
+
+    def find_model(self, name: str) -> tuple[Model, str]:
+        """The model of the catalogue, the user's own file included, and the id to send. Raises SettingsError."""
+        return find_model(name, load_catalogue(self.settings.models))
 
 
 def connect(settings: Settings, environment: AwsEnvironment) -> Services:
@@ -104,16 +114,23 @@ def connect(settings: Settings, environment: AwsEnvironment) -> Services:
     bedrock = BedrockAccess(region, environment.bedrock_url, environment.bedrock_runtime_url, *keys)
     s3 = S3Access(region, environment.s3_url, *keys)
     retry_seconds, threads = settings.retry_seconds, settings.on_demand_threads
-    pacer = Pacer(settings.on_demand_requests_per_minute, settings.on_demand_tokens_per_minute)
+    pacer = cache(lambda: _pacer(settings))  # one for all clients of the process
     return Services(
         settings,
         partial(open_store, access=s3),
         settings.role_arn,
-        lambda: connect_batch(bedrock, retry_seconds),
-        lambda: connect_on_demand(bedrock, retry_seconds, threads, pacer),
+        lambda: connect_batch(bedrock, retry_seconds, load_catalogue(settings.models)),
+        lambda: connect_on_demand(bedrock, retry_seconds, threads, pacer()),
         s3=s3,
         engine=settings.engine if environment.bedrock_url else None,
     )
+
+
+def _pacer(settings: Settings) -> Pacer:
+    """The pace that was set; else the quotas of the model, where they are known."""
+    model, _ = find_model(settings.model, load_catalogue(settings.models))
+    requests = settings.on_demand_requests_per_minute or model.requests_per_minute
+    return Pacer(requests, settings.on_demand_tokens_per_minute or model.tokens_per_minute)
 
 
 class Run:
@@ -146,6 +163,11 @@ class Run:
     def limits(self) -> Limits:
         return limits_for(self.services, self.manifest.model)
 
+    @property
+    def quotas(self) -> Quotas:
+        """Those of the settings; whether there may be jobs was fixed when the run began."""
+        return replace(self.services.quotas, on_demand_only=self.manifest.on_demand_only)
+
     @cached_property
     def planners(self) -> dict[str, Planner]:
         return {name: Planner(one, self.limits, self.services.counter) for name, one in self.analyses.items()}
@@ -176,7 +198,7 @@ def refuse_stopped(run: Run) -> None:
 
 def limits_for(services: Services, model_name: str) -> Limits:
     """What a request to a model may be, from the catalogue and the settings. Raises SettingsError."""
-    model, sent_id = find_model(model_name)
+    model, sent_id = services.find_model(model_name)
     answers_by = sent_id if services.engine is None else f"{sent_id}, answered by {services.engine}"
     return Limits(answers_by, model.window_tokens, services.settings.margin_tokens, model.max_output_tokens)
 

@@ -27,7 +27,7 @@ from pipeline.manifest import (
     open_key,
     shards_for,
 )
-from pipeline.models import find_model
+from pipeline.models import load_catalogue
 from pipeline.planning import method_id
 from pipeline.records import to_parquet
 from pipeline.steps.run import Run, Services, limits_for
@@ -60,6 +60,7 @@ def start(services: Services, order: RunOrder) -> str:
     RunError when the key is that of a run between other places.
     """
     _refuse_overlap(order.source_uri, order.output_uri, order.work_uri)
+    refuse_model_without_batch(services)
     refuse_unwritable(order.output_uri)
     store = services.open(f"{order.work_uri}/runs/{order.run_key}")
     if store.exists(MANIFEST):
@@ -154,7 +155,8 @@ def _manifest(
     listing: Listing,
 ) -> RunManifest:
     settings = services.settings
-    model, sent_id = find_model(settings.model)
+    model, sent_id = services.find_model(settings.model)
+    prices = {mode: model.price_on(mode, order.run_date, services.region, sent_id=sent_id) for mode in Mode}
     return RunManifest(
         docbatch_version=__version__,
         run_key=order.run_key,
@@ -164,8 +166,11 @@ def _manifest(
         output_uri=order.output_uri,
         model=sent_id,
         priced_as=model.id,
-        batch_price=model.price_on(Mode.BATCH, order.run_date),
-        on_demand_price=model.price_on(Mode.ON_DEMAND, order.run_date),
+        batch_price=prices[Mode.BATCH],
+        on_demand_price=prices[Mode.ON_DEMAND],
+        billing=model.billing,
+        time_price=model.time_price_on(order.run_date),
+        on_demand_only=settings.mode == "on-demand",
         analyses={name: one.fingerprint for name, one in analyses.items()},
         methods=methods,
         output_language=settings.output_language,
@@ -194,15 +199,32 @@ def _refuse_overlap(source_uri: str, output_uri: str, work_uri: str) -> None:
             raise SettingsError(f"{name} = {uri}: lies inside the source {source_uri}; choose a place beside it")
 
 
+def refuse_model_without_batch(services: Services) -> None:
+    """Raises SettingsError for a model that the batch API refuses, unless there are to be calls on demand only.
+
+    Also where a night may be too small for a job: whether a run works must not depend on how many documents came.
+    """
+    model, sent_id = services.find_model(services.settings.model)
+    reason = model.batch_refusal(sent_id)
+    if reason and services.settings.mode != "on-demand":
+        others = [one.id for one in load_catalogue(services.settings.models) if one.batch_refusal() is None]
+        raise SettingsError(
+            f"model = {services.settings.model!r}: the batch API refuses it: {reason}. Nothing was sent. Set "
+            "DOCBATCH_MODE=on-demand to ask it call by call, at the price of that, or choose a model that takes batch "
+            f"jobs: {', '.join(others)}"
+        )
+
+
 def _refuse_another_run(services: Services, order: RunOrder, begun: RunManifest) -> None:
     """Whoever takes a used key for something else would get the tables of the first."""
     settings = services.settings
     wanted = {
         "source": (order.source_uri, begun.source_uri),
         "output": (order.output_uri, begun.output_uri),
-        "model": (find_model(settings.model)[1], begun.model),
+        "model": (services.find_model(settings.model)[1], begun.model),
         "output_language": (settings.output_language, begun.output_language),
         "analyses": (sorted(settings.analyses or begun.analyses), sorted(begun.analyses)),
+        "mode": (settings.mode, "on-demand" if begun.on_demand_only else "auto"),
         "force": (order.force or begun.force, begun.force),
     }
     for name, (asked, fixed) in wanted.items():

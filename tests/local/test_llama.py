@@ -89,6 +89,17 @@ def test_another_id_is_invalid(model: str) -> None:
         llama.base_model(model)
 
 
+@pytest.mark.parametrize("kind", ["provisioned-model", "imported-model", "custom-model-deployment"])
+def test_models_of_ones_own_are_invoked_only(kind: str) -> None:
+    """InvokeModel takes their ARNs, CreateModelInvocationJob refuses them."""
+    arn = f"arn:aws:bedrock:us-west-2:123456789012:{kind}/abcdefghijkl"
+    llama.refuse_unknown(arn)
+    with pytest.raises(Fault, match="invalid"):
+        llama.base_model(arn)
+    with pytest.raises(Fault, match="invalid"):
+        llama.refuse_unknown(arn.replace("us-west-2", "us-east-1"))
+
+
 def test_a_stopped_answer_counts_its_end_token(vocabulary: LlamaVocabulary) -> None:
     """Two tokens of text and the end token make three; the prompt's control tokens count one each, none is added."""
     prompt = "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHello world!<|eot_id|>"
