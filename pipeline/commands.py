@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import __version__, console, operating
+from pipeline import __version__, auditing, console, operating
 from pipeline.connecting import AsJson, Output, connected, reading
 from pipeline.domain import Mode
 from pipeline.errors import StackError
@@ -95,7 +95,7 @@ def run(
         carry_out(services, RunOrder(key, day, source_uri, output_uri, work_uri, force), output, as_json=as_json)
 
 
-for operate in (operating.resume, operating.status, operating.stop):
+for operate in (operating.resume, operating.status, operating.stop, auditing.costs):
     app.command()(operate)
 
 

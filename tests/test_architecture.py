@@ -16,9 +16,9 @@ MOST_LINES = 300
 # Low to high: a module imports only from those before it. Packages are one place; steps has an order of its own.
 LOW_TO_HIGH = (
     "errors domain settings models vocabulary graphemes tokens chunking prompts merging answers analyses wordings "
-    "settling wire batching ledger manifest tables records folders storage leases segments extraction pacing retries "
-    "bedrock planning recall comparison sieve catalog reading sweeping steps loop console showing local airflow "
-    "connecting operating commands __main__"
+    "settling wire batching ledger manifest tables records costs folders storage leases segments extraction pacing "
+    "retries bedrock planning recall comparison sieve catalog reading spending sweeping steps loop console statement "
+    "showing local airflow connecting operating auditing commands __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 STEPS = [

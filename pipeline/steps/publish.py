@@ -6,12 +6,13 @@ import datetime as dt
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from pipeline.costs import NONE, Amount, Way, add_by_way
 from pipeline.domain import Usage
 from pipeline.errors import AccountingError, ObjectExists
 from pipeline.ledger import add_costs
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a run came to; the row of `runs`, and what the command line prints."""
+    """What a run came to; the row of `runs`, and what the command line prints.
+
+    `unused` is what was paid for nothing: None for a run of a version that did not count it. `savings` are by way.
+    """
 
     run_key: str
     run_date: dt.date
@@ -59,6 +63,8 @@ class RunSummary:
     disagreements: list[str]
     started: dt.datetime
     ended: dt.datetime
+    unused: Amount | None = None
+    savings: dict[str, Amount] = field(default_factory=dict)
 
     @property
     def tables_uri(self) -> str:
@@ -228,7 +234,16 @@ def _summarise(
         disagreements=[one.disagreement for one in collected if one.disagreement],
         started=manifest.started,
         ended=ended,
+        unused=sum((shard.unused for shard in shards), NONE),
+        savings=_savings(manifest, shards),
     )
+
+
+def _savings(manifest: RunManifest, shards: list[ShardCounts]) -> dict[str, Amount]:
+    """By way; of unchanged results only the number is known, for they were not looked at."""
+    same = sum(manifest.unchanged.values())
+    unchanged = {str(Way.UNCHANGED): Amount(same, Decimal(0), same)} if same else {}
+    return add_by_way([unchanged, *(shard.savings for shard in shards)])
 
 
 def _row(run: Run, summary: RunSummary) -> list[object]:
@@ -244,9 +259,22 @@ def _row(run: Run, summary: RunSummary) -> list[object]:
         }
         for name, counts in summary.analyses.items()
     ]
+    savings = [
+        {
+            "way": way,
+            "against": Way(way).against,
+            "requests": amount.requests,
+            "usd": None if amount.unknown == amount.requests else money(amount.known_usd),
+            "unknown_requests": amount.unknown,
+        }
+        for way, amount in summary.savings.items()
+    ]
     replaced = {
         "analyses": analyses,
+        "savings": savings,
+        "unused_requests": summary.unused and summary.unused.requests,
+        "unused_usd": money(summary.unused.usd) if summary.unused else None,
         "unchanged": sum(summary.unchanged.values()),
         **{name: money(getattr(summary, name)) for name in ("forecast_usd", "cost_usd", "budget_usd")},
     }
-    return [replaced.get(name, getattr(summary, name)) for name, _, _ in FIXED["runs"][1]]
+    return [replaced[name] if name in replaced else getattr(summary, name) for name, _, _ in FIXED["runs"][1]]
