@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.connecting import Output, reading
+from pipeline.booked import booked_days, booked_jobs, spans
+from pipeline.connecting import AsJson, Output, connected, reading, sending_nothing
 from pipeline.errors import SettingsError
+from pipeline.reading import refuse_unknown
 from pipeline.settings import load_settings
 from pipeline.spending import By, Question, account
-from pipeline.statement import AccountForm, print_account
+from pipeline.statement import AccountForm, print_account, print_checks
+from pipeline.steps import work_uri_for
+from pipeline.steps.reconcile import bill_checks, job_checks, metric_checks
 from pipeline.storage import absolute_uri
 
 Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only runs of this day and later")]
@@ -54,3 +59,33 @@ def _dimensions(named: list[str]) -> tuple[By, ...]:
     if unknown or not names:
         raise SettingsError(f"by = {','.join(unknown) or 'nothing'}: is none of {', '.join(By)}")
     return tuple(dict.fromkeys(By(name) for name in names))
+
+
+def reconcile(
+    run_key: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="Name of a published run; default: all", show_default=False)
+    ] = None,
+    cur: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A Cost and Usage Report to compare with: Parquet or CSV")
+    ] = None,
+    cloudwatch: Annotated[
+        bool, typer.Option("--cloudwatch", help="Compare with CloudWatch's token counts too")
+    ] = False,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the ledger with what AWS says, and tell what differs and by how much. Exit code 1 when anything does."""
+    settings = load_settings({"output": output})
+    output_uri = absolute_uri(settings.output)
+    with connected(sending_nothing(settings), quiet=as_json) as services:
+        services.open(output_uri)  # a folder that is not there is told as such
+        with services.catalog(output_uri) as catalog:
+            refuse_unknown(catalog, "ledger", run_key)
+            jobs, days, periods = booked_jobs(catalog, run_key), booked_days(catalog, None), spans(catalog, run_key)
+        work_uri = work_uri_for(services.settings, output_uri)
+        checks = job_checks(services, work_uri, [one.run_key for one in periods], jobs)
+        checks += bill_checks(cur, days, run_key) if cur else []
+        checks += metric_checks(services, days, periods) if cloudwatch else []
+    print_checks(checks, sys.stdout, as_json=as_json)
+    if any(check.differences for check in checks):
+        raise typer.Exit(1)

@@ -95,7 +95,7 @@ def run(
         carry_out(services, RunOrder(key, day, source_uri, output_uri, work_uri, force), output, as_json=as_json)
 
 
-for operate in (operating.resume, operating.status, operating.stop, auditing.costs):
+for operate in (operating.resume, operating.status, operating.stop, auditing.costs, auditing.reconcile):
     app.command()(operate)
 
 

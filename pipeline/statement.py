@@ -1,4 +1,4 @@
-"""An account of costs as people and programs read it: a table with totals, CSV, JSON, or bars."""
+"""Accounts of costs, and what was compared with AWS, as people and programs read them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from pipeline.console import console_on, to_json
 from pipeline.costs import Amount
+from pipeline.reconciling import Check, Figure
 from pipeline.spending import By, Line, Spent, total
 from pipeline.tables import money
 
@@ -115,8 +116,10 @@ def _print_bars(lines: Sequence[Line], stream: TextIO) -> None:
     room = max(columns - wide - max(map(len, sums)) - 3, 8)
     most = max(line.spent.paid.known_usd for line in lines)
     for line, label, told in zip(lines, labels, sums, strict=True):
-        bar = _bar(line.spent, most, room)
-        text = Text.assemble(f"{label:<{wide}} ", (bar[0], "cyan"), (bar[1], "dim"), f" {told}")
+        dark, light = _bar(line.spent, most, room)
+        gap = " " * (room - len(dark) - len(light))
+        end = f" {told:>{max(map(len, sums))}}"
+        text = Text.assemble(f"{label:<{wide}} ", (dark, "cyan"), (light, "dim"), gap + end)
         console.print(text, soft_wrap=True)
     whole = total(lines)
     console.print(f"in all {_amount(whole.paid, places)} USD, for nothing {_amount(whole.unused, places)} (░)")
@@ -137,3 +140,37 @@ def _bar(spent: Spent, most: Decimal, room: int) -> tuple[str, str]:
     full, rest = divmod(eighths, 8)
     dark = max(full - light, 0)
     return "█" * dark + (_EIGHTHS[rest].strip() if not light else ""), "░" * min(light, full)
+
+
+def print_checks(checks: Sequence[Check], stream: TextIO, *, as_json: bool) -> None:
+    """What differs and by how much, what could not be compared, and how much agrees."""
+    if as_json:
+        print(to_json([_check_mapping(check) for check in checks]), file=stream)
+        return
+    console = console_on(stream)
+    for check in checks:
+        if check.not_compared:
+            console.print(f"Not compared  {check.about}: {check.not_compared}", soft_wrap=True)
+        if check.differences:
+            console.print(f"Differs       {check.about}", style="bold", soft_wrap=True)
+        for one in check.differences:
+            console.print(f"              {one.name}: {_told(one)}", soft_wrap=True)
+    agree = sum(1 for check in checks if check.figures and not check.differences)
+    differ = sum(1 for check in checks if check.differences)
+    console.print(f"{agree:,} agree, {differ:,} differ, {len(checks) - agree - differ:,} could not be compared")
+
+
+def _told(figure: Figure) -> str:
+    surplus = "" if figure.surplus is None else f" ({Decimal(figure.surplus):+,f})"
+    return f"the ledger has {_number(figure.ours)}, AWS {_number(figure.theirs)}{surplus}"
+
+
+def _number(value: Decimal | int | None) -> str:
+    return UNKNOWN if value is None else f"{Decimal(value):,f}"
+
+
+def _check_mapping(check: Check) -> dict[str, Any]:
+    figures = [
+        {"name": one.name, "ledger": one.ours, "aws": one.theirs, "differs": one.differs} for one in check.figures
+    ]
+    return {"about": check.about, "not_compared": check.not_compared, "figures": figures}

@@ -17,8 +17,8 @@ MOST_LINES = 300
 LOW_TO_HIGH = (
     "errors domain settings models vocabulary graphemes tokens chunking prompts merging answers analyses wordings "
     "settling wire batching ledger manifest tables records costs folders storage leases segments extraction pacing "
-    "retries bedrock planning recall comparison sieve catalog reading spending sweeping steps loop console statement "
-    "showing local airflow connecting operating auditing commands __main__"
+    "retries bedrock cloudwatch planning recall comparison sieve catalog reading spending booked reconciling billing "
+    "sweeping steps loop console statement showing local airflow connecting operating auditing commands __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 STEPS = [
@@ -30,18 +30,30 @@ STEPS = [
     ["sift"],
     ["plan", "on_demand"],
     ["prepare", "submit"],
-    ["stopping", "outputs"],
+    ["stopping", "outputs", "reports"],
     ["collect"],
     ["fold"],
 ]
-STEPS += [["publish"], ["status", "forecasting"], ["__init__"]]
+STEPS += [["publish"], ["status", "forecasting", "reconcile"], ["__init__"]]
 
 # Outside library -> the places that may import it.
 ONLY = {
-    "boto3": ["pipeline/bedrock.py", "pipeline/local/"],
-    "botocore": ["pipeline/bedrock.py", "pipeline/retries.py", "pipeline/catalog/", "pipeline/local/"],
+    "boto3": ["pipeline/bedrock.py", "pipeline/cloudwatch.py", "pipeline/local/"],
+    "botocore": [
+        "pipeline/bedrock.py",
+        "pipeline/cloudwatch.py",
+        "pipeline/retries.py",
+        "pipeline/catalog/",
+        "pipeline/local/",
+    ],
     "obstore": ["pipeline/storage.py", "pipeline/local/"],
-    "duckdb": ["pipeline/comparison.py", "pipeline/sieve.py", "pipeline/reading.py"],
+    "duckdb": [
+        "pipeline/comparison.py",
+        "pipeline/sieve.py",
+        "pipeline/reading.py",
+        "pipeline/spending.py",
+        "pipeline/billing.py",
+    ],
     "airflow": ["pipeline/airflow/", "dags/"],
     "pyiceberg": ["pipeline/catalog/"],
     "sqlalchemy": ["pipeline/catalog/"],
