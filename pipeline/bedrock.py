@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import orjson
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from pipeline.domain import Job, JobStatus
+from pipeline.domain import Job, JobStatus, short_hash
 from pipeline.errors import ServiceBusy, ServiceRejected
 from pipeline.models import Model, load_catalogue
 from pipeline.pacing import Pacer, guess_tokens
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
 T = TypeVar("T")
+
+TAG_CHARACTERS = 256  # botocore, Tag.value: [a-zA-Z0-9\s._:/=+@-]{0,256}
 
 # In the order in which a job goes through them: one that moves on between two calls is listed twice, not missed.
 IN_FLIGHT = (JobStatus.SUBMITTED, JobStatus.VALIDATING, JobStatus.SCHEDULED, JobStatus.IN_PROGRESS)
@@ -230,6 +233,15 @@ def new_session(access: BedrockAccess) -> boto3.Session:
         aws_access_key_id=access.access_key_id,
         aws_secret_access_key=access.secret_access_key,
     )
+
+
+def tag_value(text: str) -> str:
+    """The text as AWS allows it in a tag: other characters are `-`, and a long one is told from others by a digest."""
+    legal = re.sub(r"[^a-zA-Z0-9 ._:/=+@-]", "-", text)
+    if len(legal) <= TAG_CHARACTERS:
+        return legal
+    digest = short_hash(text)
+    return f"{legal[: TAG_CHARACTERS - len(digest) - 1]}-{digest}"
 
 
 def _tokens_used(reply: Mapping[str, Any]) -> int | None:

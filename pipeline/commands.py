@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import __version__, console, operating, pricing
+from pipeline import __version__, auditing, console, operating, pricing
 from pipeline.batching import choose_mode
 from pipeline.connecting import AsJson, Output, connected, reading, tell_lifecycle
 from pipeline.errors import ObjectMissing, SettingsError, StackError
@@ -110,8 +110,10 @@ def run(
         carry_out(services, RunOrder(key, day, source_uri, output_uri, work_uri, force), output, as_json=as_json)
 
 
-for operate in (operating.resume, operating.status, operating.stop, pricing.prices):
+for operate in (operating.resume, operating.status, operating.stop):
     app.command()(operate)
+for account in (pricing.prices, auditing.costs, auditing.reconcile):
+    app.command()(account)
 
 
 @app.command()

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from pipeline.loop import Step, Watch
+from pipeline.costs import Amount, Way
+from pipeline.loop import Step, Watch, counted
 from pipeline.steps import RunSummary
 
 SHOWN_CHARACTERS = 60
@@ -150,6 +151,21 @@ def _summary_lines(summary: RunSummary) -> Iterator[str]:
         forecast, cost = usd(summary.forecast_usd), usd(summary.cost_usd)
         later = ", with later rounds (corrections, joined parts)" if summary.rounds > 1 else ""
         yield f"Forecast   at most {forecast} for the first round; actual cost {cost}{later}"
+    if summary.unused and summary.unused.requests:
+        what = counted(summary.unused.requests, "answer")
+        yield f"Wasted     {usd_of(summary.unused)} of it, for {what} that no result rests on"
+    for number, (way, amount) in enumerate(summary.savings.items()):
+        yield f"{'' if number else 'Saved':<10} {_saved(Way(way), amount)}"
+
+
+def _saved(way: Way, amount: Amount) -> str:
+    counts = {
+        Way.BATCH: f"by batch, against {way.against}",
+        Way.KNOWN: f"by {counted(amount.requests, 'known answer')}, against {way.against}",
+        Way.DUPLICATES: f"by {counted(amount.requests, 'duplicate')}, against {way.against}",
+        Way.UNCHANGED: f"by {counted(amount.requests, 'unchanged result')}, against {way.against}",
+    }
+    return f"{usd_of(amount)} {counts[way]}"
 
 
 def print_forecast(rows: Sequence[ForecastRow], stream: TextIO) -> None:
@@ -205,6 +221,13 @@ def _as_text(value: Any) -> str:
 def usd(value: Decimal | None) -> str:
     """Dollars with the digits that small runs need."""
     return "unknown" if value is None else f"${value:,.6f}" if value < 1 else f"${value:,.2f}"
+
+
+def usd_of(amount: Amount) -> str:
+    """The sum; where a part of it is unknown, what is known of it as the least that it is."""
+    if amount.unknown == amount.requests and amount.requests:
+        return "unknown"
+    return f"at least {usd(amount.known_usd)}" if amount.unknown else usd(amount.known_usd)
 
 
 def shown_place(uri: str) -> str:

@@ -22,7 +22,7 @@ _WHOLE = ".parquet"
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """One answer, known by the first wording of its question."""
+    """One answer, known by the first wording of its question; the tokens are those of the wording that it came to."""
 
     question_id: str
     mode: Mode
@@ -31,6 +31,8 @@ class AnswerRecord:
     truncated: bool
     model: str | None
     paid_by: str
+    input_tokens: int | None
+    output_tokens: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,17 @@ class _AnswerId:
 def remember(work: ObjectStore, run_key: str, batch_key: str, outcomes: Iterable[OutcomeRecord]) -> None:
     """Keep the answers among a batch's outcomes. Failures are not kept, and neither is what another run paid for."""
     answers = [
-        AnswerRecord(one.question_id, one.mode, one.job_arn, one.answer, one.truncated, one.model, run_key)
+        AnswerRecord(
+            one.question_id,
+            one.mode,
+            one.job_arn,
+            one.answer,
+            one.truncated,
+            one.model,
+            run_key,
+            one.input_tokens,
+            one.output_tokens,
+        )
         for one in outcomes
         if one.answer is not None and one.paid_by is None
     ]
@@ -77,8 +89,6 @@ def as_outcomes(answered: pa.Table, round_number: int) -> pa.Table:
         "fate": [Fate.ANSWERED] * rows,
         "round_number": [round_number] * rows,
         "retryable": [False] * rows,
-        "input_tokens": [0] * rows,
-        "output_tokens": [0] * rows,
     }
     schema = schema_of(OutcomeRecord)
     columns = [

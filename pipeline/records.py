@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_h
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.domain import Change, Fate, Mode, Reason
+from pipeline.domain import Change, Fate, Mode, Reason, Usage
 
 Row = TypeVar("Row")
 _TIME = pa.timestamp("us", tz="UTC")
@@ -47,7 +47,8 @@ class DocumentRecord:
 class OutcomeRecord:
     """One outcome as it is kept: the answer as JSON text, with what the ledger needs to know of the call.
 
-    `paid_by` is the key of the run that paid for the call, None when it is this one.
+    `paid_by` is the key of the run that paid for the call, None when it is this one; its own key stands with the
+    copies of a request that it paid once. The tokens are those of the call, whoever paid.
     """
 
     record_id: str
@@ -66,6 +67,13 @@ class OutcomeRecord:
     output_tokens: int | None
     raw: str | None
     paid_by: str | None
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens; None when Bedrock reported none."""
+        if self.input_tokens is None or self.output_tokens is None:
+            return None
+        return Usage(self.input_tokens, self.output_tokens)
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,11 @@ class Settings(BaseModel):
         description="Language of summaries, in English words, for example `German`",
     )
     budget_usd: Decimal | None = Field(None, ge=0, description="A run whose forecast is above this is not submitted")
+    cost_centre: str | None = Field(
+        None,
+        pattern=r"^[a-zA-Z0-9 ._:/=+@-]{1,256}$",
+        description="Tag `docbatch-cost-centre` on every Bedrock job, for AWS's own cost tools",
+    )
     max_rounds: int = Field(4, ge=1, le=8, description="Rounds of jobs before what is still owed becomes a failure")
     margin_tokens: int = Field(64, ge=0, le=8192, description="Tokens of the window left free in every request")
     max_document_bytes: int = Field(
@@ -154,6 +159,7 @@ class AwsEnvironment(BaseModel):
     bedrock_url: str | None
     bedrock_runtime_url: str | None
     pricing_url: str | None = None
+    cloudwatch_url: str | None = None
     access_key_id: str | None = None
     secret_access_key: SecretStr | None = None
 
@@ -192,6 +198,7 @@ def read_aws_environment(environ: Mapping[str, str] | None = None) -> AwsEnviron
         or environ.get("AWS_ENDPOINT_URL_BEDROCK")
         or everywhere,
         pricing_url=environ.get("AWS_ENDPOINT_URL_PRICING") or everywhere,
+        cloudwatch_url=environ.get("AWS_ENDPOINT_URL_CLOUDWATCH") or everywhere,
     )
 
 

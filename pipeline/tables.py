@@ -67,9 +67,11 @@ LEDGER: list[Column] = [
     ("level", pa.int32(), "0 for map, 1 for the first reduction, and so on"),
     ("position", pa.int32(), "Which chunk or group of its level, from 0"),
     ("round", pa.int32(), "The round in which it was sent, from 0"),
+    ("attempt", pa.int32(), "Which wording of its question, from 0: a correction or a longer limit is another"),
     ("mode", pa.string(), "batch or on-demand, which have different prices"),
     ("job_arn", pa.string(), "The Bedrock job; null for on-demand calls"),
     ("status", pa.string(), "answered, failed or missing"),
+    ("used", pa.bool_(), "Whether a result row rests on its answer; what is not used was paid for nothing"),
     ("model", pa.string(), "What answered: a Bedrock model, or the embedded engine by its name"),
     ("priced_as", pa.string(), "The model whose price was used"),
     *_TOKENS,
@@ -123,6 +125,23 @@ RUNS: list[Column] = [
     ("units", pa.int32(), "Units of a model that is billed by time; null for tokens"),
     ("billed_minutes", pa.int64(), "Minutes that those units were used for, in begun hours or windows of five minutes"),
     ("time_cost_usd", USD, "Units times minutes times price; null for tokens, and when the price is unknown"),
+    ("unused_requests", pa.int64(), "Paid requests whose answer no result rests on: malformed, corrected, superseded"),
+    ("unused_usd", USD, "What those cost, which was paid for nothing; null when a part is unknown"),
+    (
+        "savings",
+        pa.list_(
+            pa.struct(
+                [
+                    ("way", pa.string()),
+                    ("against", pa.string()),
+                    ("requests", pa.int64()),
+                    ("usd", USD),
+                    ("unknown_requests", pa.int64()),
+                ]
+            )
+        ),
+        "What was not paid, by way, and what that is compared with; usd is of the requests whose tokens are known",
+    ),
     ("budget_usd", USD, "The budget that was set; null for none"),
     (
         "disagreements",
@@ -136,7 +155,7 @@ RUNS: list[Column] = [
 FIXED: Mapping[str, tuple[str, list[Column]]] = {
     "documents": ("Every document listed for a run, and how it was read", DOCUMENTS),
     "failures": ("Every document and analysis without a result, and why", FAILURES),
-    "ledger": ("One row per request and round: tokens, price, cost", LEDGER),
+    "ledger": ("One row per request and attempt: tokens, price, cost", LEDGER),
     "runs": ("One row per run: parameters, counts, forecast and cost", RUNS),
 }
 _SCALARS: Mapping[str, pa.DataType] = {

@@ -16,9 +16,10 @@ MOST_LINES = 300
 # Low to high: a module imports only from those before it. Packages are one place; steps has an order of its own.
 LOW_TO_HIGH = (
     "errors domain settings prices models vocabulary graphemes tokens chunking prompts merging answers analyses "
-    "wordings settling wire batching hours ledger manifest tables records refusals folders storage leases segments "
-    "extraction pacing retries bedrock price_list own_models planning recall comparison sieve catalog reading "
-    "sweeping steps loop console showing local airflow connecting operating pricing commands __main__"
+    "wordings settling wire batching hours ledger manifest tables records costs refusals folders storage leases "
+    "segments extraction pacing retries bedrock cloudwatch price_list own_models planning recall comparison sieve "
+    "catalog reading spending booked reconciling billing sweeping steps loop console statement showing local airflow "
+    "connecting operating pricing auditing commands __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 STEPS = [
@@ -30,24 +31,31 @@ STEPS = [
     ["sift"],
     ["plan", "on_demand"],
     ["prepare", "submit"],
-    ["stopping", "outputs"],
+    ["stopping", "outputs", "reports"],
     ["collect"],
     ["fold"],
 ]
-STEPS += [["publish"], ["status", "forecasting"], ["__init__"]]
+STEPS += [["publish"], ["status", "forecasting", "reconcile"], ["__init__"]]
 
 # Outside library -> the places that may import it.
 ONLY = {
-    "boto3": ["pipeline/bedrock.py", "pipeline/local/"],
+    "boto3": ["pipeline/bedrock.py", "pipeline/cloudwatch.py", "pipeline/local/"],
     "botocore": [
         "pipeline/storage.py",
         "pipeline/bedrock.py",
+        "pipeline/cloudwatch.py",
         "pipeline/retries.py",
         "pipeline/catalog/",
         "pipeline/local/",
     ],
     "obstore": ["pipeline/storage.py", "pipeline/local/"],
-    "duckdb": ["pipeline/comparison.py", "pipeline/sieve.py", "pipeline/reading.py"],
+    "duckdb": [
+        "pipeline/comparison.py",
+        "pipeline/sieve.py",
+        "pipeline/reading.py",
+        "pipeline/spending.py",
+        "pipeline/billing.py",
+    ],
     "airflow": ["pipeline/airflow/", "dags/"],
     "pyiceberg": ["pipeline/catalog/"],
     "sqlalchemy": ["pipeline/catalog/"],

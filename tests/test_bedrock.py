@@ -10,7 +10,7 @@ import botocore.exceptions as boto
 import botocore.session
 import pytest
 
-from pipeline.bedrock import BotoBatchClient, BotoOnDemandClient
+from pipeline.bedrock import BotoBatchClient, BotoOnDemandClient, tag_value
 from pipeline.errors import ServiceBusy, ServiceError, ServiceRejected
 from pipeline.pacing import Pacer
 from pipeline.retries import BUSY, REJECTED, repeat, translate
@@ -290,3 +290,24 @@ def test_a_reply_that_is_no_json_is_busy() -> None:
     client: Any = Proxy()
     with pytest.raises(ServiceBusy, match="the reply is not JSON"):
         BotoOnDemandClient(client, retry_seconds=0).invoke("m", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "legal"),
+    [
+        ("night-1", "night-1"),
+        ("a+b c_d:e/f=g@h.i", "a+b c_d:e/f=g@h.i"),
+        ("Köln, 100%", "K-ln- 100-"),
+        ("x" * 256, "x" * 256),
+    ],
+)
+def test_a_tag_has_legal_characters(text: str, legal: str) -> None:
+    """Whatever AWS does not allow becomes a dash."""
+    assert tag_value(text) == legal
+
+
+def test_long_tags_stay_apart() -> None:
+    """What is too long is cut, and told from others that begin alike."""
+    first, second = tag_value("x" * 300 + "a"), tag_value("x" * 300 + "b")
+    assert first != second
+    assert len(first) == len(second) == 256

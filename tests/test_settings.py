@@ -24,6 +24,7 @@ WRONG = [
     ("budget_usd", "-1", "greater than or equal to 0"),
     ("budget_usd", "NaN", "finite number"),
     ("budget_usd", "ten", "valid decimal"),
+    ("cost_centre", "Köln", "^[a-zA-Z0-9 ._:/=+@-]"),
     ("max_rounds", "0", "greater than or equal to 1"),
     ("max_rounds", "9", "less than or equal to 8"),
     ("max_rounds", "2.5", "valid integer"),

@@ -141,11 +141,12 @@ class World:
     def state(self, key: str = "night") -> Run:
         return Run(self.services, f"{WORK_URI}/runs/{key}")
 
-    def table(self, name: str, key: str = "night") -> pa.Table:
+    def table(self, name: str, key: str | None = "night") -> pa.Table:
+        """The rows of one run, or of all."""
         with self.services.catalog(absolute_uri(str(self.output))) as catalog:
             return read_table(catalog, name, key)
 
-    def rows(self, name: str, key: str = "night") -> list[dict[str, Any]]:
+    def rows(self, name: str, key: str | None = "night") -> list[dict[str, Any]]:
         return self.table(name, key).to_pylist()
 
     def files(self) -> dict[str, bytes]:

@@ -72,6 +72,9 @@ def application(service: Service, state: State, plan_file: Path, start: Callable
     def listed(request: Request, _content: bytes) -> Response:
         return JSONResponse(service.list(_query(request)))
 
+    def tags(_request: Request, content: bytes) -> Response:
+        return JSONResponse(service.tags(_json_object(content)))
+
     def route(path: str, method: str, answer: Callable[[Request, bytes], Response]) -> Route:
         return Route(path, _guarded(answer, state.access_key_id), methods=[method])
 
@@ -90,6 +93,7 @@ def application(service: Service, state: State, plan_file: Path, start: Callable
         # Job ARNs hold a slash, which arrives percent-encoded and is decoded before routing.
         route("/model-invocation-job/{job:path}/stop", "POST", stop),
         route("/model-invocation-job/{job:path}", "GET", get),
+        route("/listTagsForResource", "POST", tags),
         route("/model/{model:path}/invoke", "POST", invoke),
         *(
             route(path, method, answer)

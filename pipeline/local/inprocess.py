@@ -68,6 +68,9 @@ class InProcessBedrock:
     def stop_model_invocation_job(self, **request: Any) -> dict[str, Any]:
         return _as_boto3("StopModelInvocationJob", self._service().stop, request)
 
+    def list_tags_for_resource(self, **request: Any) -> dict[str, Any]:
+        return _as_boto3("ListTagsForResource", self._service().tags, request)
+
     def invoke_model(self, *, modelId: str, body: str | bytes, **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's name
         def invoke(request: dict[str, Any]) -> dict[str, Any]:
             content = request["body"].encode() if isinstance(request["body"], str) else request["body"]

@@ -116,6 +116,11 @@ class Service:
             raise Fault("ConflictException", f"The job {_ARN}{job.job_id} has ended and cannot be stopped.")
         return {}
 
+    def tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        """ListTagsForResource, of jobs alone."""
+        shapes.check("bedrock", "ListTagsForResource", request)
+        return {"tags": self._job(request["resourceARN"]).request.get("tags", [])}
+
     @_troubled("invoke")
     def invoke(self, model_id: str, content: bytes, request_id: str | None = None) -> llama.Completion:
         """InvokeModel with the native body of the Llama family. `request_id` names the call on the bill."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import orjson
 from pydantic import TypeAdapter
@@ -228,7 +228,7 @@ def _keep(
     for record_id, asked in requests.items():
         for place, request in enumerate(asked):
             paid_by = output.paid_by if place == 0 else run.manifest.run_key
-            outcome = outcomes[record_id] if paid_by is None else replace(outcomes[record_id], usage=UNBILLED)
+            outcome = outcomes[record_id]
             record = _record(request, outcome, round_number, batch.mode, output.arn, paid_by)
             by_shard[shard_of(request.document_id, run.manifest.shards)].append(record)
             if not (outcome.truncated and request.attempt == 0):  # a longer answer may follow

@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipeline.analyses import Analysis
-from pipeline.domain import Change, Failure, Request, Usage
+from pipeline.costs import Amount, amount_of, savings, standing, was_charged
+from pipeline.domain import Change, Failure, Fate, Request, Usage
 from pipeline.ledger import add_costs, cost_of
 from pipeline.manifest import staged_counts_key, staged_key
 from pipeline.prices import Price
@@ -44,7 +45,7 @@ class ShardCounts:
     """What one shard came to.
 
     What must not be, by name: `without_end` documents and analyses that have neither result nor failure, and
-    `without_tokens` records that were answered for nothing.
+    `without_tokens` records that were answered for nothing. `unused` was paid and no result rests on it.
     """
 
     documents: int
@@ -55,6 +56,8 @@ class ShardCounts:
     models: list[str]
     without_end: list[str]
     without_tokens: list[str]
+    unused: Amount
+    savings: dict[str, Amount]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,12 @@ class _Fold:
             self._requests.setdefault(record_id, request)  # of copies of one text, the first asked and paid
         self._settled: dict[Key, Settled] = dict(state.ends(run))
         self._paid = [record for record in state.records if record.paid_by is None]
+        self._standing = {
+            (record_id, key[1])
+            for key, asked in state.requests.items()
+            if (end := self._settled.get(key)) and end.answer is not None
+            for record_id in standing(asked.values(), state.outcomes)
+        }
         self._spent = self._sum_spent()
 
     def document_rows(self) -> Iterator[Row]:
@@ -178,9 +187,11 @@ class _Fold:
                 request.level,
                 request.position,
                 record.round_number,
+                request.attempt,
                 record.mode,
                 record.job_arn,
                 record.fate,
+                self._is_used(record),
                 record.model,
                 self._run.manifest.priced_as,
                 *_tokens(usage),
@@ -214,7 +225,13 @@ class _Fold:
             sorted({record.model for record in self._state.records if record.model}),
             without_end[:SHOWN],
             [one.record_id for one in self._paid if one.answer and _is_free(one)][:SHOWN],
+            amount_of(self._cost(one) for one in self._paid if was_charged(usage_of(one)) and not self._is_used(one)),
+            savings(self._state.records, self._run.manifest.run_key, self._run.price),
         )
+
+    def _is_used(self, record: OutcomeRecord) -> bool:
+        place = (record.record_id, self._requests[record.record_id].analysis)
+        return record.fate is Fate.ANSWERED and place in self._standing
 
     def _used(self, analysis: str) -> tuple[int, int, Decimal | None]:
         """Tokens and USD of an analysis. Every token that was reported, also where another request reported none."""

@@ -9,12 +9,13 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from pipeline.bedrock import JobOrder
+from pipeline.bedrock import JobOrder, tag_value
 from pipeline.domain import Batch, Mode, short_hash
 from pipeline.errors import ObjectExists, ObjectMissing
-from pipeline.manifest import intent_key, job_key
+from pipeline.manifest import RunManifest, intent_key, job_key
 from pipeline.steps.run import Run
 
+RUN_TAG, ANALYSES_TAG, COST_CENTRE_TAG = "docbatch-run", "docbatch-analyses", "docbatch-cost-centre"
 REVOKED_BY = "revoked_by"  # in place of an intent: the key of the run that took the batch's records over
 
 
@@ -100,5 +101,15 @@ def _order(run: Run, batch: Batch, content_hash: str) -> JobOrder:
         input_uri=batch.input_uri,
         output_uri=batch.output_uri,
         timeout_hours=run.services.settings.job_timeout_hours,
-        tags={"docbatch-run": manifest.run_key},
+        tags=_tags(manifest, run.services.settings.cost_centre),
     )
+
+
+def _tags(manifest: RunManifest, cost_centre: str | None) -> dict[str, str]:
+    """What AWS's cost tools may tell the job by."""
+    centre = {COST_CENTRE_TAG: tag_value(cost_centre)} if cost_centre else {}
+    return {
+        RUN_TAG: tag_value(manifest.run_key),
+        ANALYSES_TAG: tag_value("+".join(sorted(manifest.analyses))),
+        **centre,
+    }

@@ -6,12 +6,13 @@ import datetime as dt
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from pipeline.costs import NONE, Amount, Way, add_by_way
 from pipeline.domain import Usage
 from pipeline.errors import AccountingError, ObjectExists
 from pipeline.hours import billed_minutes, time_cost
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 class RunSummary:
     """What a run came to; the row of `runs`, and what the command line prints.
 
-    Of a model that is billed by time: its units, the minutes that they were used for, and what that costs.
+    Of a model that is billed by time: its units, the minutes that they were used for, and what that costs. `unused` is
+    what was paid for nothing: None for a run of a version that did not count it. `savings` are by way.
     """
 
     run_key: str
@@ -68,6 +70,8 @@ class RunSummary:
     units: int | None = None
     billed_minutes: int | None = None
     time_cost_usd: Decimal | None = None
+    unused: Amount | None = None
+    savings: dict[str, Amount] = field(default_factory=dict)
 
     @property
     def tables_uri(self) -> str:
@@ -239,6 +243,8 @@ def _summarise(
         ended=ended,
         billing=manifest.billing,
         **_time_used(manifest, collected),
+        unused=sum((shard.unused for shard in shards), NONE),
+        savings=_savings(manifest, shards),
     )
 
 
@@ -250,6 +256,13 @@ def _time_used(manifest: RunManifest, collected: list[Collected]) -> dict[str, A
     minutes = billed_minutes(billing, (span for one in collected for span in one.called))
     units, cost = price.units if price else None, time_cost(billing, price, minutes)
     return {"units": units, "billed_minutes": minutes, "time_cost_usd": cost}
+
+
+def _savings(manifest: RunManifest, shards: list[ShardCounts]) -> dict[str, Amount]:
+    """By way; of unchanged results only the number is known, for they were not looked at."""
+    same = sum(manifest.unchanged.values())
+    unchanged = {str(Way.UNCHANGED): Amount(same, Decimal(0), same)} if same else {}
+    return add_by_way([unchanged, *(shard.savings for shard in shards)])
 
 
 def _row(run: Run, summary: RunSummary) -> list[object]:
@@ -265,9 +278,22 @@ def _row(run: Run, summary: RunSummary) -> list[object]:
         }
         for name, counts in summary.analyses.items()
     ]
+    savings = [
+        {
+            "way": way,
+            "against": Way(way).against,
+            "requests": amount.requests,
+            "usd": None if amount.unknown == amount.requests else money(amount.known_usd),
+            "unknown_requests": amount.unknown,
+        }
+        for way, amount in summary.savings.items()
+    ]
     replaced = {
         "analyses": analyses,
+        "savings": savings,
+        "unused_requests": summary.unused and summary.unused.requests,
+        "unused_usd": money(summary.unused.usd) if summary.unused else None,
         "unchanged": sum(summary.unchanged.values()),
         **{name: money(getattr(summary, name)) for name in ("forecast_usd", "cost_usd", "budget_usd", "time_cost_usd")},
     }
-    return [replaced.get(name, getattr(summary, name)) for name, _, _ in FIXED["runs"][1]]
+    return [replaced[name] if name in replaced else getattr(summary, name) for name, _, _ in FIXED["runs"][1]]

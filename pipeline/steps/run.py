@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pipeline.analyses import Analysis, load_analyses, shipped_prompts
 from pipeline.batching import Quotas
 from pipeline.bedrock import BatchClient, BedrockAccess, OnDemandClient, connect_batch, connect_on_demand
+from pipeline.cloudwatch import MetricsClient, connect_metrics
 from pipeline.domain import Mode
 from pipeline.errors import RunError, RunStopped, SettingsError
 from pipeline.manifest import MANIFEST, RUNS, STOPPED, RunManifest
@@ -44,6 +45,7 @@ class Services:
     """Everything outside the process that steps reach, and the clock.
 
     `engine` names what answers where that is not the model itself: behind a Bedrock endpoint of one's own.
+    `metrics_client` is None where there is no CloudWatch: beside such an endpoint, unless it has one of its own.
     """
 
     settings: Settings
@@ -54,6 +56,7 @@ class Services:
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     s3: S3Access = field(default_factory=lambda: S3Access(DEFAULT_REGION))
     engine: str | None = None
+    metrics_client: Callable[[], MetricsClient] | None = None
     _kept_analyses: dict[tuple[tuple[str, ...], str], dict[str, Analysis]] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -123,6 +126,7 @@ def connect(settings: Settings, environment: AwsEnvironment) -> Services:
         lambda: connect_on_demand(bedrock, retry_seconds, threads, pacer()),
         s3=s3,
         engine=settings.engine if environment.bedrock_url else None,
+        metrics_client=_metrics(bedrock, environment, retry_seconds),
     )
 
 
@@ -131,6 +135,14 @@ def _pacer(settings: Settings) -> Pacer:
     model, _ = find_model(settings.model, load_catalogue(settings.models))
     requests = settings.on_demand_requests_per_minute or model.requests_per_minute
     return Pacer(requests, settings.on_demand_tokens_per_minute or model.tokens_per_minute)
+
+
+def _metrics(
+    access: BedrockAccess, environment: AwsEnvironment, retry_seconds: float
+) -> Callable[[], MetricsClient] | None:
+    if environment.bedrock_url and not environment.cloudwatch_url:
+        return None
+    return lambda: connect_metrics(access, environment.cloudwatch_url, retry_seconds)
 
 
 class Run:

@@ -111,6 +111,4 @@ def _outcome(record: OutcomeRecord) -> Outcome:
 
 def usage_of(record: OutcomeRecord) -> Usage | None:
     """The tokens of a record; None when Bedrock reported none."""
-    if record.input_tokens is None or record.output_tokens is None:
-        return None
-    return Usage(record.input_tokens, record.output_tokens)
+    return record.usage

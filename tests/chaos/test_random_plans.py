@@ -72,18 +72,47 @@ class Published:
         cost = sum((row["cost_usd"] for row in self.ledger), Decimal(0))
         assert cost == self.summary.cost_usd
         assert (cost == price_of(self.charges)) if not lost and not surplus else (cost < price_of(self.charges))
+        if not lost and not surplus:
+            for mode in Mode:
+                assert self._booked(mode) == self._billed(mode), mode
+        wasted = sum((row["cost_usd"] for row in self.ledger if not row["used"]), Decimal(0))
+        assert self.summary.unused is not None
+        assert wasted == self.summary.unused.usd
+
+    def check_results_rest_on_used_answers(self, names: Sequence[str]) -> None:
+        """Whatever is used belongs to a document with a result; what belongs to a failure was paid for nothing."""
+        for name in names:
+            held = {row["document_id"] for row in self.night.world.rows(name, self.summary.run_key)}
+            mine = [row for row in self.ledger if row["analysis"] == name]
+            assert {row["document_id"] for row in mine if row["used"]} <= held
+            assert all(row["status"] == "answered" and row["input_tokens"] for row in mine if row["used"])
+
+    def _booked(self, mode: Mode) -> tuple[int, int, int, Decimal]:
+        """Paid records, tokens in and out, and USD of a mode in the ledger, attempts that came to nothing included."""
+        rows = [row for row in self.ledger if row["mode"] == mode and row["input_tokens"] + row["output_tokens"]]
+        sums = (sum(row[name] for row in rows) for name in ("input_tokens", "output_tokens"))
+        return (len(rows), *sums, sum((row["cost_usd"] for row in rows), Decimal(0)))  # type: ignore[return-value]
+
+    def _billed(self, mode: Mode) -> tuple[int, int, int, Decimal]:
+        """The same on the endpoint's own bill."""
+        found = [one for one in self.charges if one.mode is mode]
+        tokens = (sum(one.input_tokens for one in found), sum(one.output_tokens for one in found))
+        return (len(found), *tokens, price_of(found))
 
     def _tokens_lost_by_job(self) -> dict[str, str]:
         """The jobs that were billed for other tokens than the ledger has of them, with their batches."""
-        billed, told = Counter[str](), Counter[str]()
+        billed, told = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         for one in self.charges:
-            billed[one.source_id] += (one.input_tokens + one.output_tokens) * (one.mode is Mode.BATCH)
+            if one.mode is Mode.BATCH:
+                billed[one.source_id, "in"] += one.input_tokens
+                billed[one.source_id, "out"] += one.output_tokens
         for row in self.ledger:
             if row["job_arn"]:
-                told[row["job_arn"].rpartition("/")[2]] += row["input_tokens"] + row["output_tokens"]
+                told[row["job_arn"].rpartition("/")[2], "in"] += row["input_tokens"]
+                told[row["job_arn"].rpartition("/")[2], "out"] += row["output_tokens"]
         jobs = self.night.world.bedrock.list_model_invocation_jobs()["invocationJobSummaries"]
         names = {job["jobArn"].rpartition("/")[2]: job["jobName"].split("-") for job in jobs}
-        differing = [job_id for job_id in names if billed[job_id] != told[job_id]]
+        differing = [job for job in names if any(billed[job, way] != told[job, way] for way in ("in", "out"))]
         return {job_id: "-".join(names[job_id][1:3]) for job_id in differing}
 
 
@@ -114,6 +143,7 @@ def one_night(seed: int, folder: Path) -> tuple[int, bool, int]:
         published.check_ends(list(summary.analyses))
         published.check_attempts()
         published.check_bill()
+        published.check_results_rest_on_used_answers(list(summary.analyses))
     check_next_run(night, published)
     return night.tries, summary is not None, night.may_be_lost_on_demand()
 

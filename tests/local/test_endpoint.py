@@ -150,6 +150,16 @@ def test_a_bad_location_is_refused_in_the_words_of_the_service(bedrock: Any, job
     )
 
 
+def test_tags_of_a_job_are_listed(bedrock: Any, s3: Any, job_request: dict[str, Any]) -> None:
+    """ListTagsForResource gives what CreateModelInvocationJob was given, and nothing of a job without tags."""
+    tags = [{"key": "docbatch-run", "value": "night"}, {"key": "docbatch-analyses", "value": "sentiment+urgency"}]
+    for given in (tags, []):
+        arn = bedrock.create_model_invocation_job(**job_request | {"tags": given})["jobArn"]
+        assert bedrock.list_tags_for_resource(resourceARN=arn)["tags"] == given
+    with pytest.raises(bedrock.exceptions.ResourceNotFoundException):
+        bedrock.list_tags_for_resource(resourceARN=arn[:-12] + "a" * 12)
+
+
 @pytest.mark.parametrize("service", ["bedrock", "bedrock-runtime"])
 def test_another_access_key_is_refused(client: Callable[..., Any], service: str) -> None:
     """A request signed with keys of a real account is turned away with 403."""
