@@ -6,27 +6,21 @@ import datetime as dt
 import shlex
 import sys
 from enum import StrEnum
-from functools import reduce
-from operator import add
 from typing import Annotated
 
 import typer
 
-from pipeline import __version__, console, operating
+from pipeline import __version__, console, foretelling, operating
 from pipeline.connecting import AsJson, Output, connected, reading
-from pipeline.domain import Mode
 from pipeline.errors import StackError
-from pipeline.ledger import NOTHING, Forecast, cost_of
 from pipeline.local import stack
 from pipeline.local.borrowing import give_up, keep
 from pipeline.local.embedded import shell_variables
 from pipeline.manifest import derive_run_key
-from pipeline.models import Price, find_model
 from pipeline.operating import carry_out
 from pipeline.reading import list_tables, shown_rows
 from pipeline.settings import load_settings
 from pipeline.steps import RunOrder, work_uri_for
-from pipeline.steps.forecasting import forecast_source
 from pipeline.steps.start import new_run_key
 from pipeline.storage import absolute_uri
 
@@ -95,39 +89,8 @@ def run(
         carry_out(services, RunOrder(key, day, source_uri, output_uri, work_uri, force), output, as_json=as_json)
 
 
-for operate in (operating.resume, operating.status, operating.stop):
+for operate in (operating.resume, operating.status, operating.stop, foretelling.plan):
     app.command()(operate)
-
-
-@app.command()
-def plan(
-    source: Source,
-    run_date: RunDate = None,
-    analyses: Analyses = None,
-    model: ModelName = None,
-    output_language: Language = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say what would be sent for SOURCE and what it would cost. Writes nothing, sends nothing."""
-    settings = load_settings({"analyses": analyses, "model": model, "output_language": output_language})
-    found, _ = find_model(settings.model)
-    source_uri = absolute_uri(source)
-    with reading(source_uri, settings, quiet=as_json) as services:
-        day = run_date.date() if run_date else services.clock().date()
-        with console.watch_for(sys.stderr, quiet=as_json).step("plan") as step:
-            forecasts, documents, unreadable = forecast_source(services, source_uri, step.advance)
-            step.note(f"{documents} documents, {unreadable} without readable text")
-        total = reduce(add, forecasts.values(), NOTHING)
-        mode = Mode.BATCH if total.requests >= services.quotas.min_records else Mode.ON_DEMAND
-        price = found.price_on(mode, day)
-        rows = [_forecast_row(name, one, price) for name, one in [*forecasts.items(), ("in all", total)]]
-    if as_json:
-        names = ("analysis", "requests", "input_tokens", "output_tokens", "cost_usd")
-        forecast = [dict(zip(names, row, strict=True)) for row in rows]
-        print(console.to_json({"mode": mode, "model": found.id, "forecast": forecast}))
-    else:
-        console.print_forecast(rows, sys.stdout)
-        print(f"{mode} prices of {found.id} on {day}; rounds after the first (long documents) are not included.")
 
 
 @app.command()
@@ -189,7 +152,3 @@ def env() -> None:
         raise StackError("the embedded stack is not running; start it with: docbatch local up")
     for name, value in shell_variables(running).items():
         print(f"export {name}={shlex.quote(value)}")
-
-
-def _forecast_row(name: str, one: Forecast, price: Price | None) -> console.ForecastRow:
-    return (name, one.requests, one.usage.input_tokens, one.usage.output_tokens, cost_of(one.usage, price))

@@ -36,6 +36,7 @@ class RunManifest(BaseModel):
     on_demand_price: Price | None
     analyses: dict[str, str]  # name -> prompt fingerprint
     methods: dict[str, str]  # name -> method_id: everything but the text that an answer depends on
+    usual_output_tokens: dict[str, float | None]  # analysis -> mean of an answer in earlier runs of the same method
     output_language: str
     max_rounds: int
     budget_usd: Decimal | None
@@ -44,6 +45,9 @@ class RunManifest(BaseModel):
     documents: int
     unchanged: dict[str, int]  # analysis -> documents whose published result still holds
     deleted: int
+    left_out: int = 0  # documents that a sampled run did not look at; they are new or changed to the next run
+    seed: int | None = None  # of the sample
+    strata: dict[int, tuple[int, int]] = {}  # size class -> documents and bytes that the sample was drawn from
     listing: tuple[str, ...]  # keys, by shard
 
 

@@ -15,10 +15,10 @@ MOST_LINES = 300
 
 # Low to high: a module imports only from those before it. Packages are one place; steps has an order of its own.
 LOW_TO_HIGH = (
-    "errors domain settings models vocabulary graphemes tokens chunking prompts merging answers analyses wordings "
-    "settling wire batching ledger manifest tables records folders storage leases segments extraction pacing retries "
-    "bedrock planning recall comparison sieve catalog reading sweeping steps loop console showing local airflow "
-    "connecting operating commands __main__"
+    "errors domain estimating languages settings models vocabulary graphemes tokens densities forecasts chunking "
+    "prompts merging answers analyses wordings settling wire batching ledger manifest tables records folders storage "
+    "leases segments extraction pacing retries bedrock planning recall comparison drawing sieve catalog reading "
+    "sweeping steps loop console showing local airflow connecting operating foretelling commands __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 STEPS = [
@@ -29,6 +29,7 @@ STEPS = [
     ["intents"],
     ["sift"],
     ["plan", "on_demand"],
+    ["sampling"],
     ["prepare", "submit"],
     ["stopping", "outputs"],
     ["collect"],

@@ -18,6 +18,7 @@ from pipeline.errors import ObjectExists, SettingsError
 from pipeline.manifest import MANIFEST, PUBLISHED, RunManifest, content_digest, listing_key, open_key, shards_for
 from pipeline.models import find_model
 from pipeline.planning import method_id
+from pipeline.reading import usual_output_tokens
 from pipeline.records import to_parquet
 from pipeline.steps.run import Run, Services, limits_for
 from pipeline.storage import ObjectStore, refuse_unwritable
@@ -69,7 +70,8 @@ def _list(services: Services, order: RunOrder, store: ObjectStore, analyses: Map
         comparison.add_listing(listed_documents(services.open(order.source_uri)))
         with services.catalog(order.output_uri, make=True) as catalog:
             catalog.prepare(table_schemas(analyses))  # what would refuse the tables does so before anything is paid
-            _add_published(comparison, catalog, {} if order.force else methods, order.run_key)
+            add_published(comparison, catalog, {} if order.force else methods, order.run_key)
+            usual = usual_output_tokens(catalog, methods)
         comparison.compare(order.source_uri, methods)
         shards = shards_for(comparison.documents, services.settings.shard_documents)
         listing, unchanged, deleted = [], Counter[str](), 0
@@ -81,20 +83,25 @@ def _list(services: Services, order: RunOrder, store: ObjectStore, analyses: Map
             unchanged.update(found.unchanged)
             deleted += sum(one.change is Change.DELETED for one in found.documents)
         counts = {name: unchanged[name] for name in methods}
-        return _manifest(services, order, analyses, methods, Listing(comparison.documents, counts, deleted, listing))
+        listed = Listing(comparison.documents, counts, deleted, listing, usual)
+        return _manifest(services, order, analyses, methods, listed)
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What was listed: documents in the source, by analysis those whose result still holds, deleted ones; the keys."""
+    """What was listed: documents in the source, by analysis those whose result still holds, deleted ones; the keys.
+
+    `usual_output_tokens` are those of a request in earlier runs, by analysis.
+    """
 
     documents: int
     unchanged: dict[str, int]
     deleted: int
     keys: list[str]
+    usual_output_tokens: dict[str, float | None]
 
 
-def _add_published(comparison: Comparison, catalog: Catalog, methods: Mapping[str, str], run_key: str) -> None:
+def add_published(comparison: Comparison, catalog: Catalog, methods: Mapping[str, str], run_key: str) -> None:
     """What the output holds: its documents, and of every analysis the results that were asked by the same method."""
     tables = set(catalog.tables())
     ended = catalog.dataset("runs").to_table(columns=["run_key", "ended"]).to_pydict()
@@ -143,6 +150,7 @@ def _manifest(
         on_demand_price=model.price_on(Mode.ON_DEMAND, order.run_date),
         analyses={name: one.fingerprint for name, one in analyses.items()},
         methods=methods,
+        usual_output_tokens=listing.usual_output_tokens,
         output_language=settings.output_language,
         max_rounds=settings.max_rounds,
         budget_usd=settings.budget_usd,
