@@ -12,6 +12,7 @@ import typer
 
 from pipeline import __version__, console, foretelling, operating
 from pipeline.connecting import AsJson, Output, connected, reading
+from pipeline.drawing import SEED
 from pipeline.errors import StackError
 from pipeline.local import stack
 from pipeline.local.borrowing import give_up, keep
@@ -75,6 +76,8 @@ def run(
     budget_usd: Budget = None,
     output_language: Language = None,
     force: Force = False,
+    sample: Annotated[int | None, typer.Option(min=1, help="Only so many documents, drawn by chance")] = None,
+    seed: Annotated[int, typer.Option(help="Which documents a sample takes")] = SEED,
     as_json: AsJson = False,
 ) -> None:
     """Analyse the documents under SOURCE that are new or changed, and publish the tables."""
@@ -86,7 +89,8 @@ def run(
         day = run_date.date() if run_date else services.clock().date()
         work_uri = work_uri_for(services.settings, output_uri)
         services.open(source_uri)  # a folder that is not there shows before there is anything to continue
-        carry_out(services, RunOrder(key, day, source_uri, output_uri, work_uri, force), output, as_json=as_json)
+        order = RunOrder(key, day, source_uri, output_uri, work_uri, force, sample, seed)
+        carry_out(services, order, output, as_json=as_json)
 
 
 for operate in (operating.resume, operating.status, operating.stop, foretelling.plan):

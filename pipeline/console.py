@@ -143,6 +143,11 @@ def _summary_lines(summary: RunSummary) -> Iterator[str]:
     if summary.requests:
         forecast, cost = usd(summary.forecast_usd), usd(summary.cost_usd)
         yield f"Forecast   at most {forecast} for the first round; actual cost {cost}"
+    if summary.seed is not None:
+        yield f"Sample     {summary.left_out:,} new or changed documents were left out (seed {summary.seed})"
+    if summary.whole_usd is not None:
+        expected, low, high = summary.whole_usd
+        yield f"All of it  would cost {usd(expected)}: {usd(low)} to {usd(high)}, 95 times in 100"
 
 
 def print_forecast(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:

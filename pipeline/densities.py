@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
-from operator import add
+from operator import add, attrgetter
 
 from pipeline.estimating import ZERO, Estimate, students_t
 from pipeline.tokens import TokenCounter, bound_tokens, safe_place
@@ -34,7 +34,7 @@ class Density:
     value_squares: float = 0.0
 
     def __add__(self, other: Density) -> Density:
-        return Density(*map(add, astuple(self), astuple(other)))
+        return Density(*map(add, _fields(self), _fields(other)))
 
     @property
     def tokens_a_byte(self) -> float:
@@ -46,6 +46,9 @@ class Density:
         mean = self.tokens_a_byte
         spread = self.value_squares - 2 * mean * self.products + mean**2 * self.weight_squares
         return max(0.0, spread) / self.weight**2 * self.windows / (self.windows - 1)
+
+
+_fields = attrgetter(*(one.name for one in fields(Density)))
 
 
 def sample(text: str, content_hash: str, bytes_a_window: float, counter: TokenCounter) -> Density:

@@ -14,9 +14,13 @@ LEAST_DRAWN = 12  # of a size class, so that it shows how much its documents dif
 SEED = 1
 
 
-def stratum(document: ListedDocument) -> int:
+def size_stratum(size_bytes: int) -> int:
     """Sizes within a factor of two are one class."""
-    return document.size_bytes.bit_length()
+    return size_bytes.bit_length()
+
+
+def stratum(document: ListedDocument) -> int:
+    return size_stratum(document.size_bytes)
 
 
 def strata_of(documents: Sequence[ListedDocument]) -> dict[int, Sums]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import add, attrgetter
 from statistics import NormalDist
 
 CONFIDENCE = 0.95
@@ -53,11 +54,14 @@ class Sums:
     value_squares: int = 0
 
     def __add__(self, other: Sums) -> Sums:
-        return Sums(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        return Sums(*map(add, _fields(self), _fields(other)))
 
     @property
     def is_exact(self) -> bool:
         return self.sampled == self.members
+
+
+_fields = attrgetter(*(one.name for one in fields(Sums)))
 
 
 def member(size: int, value: int | None) -> Sums:

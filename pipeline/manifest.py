@@ -45,8 +45,8 @@ class RunManifest(BaseModel):
     documents: int
     unchanged: dict[str, int]  # analysis -> documents whose published result still holds
     deleted: int
-    left_out: int = 0  # documents that a sampled run did not look at; they are new or changed to the next run
-    seed: int | None = None  # of the sample
+    left_out: int = 0  # documents that a sampled run does not look at: to the next run they are what they are to this
+    seed: int | None = None  # of the sample; None when there is none
     strata: dict[int, tuple[int, int]] = {}  # size class -> documents and bytes that the sample was drawn from
     listing: tuple[str, ...]  # keys, by shard
 

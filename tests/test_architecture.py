@@ -35,7 +35,7 @@ STEPS = [
     ["collect"],
     ["fold"],
 ]
-STEPS += [["publish"], ["status", "forecasting"], ["__init__"]]
+STEPS += [["extrapolating"], ["publish"], ["status", "forecasting"], ["__init__"]]
 
 # Outside library -> the places that may import it.
 ONLY = {

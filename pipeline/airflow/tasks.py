@@ -38,6 +38,7 @@ def begin(context: Any) -> str:
         output_uri=output_uri,
         work_uri=work_uri_for(settings, output_uri),
         force=bool(params.get("force")),
+        sample=params.get("sample"),
     )
     run = Run(services, start(services, order))
     manifest = run.manifest

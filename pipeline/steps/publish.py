@@ -17,6 +17,7 @@ from pipeline.errors import AccountingError, ObjectExists
 from pipeline.ledger import add_costs
 from pipeline.manifest import PUBLISHED, RunManifest, open_key, staged_key
 from pipeline.steps.collect import Collected, read_collected
+from pipeline.steps.extrapolating import extrapolated
 from pipeline.steps.fold import AnalysisCounts, ShardCounts, read_counts
 from pipeline.steps.rounds import RoundPlan, planned_rounds, read_plan
 from pipeline.steps.run import Run, Services
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a run came to; the row of `runs`, and what the command line prints."""
+    """What a run came to; the row of `runs`, and what the command line prints.
+
+    `whole_usd` is what a sampled run says of all documents that it was drawn from: expected, low and high.
+    """
 
     run_key: str
     run_date: dt.date
@@ -59,6 +63,10 @@ class RunSummary:
     disagreements: list[str]
     started: dt.datetime
     ended: dt.datetime
+    expected_usd: Decimal | None = None
+    left_out: int = 0
+    seed: int | None = None
+    whole_usd: tuple[Decimal, Decimal, Decimal] | None = None
 
     @property
     def tables_uri(self) -> str:
@@ -228,6 +236,10 @@ def _summarise(
         disagreements=[one.disagreement for one in collected if one.disagreement],
         started=manifest.started,
         ended=ended,
+        expected_usd=plans[0].expected_usd,
+        left_out=manifest.left_out,
+        seed=manifest.seed,
+        whole_usd=extrapolated(run),
     )
 
 

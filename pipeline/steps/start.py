@@ -6,7 +6,7 @@ import datetime as dt
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from pipeline import __version__
 from pipeline.analyses import Analysis
 from pipeline.comparison import Comparison, ListedDocument
 from pipeline.domain import Change, Document, Mode, short_hash
+from pipeline.drawing import SEED, draw, strata_of
 from pipeline.errors import ObjectExists, SettingsError
 from pipeline.manifest import MANIFEST, PUBLISHED, RunManifest, content_digest, listing_key, open_key, shards_for
 from pipeline.models import find_model
@@ -33,7 +34,10 @@ AHEAD: dict[str, Any] = {"batch_size": 20_000, "batch_readahead": 2, "fragment_r
 
 @dataclass(frozen=True, slots=True)
 class RunOrder:
-    """What a run is asked to do. `run_date` decides which prices hold; `force` asks again what is known."""
+    """What a run is asked to do. `run_date` decides which prices hold; `force` asks again what is known.
+
+    With `sample`, only so many of the new and changed documents are looked at, drawn by `seed`.
+    """
 
     run_key: str
     run_date: dt.date
@@ -41,6 +45,8 @@ class RunOrder:
     output_uri: str
     work_uri: str
     force: bool = False
+    sample: int | None = None
+    seed: int = SEED
 
 
 def start(services: Services, order: RunOrder) -> str:
@@ -73,18 +79,38 @@ def _list(services: Services, order: RunOrder, store: ObjectStore, analyses: Map
             add_published(comparison, catalog, {} if order.force else methods, order.run_key)
             usual = usual_output_tokens(catalog, methods)
         comparison.compare(order.source_uri, methods)
-        shards = shards_for(comparison.documents, services.settings.shard_documents)
+        sample = _drawn(comparison, order)
+        documents = comparison.documents - len(sample.left_out)
+        shards = shards_for(documents, services.settings.shard_documents)
         listing, unchanged, deleted = [], Counter[str](), 0
         for shard in range(shards):
-            found = comparison.shard(shard, shards)
+            found = comparison.shard(shard, shards).without(sample.left_out)
             content = to_parquet(ListedDocument, found.documents)
             listing.append(listing_key(shard, content_digest(content)))
             store.write(listing[-1], content)
             unchanged.update(found.unchanged)
             deleted += sum(one.change is Change.DELETED for one in found.documents)
         counts = {name: unchanged[name] for name in methods}
-        listed = Listing(comparison.documents, counts, deleted, listing, usual)
+        listed = Listing(documents, counts, deleted, listing, usual, sample)
         return _manifest(services, order, analyses, methods, listed)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The uris that a sampled run leaves out, and what they were drawn from: documents and bytes by size class."""
+
+    left_out: frozenset[str] = frozenset()
+    strata: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+
+def _drawn(comparison: Comparison, order: RunOrder) -> Sample:
+    """Nothing is left out without a sample. The listing is held in memory for it, a kilobyte a document."""
+    if order.sample is None:
+        return Sample()
+    documents = [one for one in comparison.shard(0, 1).documents if one.change is not Change.DELETED]
+    chosen = {one.uri for one in draw(documents, order.sample, order.seed)}
+    strata = {key: (one.members, one.size) for key, one in strata_of(documents).items()}
+    return Sample(frozenset(one.uri for one in documents) - chosen, strata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +125,7 @@ class Listing:
     deleted: int
     keys: list[str]
     usual_output_tokens: dict[str, float | None]
+    sample: Sample
 
 
 def add_published(comparison: Comparison, catalog: Catalog, methods: Mapping[str, str], run_key: str) -> None:
@@ -159,6 +186,9 @@ def _manifest(
         documents=listing.documents,
         unchanged=listing.unchanged,
         deleted=listing.deleted,
+        left_out=len(listing.sample.left_out),
+        seed=None if order.sample is None else order.seed,
+        strata=dict(listing.sample.strata),
         listing=tuple(listing.keys),
     )
 
