@@ -190,7 +190,8 @@ def _notes(report: dict[str, Any]) -> Iterator[str]:
         yield f"Estimated  from {documents['read']:,} documents, drawn by chance; ± holds 95 times in 100"
     capped = [one["analysis"] for one in report["forecast"] if one["output_tokens_from"] == "cap"]
     if capped:
-        yield f"Answers    taken to be as long as they may: no earlier run has asked {', '.join(capped)}"
+        which = "the same" if len(capped) == len(report["forecast"]) - 1 else ", ".join(capped)
+        yield f"Answers    taken to be as long as they may: no earlier run has asked {which}"
     for name, text in (
         ("unchanged", "results that still hold"),
         ("known", "requests answered by some run before"),
