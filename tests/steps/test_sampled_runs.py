@@ -35,9 +35,10 @@ def planned(world: World, **how: object) -> SourceForecast:
     return forecast_source(world.services, asked, lambda _done, _total: None)
 
 
-def test_a_sampled_run_says_what_all_would_cost(make_world: Callable[..., World]) -> None:
-    """The interval that a sample of forty gives holds what the whole source cost, and says how it was drawn."""
-    one, other = make_world(), make_world()
+@pytest.mark.parametrize("least", [4, 130])
+def test_a_sampled_run_says_what_all_would_cost(make_world: Callable[..., World], least: int) -> None:
+    """The interval of a sample of forty holds what the whole cost, also where the sample is too small for a job."""
+    one, other = make_world(least=least), make_world(least=least)
     for world in (one, other):
         fill(world, 160)
     summary, whole = sampled(one, "some", 40, seed=5), other.run()
