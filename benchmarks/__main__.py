@@ -1,4 +1,4 @@
-"""`python -m benchmarks [prepare|collect|memory|known|chunking]...` prints the figures; without names, all of them."""
+"""`python -m benchmarks [prepare|collect|memory|known|forecast|chunking]...` prints the figures; no name means all."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import chunking, collect, known, memory, prepare
+from benchmarks import chunking, collect, forecast, known, memory, prepare
 
 REPORTS: dict[str, Callable[[Console], None]] = {
     "prepare": prepare.report,
     "collect": collect.report,
     "memory": memory.report,
     "known": known.report,
+    "forecast": forecast.report,
     "chunking": lambda _console: chunking.main(),
 }
 

@@ -24,6 +24,9 @@ PARAMS = {
         minimum=0,
         description="Nothing is submitted when the forecast is above this",
     ),
+    "sample": Param(
+        None, type=["null", "integer"], minimum=1, description="Only so many documents, drawn by chance; none means all"
+    ),
     "force": Param(False, type="boolean", description="Ask again what an earlier run has answered, and pay for it"),
 }
 

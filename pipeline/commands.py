@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import shlex
 import sys
 from enum import StrEnum
-from functools import reduce
-from operator import add
 from typing import Annotated
 
 import typer
 
-from pipeline import __version__, auditing, console, operating, pricing
-from pipeline.batching import choose_mode
-from pipeline.connecting import AsJson, Output, connected, reading, tell_lifecycle
-from pipeline.errors import ObjectMissing, SettingsError, StackError
-from pipeline.ledger import NOTHING, Forecast, cost_of
+from pipeline import __version__, auditing, console, foretelling, operating, pricing
+from pipeline.connecting import AsJson, Output, RunDate, connected, reading, refuse_missing, tell_lifecycle
+from pipeline.drawing import SEED
+from pipeline.errors import StackError
 from pipeline.local import stack
 from pipeline.local.borrowing import give_up, keep
 from pipeline.local.embedded import shell_variables
 from pipeline.manifest import refuse_illegal
-from pipeline.models import find_model, load_catalogue
 from pipeline.operating import carry_out
-from pipeline.prices import Price
 from pipeline.reading import list_tables, shown_rows
 from pipeline.settings import load_settings
-from pipeline.steps import RunOrder, Services, work_uri_for
-from pipeline.steps.forecasting import forecast_source
+from pipeline.steps import RunOrder, work_uri_for
 from pipeline.steps.start import new_run_key
 from pipeline.storage import absolute_uri
 
@@ -42,18 +35,6 @@ Analyses = Annotated[str | None, typer.Option(help="Analyses to run, comma-separ
 ModelName = Annotated[str | None, typer.Option("--model", help="Model or inference profile of the catalogue")]
 Budget = Annotated[str | None, typer.Option(help="Submit nothing when the forecast is above this, in USD")]
 Language = Annotated[str | None, typer.Option(help="Language of summaries, in English words")]
-
-
-def _as_date(text: str) -> dt.date:
-    try:
-        return dt.datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day, which has no zone
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no day of the calendar written as YYYY-MM-DD, like 2026-11-23") from None
-
-
-RunDate = Annotated[
-    dt.date | None, typer.Option(parser=_as_date, metavar="YYYY-MM-DD", help="Date of the run; default: today, UTC")
-]
 Force = Annotated[bool, typer.Option("--force", help="Ask again what an earlier run has answered, and pay for it")]
 
 
@@ -93,6 +74,8 @@ def run(
     budget_usd: Budget = None,
     output_language: Language = None,
     force: Force = False,
+    sample: Annotated[int | None, typer.Option(min=1, help="Only so many documents, drawn by chance")] = None,
+    seed: Annotated[int, typer.Option(help="Which documents a sample takes")] = SEED,
     as_json: AsJson = False,
 ) -> None:
     """Analyse the documents under SOURCE that are new or changed, and publish the tables."""
@@ -102,51 +85,19 @@ def run(
         refuse_illegal(run_key)
     source_uri, output_uri = absolute_uri(source), absolute_uri(settings.output)
     with connected(settings, quiet=as_json) as services:
-        _refuse_missing(services, source_uri)  # before there is anything to continue
+        refuse_missing(services, source_uri)  # before there is anything to continue
         work_uri = work_uri_for(services.settings, output_uri)
         key = new_run_key(services, source_uri, output_uri, work_uri) if run_key is None else run_key
         day = run_date or services.clock().date()
         tell_lifecycle(services, day)
-        carry_out(services, RunOrder(key, day, source_uri, output_uri, work_uri, force), output, as_json=as_json)
+        order = RunOrder(key, day, source_uri, output_uri, work_uri, force, sample, seed)
+        carry_out(services, order, output, as_json=as_json)
 
 
-for operate in (operating.resume, operating.status, operating.stop):
+for operate in (operating.resume, operating.status, operating.stop, foretelling.plan):
     app.command()(operate)
 for account in (pricing.prices, auditing.costs, auditing.reconcile):
     app.command()(account)
-
-
-@app.command()
-def plan(
-    source: Source,
-    run_date: RunDate = None,
-    analyses: Analyses = None,
-    model: ModelName = None,
-    output_language: Language = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say what would be sent for SOURCE and what it would cost. Writes nothing, sends nothing."""
-    settings = load_settings({"analyses": analyses, "model": model, "output_language": output_language})
-    found, sent_id = find_model(settings.model, load_catalogue(settings.models))
-    source_uri = absolute_uri(source)
-    with reading(source_uri, settings, quiet=as_json) as services:
-        _refuse_missing(services, source_uri)
-        day = run_date or services.clock().date()
-        tell_lifecycle(services, day)
-        with console.watch_for(sys.stderr, quiet=as_json).step("plan") as step:
-            forecasts, documents, unreadable = forecast_source(services, source_uri, step.advance)
-            step.note(f"{documents} documents, {unreadable} without readable text")
-        total = reduce(add, forecasts.values(), NOTHING)
-        mode = choose_mode(total.requests, services.quotas)
-        price = found.price_on(mode, day, services.region, sent_id=sent_id)
-        rows = [_forecast_row(name, one, price) for name, one in [*forecasts.items(), ("in all", total)]]
-    if as_json:
-        names = ("analysis", "requests", "input_tokens", "output_tokens", "cost_usd")
-        forecast = [dict(zip(names, row, strict=True)) for row in rows]
-        print(console.to_json({"mode": mode, "model": found.id, "forecast": forecast}))
-    else:
-        console.print_forecast(rows, sys.stdout)
-        print(f"{mode} prices of {found.id} on {day}; rounds after the first (long documents) are not included.")
 
 
 @app.command()
@@ -208,15 +159,3 @@ def env() -> None:
         raise StackError("the embedded stack is not running; start it with: docbatch local up")
     for name, value in shell_variables(running).items():
         print(f"export {name}={shlex.quote(value)}")
-
-
-def _refuse_missing(services: Services, source_uri: str) -> None:
-    """Raises SettingsError for a local folder that is not there: the argument is wrong, not the storage."""
-    try:
-        services.open(source_uri)
-    except ObjectMissing as error:
-        raise SettingsError(f"{error}; SOURCE is the folder or s3:// prefix that holds the documents") from None
-
-
-def _forecast_row(name: str, one: Forecast, price: Price | None) -> console.ForecastRow:
-    return (name, one.requests, one.usage.input_tokens, one.usage.output_tokens, cost_of(one.usage, price))

@@ -104,6 +104,13 @@ class ComparedShard:
     documents: list[ListedDocument]
     unchanged: dict[str, int]
 
+    def without(self, left_out: Collection[str]) -> ComparedShard:
+        """The same without some uris: they count nowhere, not even where an analysis holds their result."""
+        gone = [one for one in self.documents if one.uri in left_out]
+        held = {name: sum(name in one.held.split(",") for one in gone) for name in self.unchanged}
+        unchanged = {name: count - held[name] for name, count in self.unchanged.items()}
+        return ComparedShard([one for one in self.documents if one.uri not in left_out], unchanged)
+
 
 class Comparison:
     """The listing and what was published, in a database in `folder` for as long as the context lasts.

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.errors import ObjectMissing, SettingsError
 from pipeline.local.borrowing import borrowed
 from pipeline.local.embedded import ROLE_ARN, embedded_environment, embedded_settings
 from pipeline.settings import Settings, read_aws_environment
@@ -17,6 +18,18 @@ from pipeline.steps import Services, connect
 
 Output = Annotated[str | None, typer.Option(help="Folder or s3:// prefix of the tables; default: ./output")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs, and no progress")]
+
+
+def _as_date(text: str) -> dt.date:
+    try:
+        return dt.datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day, which has no zone
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day of the calendar written as YYYY-MM-DD, like 2026-11-23") from None
+
+
+RunDate = Annotated[
+    dt.date | None, typer.Option(parser=_as_date, metavar="YYYY-MM-DD", help="Date of the run; default: today, UTC")
+]
 
 
 @contextmanager
@@ -47,6 +60,14 @@ def reading(uri: str, settings: Settings, *, quiet: bool) -> Iterator[Services]:
 def sending_nothing(settings: Settings) -> Settings:
     """The settings for a command that starts no job: it needs no role to start one with."""
     return settings.model_copy(update={"role_arn": settings.role_arn or ROLE_ARN})
+
+
+def refuse_missing(services: Services, source_uri: str) -> None:
+    """Raises SettingsError for a local folder that is not there: the argument is wrong, not the storage."""
+    try:
+        services.open(source_uri)
+    except ObjectMissing as error:
+        raise SettingsError(f"{error}; SOURCE is the folder or s3:// prefix that holds the documents") from None
 
 
 def tell_lifecycle(services: Services, day: dt.date) -> None:

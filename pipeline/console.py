@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 import pyarrow as pa
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
@@ -26,9 +27,6 @@ SHOWN_CHARACTERS = 60
 UNBOUNDED_COLUMNS = 100_000
 # A text may hold escape sequences that a terminal would obey.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-
-ForecastRow = tuple[str, int, int, int, Decimal | None]
-"""Analysis, requests, input tokens, output tokens, USD."""
 
 
 def watch_for(stream: TextIO, *, quiet: bool) -> Watch:
@@ -143,6 +141,15 @@ def _summary_lines(summary: RunSummary) -> Iterator[str]:
         yield f"Failures   {reasons} (see the table `failures`: what to do is in its column `advice`)"
     if summary.model:
         yield f"Answered   by {summary.model}, priced as {summary.priced_as}"
+    yield from _cost_lines(summary)
+    if summary.seed is not None:
+        yield f"Sample     {summary.left_out:,} new or changed documents were left out (seed {summary.seed})"
+    if summary.whole_usd is not None:
+        expected, low, high = summary.whole_usd
+        yield f"All of it  would cost {usd(expected)}: {usd(low)} to {usd(high)}, 95 times in 100"
+
+
+def _cost_lines(summary: RunSummary) -> Iterator[str]:
     if summary.billed_minutes is not None:
         units = f"{summary.units or 'an unknown number of'} units"
         cost = usd(summary.time_cost_usd)
@@ -168,13 +175,29 @@ def _saved(way: Way, amount: Amount) -> str:
     return f"{usd_of(amount)} {counts[way]}"
 
 
-def print_forecast(rows: Sequence[ForecastRow], stream: TextIO) -> None:
+def print_forecast(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
     """What each analysis would send and cost."""
-    table = Table("analysis", *(_right(name) for name in ("requests", "input tokens", "output tokens, at most")))
-    table.add_column("cost, at most", justify="right")
-    for name, requests, tokens_in, tokens_out, cost in rows:
-        table.add_row(name, f"{requests:,}", f"{tokens_in:,}", f"{tokens_out:,}", usd(cost))
+    table = Table("analysis", *(_right(name) for name in ("requests", "input tokens", "output tokens")))
+    table.add_column("cost", justify="right")
+    table.add_column("at most", justify="right")
+    for row in rows:
+        numbers = (with_margin(row["requests"]), with_margin(row["input_tokens"]), f"{row['output_tokens']:,}")
+        table.add_row(row["analysis"], *numbers, usd(row["cost_usd"]), usd(row["cost_at_most_usd"]))
     console_on(stream).print(table)
+
+
+def print_models(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
+    """What the same requests would cost on each model, and each way."""
+    table = Table("the same on", _right("batch"), _right("on-demand"), box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(row["model"], usd(row["batch_usd"]), usd(row["on-demand_usd"]))
+    console_on(stream).print(table)
+
+
+def with_margin(numbers: Mapping[str, int]) -> str:
+    """`1,200 ± 31`, or the number alone where it is exact."""
+    margin = max(numbers["high"] - numbers["expected"], numbers["expected"] - numbers["low"])
+    return f"{numbers['expected']:,}" + (f" ± {margin:,}" if margin else "")
 
 
 def print_table(table: pa.Table, form: str, stream: TextIO) -> None:

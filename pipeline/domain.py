@@ -125,7 +125,7 @@ class Request:
     `input_tokens` is the exact size of the prompt, None where its bytes alone showed that it fits.
     `question_id` is the record_id of the first wording, by which an answer is known whatever it took to get it.
     `attempt` is 0 for that wording and counts the rewordings: corrections and longer limits. The very same line sent
-    again keeps its record_id and attempt.
+    again keeps its record_id and attempt. `language` is the guess for a text whose tokens are not counted.
     """
 
     record_id: str
@@ -142,6 +142,7 @@ class Request:
     prompt_bytes: int
     max_output_tokens: int
     attempt: int
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

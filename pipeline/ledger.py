@@ -1,30 +1,15 @@
-"""Usage times dated price is cost; forecasts before, and the check against Bedrock's own totals after."""
+"""Usage times dated price is cost, and the check against Bedrock's own totals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from decimal import Decimal
 
-from pipeline.domain import Request, Usage
+from pipeline.domain import Usage
 from pipeline.prices import Price
 from pipeline.wire import JobSummary
 
 PER_MILLION = Decimal(1_000_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What requests will use at most: input as counted or estimated, output at its cap."""
-
-    requests: int
-    usage: Usage
-
-    def __add__(self, other: Forecast) -> Forecast:
-        return Forecast(self.requests + other.requests, self.usage + other.usage)
-
-
-NOTHING = Forecast(0, Usage(0, 0))
 
 
 def cost_of(usage: Usage | None, price: Price | None) -> Decimal | None:
@@ -42,21 +27,6 @@ def add_costs(costs: Iterable[Decimal | None]) -> Decimal | None:
             return None
         total += cost
     return total
-
-
-def forecast(requests: Sequence[Request]) -> Forecast:
-    """Tokens of requests before they are sent.
-
-    Requests without a count are taken at the tokens per byte of those that have one, and at one token a byte (the
-    upper bound of a byte-level vocabulary) when none has.
-    """
-    counted = [(request.input_tokens, request.prompt_bytes) for request in requests if request.input_tokens is not None]
-    counted_tokens = sum(tokens for tokens, _ in counted)
-    counted_bytes = sum(size for _, size in counted)
-    uncounted_bytes = sum(request.prompt_bytes for request in requests) - counted_bytes
-    estimated = -(-uncounted_bytes * counted_tokens // counted_bytes) if counted_bytes else uncounted_bytes
-    output_tokens = sum(request.max_output_tokens for request in requests)
-    return Forecast(len(requests), Usage(counted_tokens + estimated, output_tokens))
 
 
 def disagreement(summary: JobSummary | None, reported: Usage, answered: int) -> str | None:

@@ -40,6 +40,7 @@ class RunManifest(BaseModel):
     on_demand_only: bool = False
     analyses: dict[str, str]  # name -> prompt fingerprint
     methods: dict[str, str]  # name -> method_id: everything but the text that an answer depends on
+    usual_output_tokens: dict[str, float | None]  # analysis -> mean of an answer in earlier runs of the same method
     output_language: str
     max_rounds: int
     budget_usd: Decimal | None
@@ -48,6 +49,9 @@ class RunManifest(BaseModel):
     documents: int
     unchanged: dict[str, int]  # analysis -> documents whose published result still holds
     deleted: int
+    left_out: int = 0  # documents that a sampled run does not look at: to the next run they are what they are to this
+    seed: int | None = None  # of the sample; None when there is none
+    strata: dict[int, tuple[int, int]] = {}  # size class -> documents and bytes that the sample was drawn from
     listing: tuple[str, ...]  # keys, by shard
 
 

@@ -19,10 +19,10 @@ from pipeline.manifest import MANIFEST, open_key, refuse_illegal, run_folder
 from pipeline.settings import Settings, load_settings
 from pipeline.showing import Frame, run_frame, runs_frame
 from pipeline.steps import RunOrder, RunSummary, Services, work_uri_for
-from pipeline.steps.publish import SUMMARY, read_summary
 from pipeline.steps.run import Run
 from pipeline.steps.status import Phase, RunLine, RunStatus, phase_of, read_status, run_keys, run_lines
 from pipeline.steps.stopping import reopen
+from pipeline.steps.summary import SUMMARY, read_summary
 from pipeline.storage import absolute_uri
 
 T = TypeVar("T")

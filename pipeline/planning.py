@@ -13,6 +13,7 @@ from pipeline.analyses import Analysis
 from pipeline.chunking import chunk
 from pipeline.domain import Request, Stage
 from pipeline.errors import DeclarationError, RunError
+from pipeline.forecasts import Base
 from pipeline.prompts import neutralise
 from pipeline.settling import Limits, Reduce
 from pipeline.tokens import TokenCounter, bound_tokens, count_prompt
@@ -33,6 +34,8 @@ class Planner:
         self._limits = limits
         self._prompt_tokens = limits.prompt_tokens(analysis.generation.max_output_tokens)
         self._identity = _identity(analysis, limits.answers_by)
+        bare = analysis.map.render(document="", position=1, siblings=1)
+        self.base = Base(self._measure(bare), bound_tokens(bare))
         overhead = self._measure(analysis.map.render(document="", position=999, siblings=999))
         self._chunk_tokens = min(
             analysis.declaration.chunk_tokens or self._prompt_tokens, self._prompt_tokens - overhead
@@ -44,14 +47,21 @@ class Planner:
                 "DOCBATCH_MARGIN_TOKENS"
             )
 
-    def map_requests(self, document_id: str, content_hash: str, text: str) -> list[Rendered]:
-        """One request for a text that fits, else one for each chunk, balanced in size."""
+    def map_requests(
+        self, document_id: str, content_hash: str, text: str, language: str | None = None
+    ) -> list[Rendered]:
+        """One request for a text that fits, else one for each chunk, balanced in size.
+
+        `language` is kept with a request whose tokens need no count.
+        """
         safe = neutralise(text)
         if self.analysis.declaration.chunk_tokens is None or self._within(safe, self._chunk_tokens):
             whole = self.analysis.map.render(document=safe, position=1, siblings=1)
             tokens = self._count_if_needed(whole)
             if self._fits(tokens):
-                return [self._request(document_id, content_hash, Stage.MAP, 0, (0, 1), (), whole, tokens, None)]
+                who = (document_id, content_hash, Stage.MAP, 0)
+                kept = language if tokens is None else None
+                return [self._request(*who, (0, 1), (), whole, tokens, None, kept)]
         return self._split(document_id, content_hash, safe)
 
     def reduce_requests(self, owed: Reduce) -> list[Rendered]:
@@ -87,7 +97,8 @@ class Planner:
             text = self.analysis.correction.render(prompt=prompt, answer=answer, problem=problem, begun=begun)
             tokens = self._count_if_needed(text)
             if tokens is None or tokens <= room:
-                return replace(owed.request, input_tokens=tokens, prompt_bytes=bound_tokens(text)), text
+                size = bound_tokens(text)
+                return replace(owed.request, input_tokens=tokens, prompt_bytes=size, language=None), text
         return None
 
     def _split(self, document_id: str, content_hash: str, safe: str) -> list[Rendered]:
@@ -135,6 +146,7 @@ class Planner:
         prompt: str,
         input_tokens: int | None,
         text_tokens: int | None,
+        language: str | None = None,
     ) -> Rendered:
         """`part` says which part of the text it is: a chunk's characters, or the answers that are joined."""
         position, siblings = place
@@ -156,6 +168,7 @@ class Planner:
             bound_tokens(prompt),
             self.analysis.generation.max_output_tokens,
             0,
+            language,
         )
         return request, prompt
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import ObjectMissing
 from pipeline.tables import FIXED
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from pipeline.catalog import Catalog
 
+NEWEST_RUNS = 5  # that tell how long answers usually are
 CURRENT = "_current"  # the suffix of the view with one row per document
 # Nothing is downloaded, and a misspelt table is no Python variable of ours.
 _ALONE = {
@@ -30,6 +33,26 @@ def committed_runs(catalog: Catalog) -> list[str]:
         return []
     rows = catalog.dataset("runs").to_table(columns=["ended", "run_key"]).to_pylist()
     return [str(row["run_key"]) for row in sorted(rows, key=lambda row: (row["ended"], row["run_key"]))]
+
+
+def usual_output_tokens(catalog: Catalog, methods: Mapping[str, str]) -> dict[str, float | None]:
+    """The mean output tokens of a request in the newest runs that asked by the same method, by analysis.
+
+    `methods` are the method_ids. None where no such run was published, or none that paid for an answer.
+    """
+    tables, newest = set(catalog.tables()), committed_runs(catalog)[-NEWEST_RUNS:]
+    return {
+        name: _mean_output(catalog, name, method, newest) if name in tables and newest else None
+        for name, method in methods.items()
+    }
+
+
+def _mean_output(catalog: Catalog, table: str, method: str, run_keys: list[str]) -> float | None:
+    dataset = catalog.dataset(table, run_keys)
+    paid = (pc.field("method_id") == method) & (pc.field("output_tokens") > 0)  # another run's answers count none here
+    rows = dataset.to_table(columns=["output_tokens", "chunks"], filter=paid)
+    tokens, requests = pc.sum(rows["output_tokens"]).as_py(), pc.sum(rows["chunks"]).as_py()
+    return round(tokens / requests, 3) if requests else None
 
 
 def newest_run(catalog: Catalog) -> str | None:

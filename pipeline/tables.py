@@ -91,6 +91,7 @@ RUNS: list[Column] = [
     ("docbatch_version", pa.string(), "The version that ran"),
     ("rounds", pa.int32(), "Rounds in which something was sent"),
     ("documents", pa.int64(), "Documents listed"),
+    ("left_out", pa.int64(), "New and changed documents that were not in the sample of a sampled run; 0 otherwise"),
     ("deleted", pa.int64(), "Documents of earlier runs that are gone from the source"),
     ("duplicates", pa.int64(), "Documents whose text another document already had"),
     ("results", pa.int64(), "Result rows over all analyses"),

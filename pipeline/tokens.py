@@ -258,6 +258,12 @@ def _fitting(text: str, limit_tokens: int, counter: TokenCounter) -> int:
     return fits
 
 
+def safe_place(text: str, start: int, most_characters: int = 200) -> int:
+    """The first place from `start` on where counts of both sides add up; `start` itself when none is near."""
+    place = _SAFE_PLACE.search(text, start, start + most_characters)
+    return place.start() if place else start
+
+
 def bound_tokens(text: str) -> int:
     """UTF-8 bytes of the text: no token is shorter than a byte, so never fewer than its tokens. Linear and cheap."""
     return len(text.encode("utf-8", "surrogatepass"))

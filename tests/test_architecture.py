@@ -15,11 +15,12 @@ MOST_LINES = 300
 
 # Low to high: a module imports only from those before it. Packages are one place; steps has an order of its own.
 LOW_TO_HIGH = (
-    "errors domain settings prices models vocabulary graphemes tokens chunking prompts merging answers analyses "
-    "wordings settling wire batching hours ledger manifest tables records costs refusals folders storage leases "
-    "segments extraction pacing retries bedrock cloudwatch price_list own_models planning recall comparison sieve "
-    "catalog reading spending booked reconciling billing sweeping steps loop console statement showing local airflow "
-    "connecting operating pricing auditing commands __main__"
+    "errors domain estimating languages settings prices models vocabulary graphemes tokens densities forecasts "
+    "chunking prompts merging answers analyses wordings settling wire batching hours ledger manifest tables records "
+    "costs refusals folders storage leases segments extraction pacing retries bedrock cloudwatch price_list "
+    "own_models planning recall comparison drawing sieve catalog reading spending booked reconciling billing sweeping "
+    "steps loop console statement showing local airflow connecting operating foretelling pricing auditing commands "
+    "__main__"
 )
 ORDER = LOW_TO_HIGH.split()
 STEPS = [
@@ -30,12 +31,13 @@ STEPS = [
     ["intents"],
     ["sift"],
     ["plan", "on_demand"],
+    ["sampling"],
     ["prepare", "submit"],
     ["stopping", "outputs", "reports"],
     ["collect"],
     ["fold"],
 ]
-STEPS += [["publish"], ["status", "forecasting", "reconcile"], ["__init__"]]
+STEPS += [["extrapolating"], ["summary"], ["publish"], ["status", "forecasting", "reconcile"], ["__init__"]]
 
 # Outside library -> the places that may import it.
 ONLY = {

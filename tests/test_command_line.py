@@ -108,12 +108,14 @@ def test_the_version_is_said(user: User) -> None:
 
 
 def test_plan_says_the_cost_and_writes_nothing(user: User) -> None:
-    """A plan is a table and a sentence; no file is written."""
+    """A plan is a table, what the same costs elsewhere, and a few sentences; no file is written."""
     before = user.listing()
     planned = user.types('plan "my documents" --run-date 2026-11-23')
     assert planned.returncode == 0, planned.stderr
     assert re.search(r"in all +│ +108 │", planned.stdout)
     assert "batch prices of meta.llama3-1-8b-instruct-v1:0 on 2026-11-23" in planned.stdout
+    assert re.search(r"meta.llama3-1-405b-instruct-v1:0 +unknown +\$\d", planned.stdout)
+    assert all(len(line) <= 100 for line in planned.stdout.splitlines()), planned.stdout
     assert user.listing() == before
 
 
@@ -123,10 +125,13 @@ def test_plan_for_programs_is_one_object(user: User) -> None:
     assert (planned.returncode, planned.stderr) == (0, "")
     found = json.loads(planned.stdout)
     assert found["mode"] == "on-demand"
+    exact = {"expected": 36, "low": 36, "high": 36}
     assert [(one["analysis"], one["requests"], one["cost_usd"]) for one in found["forecast"]] == [
-        ("sentiment", 36, None),
-        ("in all", 36, None),
+        ("sentiment", exact, None),
+        ("in all", exact, None),
     ]
+    assert found["documents"]["listed"] == found["documents"]["read"] == 36
+    assert {one["batch_usd"] for one in found["models"]} == {None}
 
 
 def test_show_lists_the_tables(user: User, finished: subprocess.CompletedProcess[str]) -> None:

@@ -278,12 +278,15 @@ def test_a_table_as_csv_is_one_row_a_record() -> None:
 
 
 def test_a_forecast_has_a_row_for_each_analysis() -> None:
-    """Requests, tokens and cost at most, with unknown prices called so."""
+    """Requests, tokens, cost as expected and at most, with margins where there are any and unknown prices called so."""
     stream = io.StringIO()
-    rows = [("sentiment", 1_000, 2_000_000, 30_000, Decimal("0.2233")), ("in all", 1_000, 2_000_000, 30_000, None)]
-    console.print_forecast(rows, stream)
+    exact, rough = {"expected": 1_000, "low": 1_000, "high": 1_000}, {"expected": 2_000, "low": 1_900, "high": 2_090}
+    row = {"analysis": "sentiment", "requests": exact, "input_tokens": rough, "output_tokens": 30_000}
+    costs = {"cost_usd": Decimal("0.2233"), "cost_at_most_usd": Decimal("1.5")}
+    unknown = {"cost_usd": None, "cost_at_most_usd": None}
+    console.print_forecast([row | costs, row | {"analysis": "in all"} | unknown], stream)
     cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in stream.getvalue().splitlines()[3:5]]
     assert cells == [
-        ["sentiment", "1,000", "2,000,000", "30,000", "$0.223300"],
-        ["in all", "1,000", "2,000,000", "30,000", "unknown"],
+        ["sentiment", "1,000", "2,000 ± 100", "30,000", "$0.223300", "$1.50"],
+        ["in all", "1,000", "2,000 ± 100", "30,000", "unknown", "unknown"],
     ]

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.domain import Mode, Request, Stage, Usage
-from pipeline.ledger import NOTHING, Forecast, add_costs, cost_of, disagreement, forecast
+from pipeline.domain import Mode, Usage
+from pipeline.ledger import add_costs, cost_of, disagreement
 from pipeline.prices import Price
 from pipeline.wire import JobSummary
 
@@ -24,14 +24,6 @@ PRICES = st.builds(
 PRICE = Price(
     mode=Mode.BATCH, input_usd=Decimal("0.11"), output_usd=Decimal("0.33"), since=date(2026, 11, 1), source="t"
 )
-
-
-def request(prompt_bytes: int, input_tokens: int | None = None, most: int = 10) -> Request:
-    return Request("r", "r", "d", "c", "a", Stage.MAP, 0, 0, 1, None, input_tokens, prompt_bytes, most, 0)
-
-
-COUNTED = st.integers(1, 10**6).flatmap(lambda size: st.builds(request, st.just(size), st.integers(1, size)))
-UNCOUNTED = st.builds(request, st.integers(1, 10**6))
 
 
 @given(st.lists(USAGES, max_size=8).flatmap(lambda usages: st.tuples(st.just(usages), st.permutations(usages))), PRICES)
@@ -67,34 +59,6 @@ def test_unknown_is_none() -> None:
     assert add_costs([Decimal(1), None, Decimal(2)]) is None
     assert add_costs([None]) is None
     assert add_costs([]) == 0
-
-
-@given(st.lists(UNCOUNTED, max_size=8))
-def test_a_forecast_from_bytes_alone_is_a_bound(requests: list[Request]) -> None:
-    """Without any count every byte is taken for a token, and every answer for as long as it may be."""
-    assert forecast(requests) == Forecast(
-        len(requests), Usage(sum(one.prompt_bytes for one in requests), sum(one.max_output_tokens for one in requests))
-    )
-
-
-@given(st.lists(COUNTED, min_size=1, max_size=6), st.lists(UNCOUNTED, max_size=6))
-def test_a_forecast_carries_the_density_of_what_was_counted(counted: list[Request], rest: list[Request]) -> None:
-    """Counted prompts stand as they are; the rest has their tokens per byte, rounded up, at most its bytes."""
-    known = sum(one.input_tokens or 0 for one in counted)
-    density = Fraction(known, sum(one.prompt_bytes for one in counted))
-    rest_bytes = sum(one.prompt_bytes for one in rest)
-    found = forecast([*rest, *counted])
-    assert found == forecast([*counted, *rest])
-    assert 0 <= found.usage.input_tokens - known - density * rest_bytes < 1
-    assert found.usage.input_tokens <= known + rest_bytes
-
-
-def test_forecasts_add_up() -> None:
-    """Nothing is neutral, and the parts of a forecast add up one by one."""
-    one = forecast([request(10), request(5)])
-    assert one + NOTHING == NOTHING + one == one
-    assert one + one == Forecast(4, Usage(30, 40))
-    assert forecast([]) == NOTHING
 
 
 SUMMARY = JobSummary(total_records=5, success_records=4, error_records=1, input_tokens=100, output_tokens=20)

@@ -109,6 +109,7 @@ def test_a_manifest_comes_back() -> None:
         on_demand_price=None,
         analyses={"a": "f"},
         methods={"a": "m"},
+        usual_output_tokens={"a": 2.5},
         output_language="German",
         max_rounds=3,
         budget_usd=Decimal("1.10"),

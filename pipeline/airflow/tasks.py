@@ -38,6 +38,7 @@ def begin(context: Any) -> str:
         output_uri=output_uri,
         work_uri=work_uri_for(settings, output_uri),
         force=bool(params.get("force")),
+        sample=params.get("sample"),
     )
     run = Run(services, start(services, order))
     manifest = run.manifest
@@ -109,7 +110,7 @@ def fold_shard(run_uri: str, shard: int) -> int:
 def publish_run(run_uri: str) -> dict[str, Any]:
     """Check that the run adds up, publish its tables; the summary that `runs` holds."""
     from pipeline.steps import publish
-    from pipeline.steps.publish import SUMMARY
+    from pipeline.steps.summary import SUMMARY
 
     summary = publish(services(), run_uri)
     log.info(

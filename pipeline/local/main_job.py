@@ -19,8 +19,8 @@ from pipeline.local import launch, stack
 from pipeline.local.borrowing import borrowed
 from pipeline.local.embedded import shell_variables
 from pipeline.settings import load_settings
-from pipeline.steps.publish import read_summary
 from pipeline.steps.start import claim_run_key
+from pipeline.steps.summary import read_summary
 from pipeline.storage import ObjectStore, S3Access, absolute_uri, open_store
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,10 +11,11 @@ from pipeline.steps.fold import fold
 from pipeline.steps.on_demand import kept_answers
 from pipeline.steps.plan import plan
 from pipeline.steps.prepare import prepare
-from pipeline.steps.publish import RunSummary, publish
+from pipeline.steps.publish import publish
 from pipeline.steps.run import Services, connect, work_uri_for
 from pipeline.steps.start import RunOrder, start
 from pipeline.steps.submit import describe, submit
+from pipeline.steps.summary import RunSummary
 
 __all__ = [
     "RunOrder",

@@ -1,42 +1,261 @@
-"""What a source would cost, without writing or sending anything."""
+"""What a source would cost, without writing or sending anything: from all of its documents, or from a sample."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from pipeline.comparison import ListedDocument
-from pipeline.domain import Change, Document, Request
-from pipeline.ledger import Forecast, forecast
-from pipeline.planning import Planner
-from pipeline.records import DocumentRecord
-from pipeline.steps.prepare import first_requests, read_documents
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.comparison import Comparison, ListedDocument
+from pipeline.domain import Change, Failure, Request, Usage
+from pipeline.drawing import SEED, draw, strata_of, stratum
+from pipeline.errors import ObjectMissing
+from pipeline.estimating import Estimate, estimate, member
+from pipeline.planning import Planner, method_id
+from pipeline.reading import usual_output_tokens
+from pipeline.recall import answer_lists, read_ids
+from pipeline.steps.prepare import ReadDocument, Report, read_documents
 from pipeline.steps.run import Services, limits_for
-from pipeline.steps.start import listed_documents
+from pipeline.steps.start import add_published, listed_documents
+from pipeline.tokens import TokenCounter, count_prompt
+
+# A listing of more documents is forecast from a sample of so many, or of fewer when they are large.
+READ_WHOLE = 2_000
+READ_BYTES = 32_000_000
+LEAST_READ = 200
+# So much text is counted prompt by prompt; of more, each text once for all analyses, which may miss one at a seam.
+COUNTED_BYTES = 2_000_000
 
 
-def forecast_source(
-    services: Services, source_uri: str, report: Callable[[int, int], None]
-) -> tuple[dict[str, Forecast], int, int]:
-    """The forecast of the first round by analysis, and how many documents there are and cannot be read.
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """Requests and their input tokens: what would be sent, and what is left out as known or as repeated."""
 
-    Raises SettingsError, DeclarationError, StorageError.
+    requests: Estimate
+    input_tokens: Estimate
+    known: Estimate
+    known_tokens: Estimate
+    repeated: Estimate
+    repeated_tokens: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAnalysis:
+    """What one analysis would send, and what it need not; `unchanged` documents keep the result that they have.
+
+    `usual_output_tokens` are those of a request in earlier runs of the same prompt; None where there was none.
     """
+
+    name: str
+    amounts: Amounts
+    cap_tokens: int
+    usual_output_tokens: float | None
+    unchanged: int
+
+    @property
+    def most(self) -> Usage:
+        """The upper end of the interval, and every answer as long as it may be."""
+        return Usage(math.ceil(self.amounts.input_tokens.high), math.ceil(self.amounts.requests.high) * self.cap_tokens)
+
+    @property
+    def expected(self) -> Usage:
+        return self.usage_of(self.amounts.requests, self.amounts.input_tokens)
+
+    def usage_of(self, requests: Estimate, input_tokens: Estimate) -> Usage:
+        """What some requests use as answers usually are, or at the cap where nobody knows."""
+        each = self.cap_tokens if self.usual_output_tokens is None else min(self.cap_tokens, self.usual_output_tokens)
+        return Usage(math.ceil(input_tokens.expected), math.ceil(requests.expected * each))
+
+
+@dataclass(frozen=True, slots=True)
+class SourceForecast:
+    """The first round of a run over a source. `amounts` are those of all analyses together.
+
+    `listed` documents are in the source, `to_do` of them are new or changed, of which `read` were read.
+    """
+
+    analyses: tuple[PlannedAnalysis, ...]
+    amounts: Amounts
+    listed: int
+    new: int
+    changed: int
+    deleted: int
+    to_do: int
+    read: int
+    unreadable: Estimate
+    answers_looked_up: bool
+
+    @property
+    def is_sampled(self) -> bool:
+        return self.read < self.to_do
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOrder:
+    """What is to be forecast. Without an output or a work store, nothing is taken for known.
+
+    `sample` is how many documents are read at most; None leaves it to the forecast.
+    """
+
+    source_uri: str
+    output_uri: str | None = None
+    work_uri: str | None = None
+    sample: int | None = None
+    seed: int = SEED
+    force: bool = False
+
+
+def forecast_source(services: Services, order: PlanOrder, report: Report) -> SourceForecast:
+    """What the first round would send. Raises SettingsError, DeclarationError, StorageError."""
     settings = services.settings
     limits = limits_for(services, settings.model)
     analyses = services.analyses(settings.analyses, settings.output_language)
-    planners = {name: Planner(analysis, limits, services.counter) for name, analysis in analyses.items()}
-    source = services.open(source_uri)
-    documents = sorted(map(_as_new, listed_documents(source)), key=lambda document: document.uri)
-    asked: dict[str, dict[str, Request]] = {name: {} for name in analyses}  # copies of one text are asked once
-    seen: list[DocumentRecord] = []
-    for request, _ in first_requests(
-        read_documents(source, documents, settings), planners, services.counter, seen.append
-    ):
-        asked[request.analysis].setdefault(request.record_id, request)
-        report(len(seen), len(documents))
-    unreadable = sum(record.failure is not None for record in seen)
-    return {name: forecast(list(found.values())) for name, found in asked.items()}, len(documents), unreadable
+    methods = {name: method_id(one, limits) for name, one in analyses.items()}
+    compared = _compared(services, order, methods)
+    present = [one for one in compared.documents if one.change is not Change.DELETED]
+    drawn = draw(present, order.sample or _affordable(present), order.seed)
+    count = _Count(services.counter, exact=sum(one.size_bytes for one in drawn) <= COUNTED_BYTES)
+    planners = {name: Planner(one, limits, services.counter) for name, one in analyses.items()}
+    asked: list[_Asked] = []
+    for one in read_documents(services.open(order.source_uri), drawn, settings):
+        asked.append(_Asked(one.listed, list(count.requests(one, planners)), isinstance(one.text, Failure)))
+        report(len(asked), len(drawn))
+    totals = _Totals(present, asked, _known(services, order, asked))
+    everything = frozenset(analyses)
+    return SourceForecast(
+        tuple(
+            PlannedAnalysis(
+                name,
+                totals.of(frozenset([name])),
+                one.generation.max_output_tokens,
+                compared.usual_output_tokens.get(name),
+                compared.unchanged[name],
+            )
+            for name, one in analyses.items()
+        ),
+        totals.of(everything),
+        compared.listed,
+        sum(one.change is Change.NEW for one in present),
+        sum(one.change is not Change.NEW for one in present),
+        len(compared.documents) - len(present),
+        len(present),
+        len(drawn),
+        totals.unreadable,
+        order.work_uri is not None,
+    )
 
 
-def _as_new(document: Document) -> ListedDocument:
-    return ListedDocument(document.uri, document.etag, document.size_bytes, document.last_modified, Change.NEW, "")
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    documents: list[ListedDocument]
+    listed: int
+    unchanged: dict[str, int]
+    usual_output_tokens: dict[str, float | None]
+
+
+def _compared(services: Services, order: PlanOrder, methods: Mapping[str, str]) -> _Compared:
+    """The listing beside what the output holds, as a run would see it."""
+    usual: dict[str, float | None] = {}
+    with tempfile.TemporaryDirectory(prefix="docbatch-") as folder, Comparison(Path(folder)) as comparison:
+        comparison.add_listing(listed_documents(services.open(order.source_uri)))
+        if order.output_uri is not None:
+            with suppress(ObjectMissing), services.catalog(order.output_uri) as catalog:
+                if catalog.tables():
+                    usual = usual_output_tokens(catalog, methods)
+                    add_published(comparison, catalog, {} if order.force else methods, "")
+        comparison.compare(order.source_uri, methods)
+        found = comparison.shard(0, 1)
+        return _Compared(found.documents, comparison.documents, found.unchanged, usual)
+
+
+def _affordable(documents: list[ListedDocument]) -> int:
+    """How many documents are read when nobody says: all of few, and of many or large ones about READ_BYTES."""
+    size = sum(one.size_bytes for one in documents)
+    if size <= READ_BYTES:
+        return READ_WHOLE
+    return min(READ_WHOLE, max(LEAST_READ, len(documents) * READ_BYTES // size // 2))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What one document asks: its requests with their tokens, and how many of these may be missed by a seam."""
+
+    listed: ListedDocument
+    requests: list[tuple[Request, int]]
+    unreadable: bool
+
+
+class _Count:
+    """The tokens of a document's prompts: exactly, or those of its text once for all analyses."""
+
+    def __init__(self, counter: TokenCounter, *, exact: bool) -> None:
+        self._counter, self._exact = counter, exact
+
+    def requests(self, one: ReadDocument, planners: Mapping[str, Planner]) -> Iterator[tuple[Request, int]]:
+        if isinstance(one.text, Failure):
+            return
+        text, text_tokens = one.text.content, -1
+        for name, planner in planners.items():
+            if name in one.listed.held.split(","):
+                continue
+            for request, prompt in planner.map_requests(one.document_id, one.content_hash, text):
+                tokens = request.input_tokens
+                if tokens is None and self._exact:
+                    tokens = count_prompt(prompt, self._counter)
+                elif tokens is None:
+                    text_tokens = self._counter.count(text) if text_tokens < 0 else text_tokens
+                    tokens = planner.base.tokens + text_tokens
+                yield request, tokens
+
+
+def _known(services: Services, order: PlanOrder, asked: list[_Asked]) -> set[str]:
+    """The questions among those asked that some run of the work store has answered."""
+    if order.work_uri is None or order.force:
+        return set()
+    wanted = pa.array({request.question_id for one in asked for request, _ in one.requests}, pa.string())
+    work, found = services.open(order.work_uri), set[str]()
+    for key in answer_lists(work):
+        ids = read_ids(work, key)
+        found.update(str(one) for one in ids.filter(pc.is_in(ids, wanted)).to_pylist())
+    return found
+
+
+class _Totals:
+    """Over all documents that are to be done, from those that were read."""
+
+    def __init__(self, documents: list[ListedDocument], asked: list[_Asked], known: set[str]) -> None:
+        self._strata = strata_of(documents)
+        self._rows: list[tuple[int, int, dict[str, list[int]]]] = []
+        seen: set[str] = set()
+        for one in asked:
+            counts: dict[str, list[int]] = {}
+            for request, tokens in one.requests:
+                place = 2 if request.question_id in known else 4 if request.record_id in seen else 0
+                seen.add(request.record_id)
+                found = counts.setdefault(request.analysis, [0] * 6)
+                found[place] += 1
+                found[place + 1] += tokens
+            self._rows.append((stratum(one.listed), one.listed.size_bytes, counts))
+        unreadable = [(stratum(one.listed), one.listed.size_bytes, int(one.unreadable)) for one in asked]
+        self.unreadable = self._estimated(unreadable)
+
+    def of(self, names: frozenset[str]) -> Amounts:
+        return Amounts(*(self._amount(names, place) for place in range(6)))
+
+    def _amount(self, names: frozenset[str], place: int) -> Estimate:
+        return self._estimated(
+            (key, size, sum(found[place] for name, found in counts.items() if name in names))
+            for key, size, counts in self._rows
+        )
+
+    def _estimated(self, values: Iterable[tuple[int, int, int]]) -> Estimate:
+        strata = dict(self._strata)
+        for key, size, value in values:
+            strata[key] += replace(member(size, value), members=0, size=0)
+        return estimate(strata.values())

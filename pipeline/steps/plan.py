@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -55,16 +56,26 @@ def _make_plan(run: Run, round_number: int) -> RoundPlan:
     inputs = {f"r{round_number:02d}-b{number:04d}": group for number, group in enumerate(groups)}
     together = {batch_key: _together(run, round_number, batch_key, group) for batch_key, group in inputs.items()}
     batches = [_batch(run, round_number, key, whole, inputs[key]) for key, whole in together.items()]
-    usage = sifted.forecast.usage
+    found, most_output = sifted.outlook.input_tokens, sifted.outlook.whole.most_output_tokens
+    low, expected, high = int(found.low), math.ceil(found.expected), math.ceil(found.high)
+    usual_output = sifted.outlook.usual_output_tokens(run.manifest.usual_output_tokens)
+    most, usual = (
+        add_costs(cost_of(part, run.price(mode)) for mode, part in _shares(usage, batches))
+        for usage in (Usage(high, most_output), Usage(expected, usual_output))
+    )
     return RoundPlan(
         Mode.BATCH if any(batch.mode is Mode.BATCH for batch in batches) else Mode.ON_DEMAND,
         (*_with_sharers(run, round_number, batches, sifted), *sifted.awaited),
         sifted.owed,
         sifted.known,
         sum(batch.records for batch in batches),
-        usage.input_tokens,
-        usage.output_tokens,
-        add_costs(cost_of(part, run.price(mode)) for mode, part in _shares(usage, batches)),
+        expected,
+        low,
+        high,
+        most_output,
+        usual_output,
+        most,
+        usual,
     )
 
 

@@ -12,7 +12,8 @@ from pipeline.domain import Change, Failure, Reason, Request, short_hash
 from pipeline.errors import AccessDenied, ObjectMissing
 from pipeline.extraction import Text, extract
 from pipeline.folders import BrokenLink
-from pipeline.ledger import forecast
+from pipeline.forecasts import Outlook, Tally
+from pipeline.languages import guess_language
 from pipeline.manifest import content_digest, documents_key, prepared_key, requests_folder
 from pipeline.planning import Planner, Rendered
 from pipeline.records import DocumentRecord, from_parquet, to_parquet
@@ -21,15 +22,13 @@ from pipeline.settings import Settings
 from pipeline.settling import Again, Reduce, Settled
 from pipeline.steps.rounds import read_plan
 from pipeline.steps.run import Run, Services
+from pipeline.steps.sampling import Sampler
 from pipeline.steps.state import Prepared, load_state, read_prepared, write_prepared
 from pipeline.storage import ObjectStore
-from pipeline.tokens import TokenCounter, count_prompt
+from pipeline.tokens import count_prompt
 from pipeline.wire import read_prompt, read_record_id, write_record
 from pipeline.wordings import Owed
 
-# So many prompts at the start of a shard, and one in so many after that, are counted exactly for the forecast.
-COUNTED_FIRST = 16
-COUNTED_EVERY = 300
 # Documents on their way from the source are at most so many bytes together (and at least one document).
 READ_AHEAD_BYTES = 64_000_000
 # A thread reads so many small documents in a row: handing over each of them would cost more than reading it.
@@ -86,28 +85,33 @@ def prepare(services: Services, run_uri: str, round_number: int, shard: int, rep
         if round_number == 0:
             _prepare_documents(run, shard, report)
         else:
-            prepared = _spooled(run, round_number, shard, _later_round(run, round_number, shard))
+            _, first = read_prepared(run.store, 0, shard)
+            prepared = _spooled(run, round_number, shard, _later_round(run, round_number, shard), first)
             write_prepared(run.store, round_number, shard, prepared)
     segments, _ = read_prepared(run.store, round_number, shard)
     return sum(segment.records for segment in segments)
 
 
-def _spooled(run: Run, round_number: int, shard: int, lines: Iterable[tuple[Request, bytes]]) -> Prepared:
-    """The lines put as segments."""
-    asked: dict[str, list[Request]] = defaultdict(list)
+def _spooled(
+    run: Run, round_number: int, shard: int, lines: Iterable[tuple[Request, bytes]], like: Outlook
+) -> Prepared:
+    """The lines put as segments; their texts are like those of the other outlook."""
+    tally = Tally(like.bases)
     folder = requests_folder(round_number, shard)
     with SegmentWriter(run.store, folder, shard, run.services.quotas) as writer:
         for request, line in lines:
             writer.add(request, line)
-            asked[request.analysis].append(request)
-    forecasts = {name: forecast(requests) for name, requests in asked.items()}
-    return writer.segments, forecasts
+            tally.add(request)
+    return writer.segments, Outlook(tally.forecasts(), like.densities, like.bases)
 
 
 def _prepare_documents(run: Run, shard: int, report: Report) -> None:
     """The first round, with what became of reading every document."""
-    records: list[DocumentRecord] = []
-    prepared = _spooled(run, 0, shard, _first_round(run, shard, records, report))
+    listed = list(from_parquet(ListedDocument, run.store.read(run.manifest.listing[shard])))
+    documents = [one for one in listed if one.change is not Change.DELETED]
+    records = [_record(one) for one in listed if one.change is Change.DELETED]
+    sampler = Sampler(run.planners, run.services.counter, [one.size_bytes for one in documents])
+    prepared = _spooled(run, 0, shard, _first_round(run, documents, sampler, records, report), sampler.outlook)
     content = to_parquet(DocumentRecord, records)
     key = documents_key(shard, content_digest(content))
     run.store.write(key, content)
@@ -115,23 +119,20 @@ def _prepare_documents(run: Run, shard: int, report: Report) -> None:
 
 
 def _first_round(
-    run: Run, shard: int, records: list[DocumentRecord], report: Report
+    run: Run, documents: list[ListedDocument], sampler: Sampler, records: list[DocumentRecord], report: Report
 ) -> Iterator[tuple[Request, bytes]]:
-    listed = list(from_parquet(ListedDocument, run.store.read(run.manifest.listing[shard])))
-    documents = [one for one in listed if one.change is not Change.DELETED]
-    gone = [one for one in listed if one.change is Change.DELETED]
-    records += map(_record, gone)
+    gone = len(records)
     source = run.services.open(run.manifest.source_uri)
     read = read_documents(source, documents, run.services.settings)
-    for rendered in first_requests(read, run.planners, run.services.counter, records.append):
+    for rendered in first_requests(read, run.planners, sampler, records.append):
         yield _line(run, rendered)
-        report(len(records) - len(gone), len(documents))
+        report(len(records) - gone, len(documents))
 
 
 def first_requests(
     read: Iterable[ReadDocument],
     planners: Mapping[str, Planner],
-    counter: TokenCounter,
+    sampler: Sampler,
     keep: Callable[[DocumentRecord], None],
 ) -> Iterator[Rendered]:
     """The map requests of every readable document, for every analysis whose result does not hold.
@@ -139,19 +140,24 @@ def first_requests(
     `keep` gets every document, read or not. Copies of one text have requests with equal ids.
     """
     owners: dict[str, str] = {}
-    made = 0
     for one in read:
         owner = owners.setdefault(one.content_hash, one.document_id)
         keep(one.record(None if owner == one.document_id else owner))
         if isinstance(one.text, Failure):
             continue
         held = one.listed.held.split(",")
+        who, text = (one.document_id, one.content_hash), one.text.content
+        language = guess_language(text)
+        counted = True
         for name, planner in planners.items():
             if name in held:
                 continue
-            for request, prompt in planner.map_requests(one.document_id, one.content_hash, one.text.content):
-                yield _sampled(request, prompt, made, counter), prompt
-                made += 1
+            for rendered in planner.map_requests(*who, text, language):
+                found = sampler.counted(rendered)
+                counted = counted and found[0].input_tokens is not None
+                yield found
+        if not counted:
+            sampler.look(text, one.content_hash, language)
 
 
 def read_documents(
@@ -224,7 +230,7 @@ def _later_round(run: Run, round_number: int, shard: int) -> Iterator[tuple[Requ
     for (_, analysis), position in positions:
         if isinstance(position, Reduce):
             for rendered in run.planners[analysis].reduce_requests(position):
-                yield _line(run, rendered)
+                yield _line(run, _counted(run, rendered))
     again: dict[str, list[Owed]] = defaultdict(list)  # of copies of one text, each asks
     for owed in (owed for _, position in positions if isinstance(position, Again) for owed in position.owed):
         again[owed.source_id].append(owed)
@@ -240,7 +246,15 @@ def _asked_again(run: Run, owed: Owed, line: bytes) -> Iterator[tuple[Request, b
     if owed.request.record_id == owed.source_id:
         yield owed.request, line + b"\n"
     elif rendered := run.planners[owed.request.analysis].corrected(owed, read_prompt(line)):
-        yield _line(run, rendered)
+        yield _line(run, _counted(run, rendered))
+
+
+def _counted(run: Run, rendered: Rendered) -> Rendered:
+    """With its tokens: it is not like the prompts of the first round, whose density would tell nothing of it."""
+    request, prompt = rendered
+    if request.input_tokens is not None:
+        return rendered
+    return replace(request, input_tokens=count_prompt(prompt, run.services.counter)), prompt
 
 
 def _line(run: Run, rendered: Rendered) -> tuple[Request, bytes]:
@@ -249,10 +263,3 @@ def _line(run: Run, rendered: Rendered) -> tuple[Request, bytes]:
     if request.max_output_tokens != generation.max_output_tokens:
         generation = replace(generation, max_output_tokens=request.max_output_tokens)
     return request, write_record(request.record_id, prompt, generation)
-
-
-def _sampled(request: Request, prompt: str, made: int, counter: TokenCounter) -> Request:
-    wanted = made < COUNTED_FIRST or made % COUNTED_EVERY == 0
-    if request.input_tokens is not None or not wanted:
-        return request
-    return replace(request, input_tokens=count_prompt(prompt, counter))

@@ -4,81 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter
-
-from pipeline.costs import NONE, Amount, Way, add_by_way
 from pipeline.domain import Usage
 from pipeline.errors import AccountingError, ObjectExists
-from pipeline.hours import billed_minutes, time_cost
-from pipeline.ledger import add_costs
 from pipeline.manifest import PUBLISHED, RunManifest, open_key, staged_key
-from pipeline.prices import Billing
 from pipeline.steps.collect import Collected, read_collected
-from pipeline.steps.fold import AnalysisCounts, ShardCounts, read_counts
+from pipeline.steps.fold import ShardCounts, read_counts
 from pipeline.steps.rounds import RoundPlan, planned_rounds, read_plan
 from pipeline.steps.run import Run, Services
+from pipeline.steps.summary import SUMMARY, RunSummary, by_analysis, read_summary, row_of, summarise, used_by
 from pipeline.storage import ObjectStore
 from pipeline.sweeping import sweep
-from pipeline.tables import FIXED, count_rows, money, published_key, table_schemas, write_rows
+from pipeline.tables import count_rows, published_key, table_schemas, write_rows
 
 if TYPE_CHECKING:
     from pipeline.catalog import Catalog
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """What a run came to; the row of `runs`, and what the command line prints.
-
-    Of a model that is billed by time: its units, the minutes that they were used for, and what that costs. `unused` is
-    what was paid for nothing: None for a run of a version that did not count it. `savings` are by way.
-    """
-
-    run_key: str
-    run_date: dt.date
-    source_uri: str
-    output_uri: str
-    model: str | None
-    priced_as: str
-    output_language: str
-    docbatch_version: str
-    rounds: int
-    documents: int
-    duplicates: int
-    results: int
-    failures: int
-    analyses: dict[str, AnalysisCounts]
-    unchanged: dict[str, int]
-    deleted: int
-    reasons: dict[str, int]
-    requests: int
-    known: int
-    input_tokens: int
-    output_tokens: int
-    forecast_usd: Decimal | None
-    cost_usd: Decimal | None
-    budget_usd: Decimal | None
-    disagreements: list[str]
-    started: dt.datetime
-    ended: dt.datetime
-    billing: Billing = Billing.TOKENS
-    units: int | None = None
-    billed_minutes: int | None = None
-    time_cost_usd: Decimal | None = None
-    unused: Amount | None = None
-    savings: dict[str, Amount] = field(default_factory=dict)
-
-    @property
-    def tables_uri(self) -> str:
-        return f"{self.output_uri}/tables"
-
-
-SUMMARY = TypeAdapter(RunSummary)
 
 
 def publish(services: Services, run_uri: str) -> RunSummary:
@@ -93,7 +35,7 @@ def publish(services: Services, run_uri: str) -> RunSummary:
     plans = [read_plan(run, number) for number in range(planned_rounds(run))]
     collected = list(_collected(run, plans))
     check(run.manifest, shards, collected)
-    summary = _first_published(run, _summarise(run, shards, plans, collected, services.clock()))
+    summary = _first_published(run, summarise(run, shards, plans, collected, services.clock()))
     output = services.open(run.manifest.output_uri, make=True)
     with services.catalog(run.manifest.output_uri, make=True) as catalog:
         if not _is_published(summary, catalog):
@@ -116,7 +58,7 @@ def _publish_tables(run: Run, summary: RunSummary, output: ObjectStore, catalog:
     for table, keys in tables.items():
         catalog.commit(table, schemas[table], run_key, keys)
     with tempfile.TemporaryFile() as file:
-        write_rows(schemas["runs"], [_row(run, summary)], file)
+        write_rows(schemas["runs"], [row_of(run, summary)], file)
         file.seek(0)
         output.write(key := published_key("runs", run_key, 0), file)
     catalog.commit("runs", schemas["runs"], run_key, [key])
@@ -153,14 +95,14 @@ def check(manifest: RunManifest, shards: list[ShardCounts], collected: list[Coll
     """
     problems = [f"{one} has neither result nor failure" for shard in shards for one in shard.without_end]
     problems += [f"record {one} has an answer and no tokens" for shard in shards for one in shard.without_tokens]
-    for name, counts in _by_analysis(shards).items():
+    for name, counts in by_analysis(shards).items():
         if counts.results + counts.failures + manifest.unchanged[name] != manifest.documents:
             ends = f"{counts.results} results + {counts.failures} failures + {manifest.unchanged[name]} unchanged"
             problems.append(f"{name}: {ends} for {manifest.documents} documents")
     requests, sent = sum(shard.requests for shard in shards), sum(one.sent for one in collected)
     if requests != sent:
         problems.append(f"{sent} requests were sent, {requests} are in the ledger")
-    ledger = _used(shards)
+    ledger = used_by(shards)
     reported = sum((Usage(one.input_tokens, one.output_tokens) for one in collected), Usage(0, 0))
     if ledger != reported:
         problems.append(f"the ledger holds {ledger}, the collected batches {reported}")
@@ -181,119 +123,3 @@ def _first_published(run: Run, summary: RunSummary) -> RunSummary:
     except ObjectExists:
         return read_summary(run.store)
     return summary
-
-
-def read_summary(store: ObjectStore) -> RunSummary:
-    """What a run came to, from its work store. Raises ObjectMissing when it was not published yet."""
-    return SUMMARY.validate_json(store.read(PUBLISHED))
-
-
-def _by_analysis(shards: list[ShardCounts]) -> dict[str, AnalysisCounts]:
-    names = sorted({name for shard in shards for name in shard.analyses})
-    parts = {name: [shard.analyses[name] for shard in shards] for name in names}
-    return {
-        name: AnalysisCounts(
-            sum(part.results for part in found),
-            sum(part.failures for part in found),
-            sum(part.input_tokens for part in found),
-            sum(part.output_tokens for part in found),
-            add_costs(part.cost_usd for part in found),
-        )
-        for name, found in parts.items()
-    }
-
-
-def _used(shards: list[ShardCounts]) -> Usage:
-    counts = _by_analysis(shards).values()
-    return Usage(sum(one.input_tokens for one in counts), sum(one.output_tokens for one in counts))
-
-
-def _summarise(
-    run: Run, shards: list[ShardCounts], plans: list[RoundPlan], collected: list[Collected], ended: dt.datetime
-) -> RunSummary:
-    manifest, analyses, used = run.manifest, _by_analysis(shards), _used(shards)
-    reasons = sum((Counter(shard.reasons) for shard in shards), Counter[str]())
-    return RunSummary(
-        run_key=manifest.run_key,
-        run_date=manifest.run_date,
-        source_uri=manifest.source_uri,
-        output_uri=manifest.output_uri,
-        model=", ".join(sorted({model for shard in shards for model in shard.models})) or None,
-        priced_as=manifest.priced_as,
-        output_language=manifest.output_language,
-        docbatch_version=manifest.docbatch_version,
-        rounds=sum(plan.requests > 0 for plan in plans),
-        documents=manifest.documents,
-        duplicates=sum(shard.duplicates for shard in shards),
-        results=sum(one.results for one in analyses.values()),
-        failures=sum(one.failures for one in analyses.values()),
-        analyses=analyses,
-        unchanged=manifest.unchanged,
-        deleted=manifest.deleted,
-        reasons=dict(sorted(reasons.items())),
-        requests=sum(one.sent for one in collected),
-        known=sum(plan.known for plan in plans),
-        input_tokens=used.input_tokens,
-        output_tokens=used.output_tokens,
-        forecast_usd=plans[0].forecast_usd,
-        cost_usd=add_costs(one.cost_usd for one in analyses.values()),
-        budget_usd=manifest.budget_usd,
-        disagreements=[one.disagreement for one in collected if one.disagreement],
-        started=manifest.started,
-        ended=ended,
-        billing=manifest.billing,
-        **_time_used(manifest, collected),
-        unused=sum((shard.unused for shard in shards), NONE),
-        savings=_savings(manifest, shards),
-    )
-
-
-def _time_used(manifest: RunManifest, collected: list[Collected]) -> dict[str, Any]:
-    """What the run owes for time; nothing where tokens are billed."""
-    billing, price = manifest.billing, manifest.time_price
-    if billing is Billing.TOKENS:
-        return {}
-    minutes = billed_minutes(billing, (span for one in collected for span in one.called))
-    units, cost = price.units if price else None, time_cost(billing, price, minutes)
-    return {"units": units, "billed_minutes": minutes, "time_cost_usd": cost}
-
-
-def _savings(manifest: RunManifest, shards: list[ShardCounts]) -> dict[str, Amount]:
-    """By way; of unchanged results only the number is known, for they were not looked at."""
-    same = sum(manifest.unchanged.values())
-    unchanged = {str(Way.UNCHANGED): Amount(same, Decimal(0), same)} if same else {}
-    return add_by_way([unchanged, *(shard.savings for shard in shards)])
-
-
-def _row(run: Run, summary: RunSummary) -> list[object]:
-    """The summary in the order of the columns of `runs`."""
-    analyses = [
-        {
-            "analysis": name,
-            "prompt_fingerprint": run.manifest.analyses[name],
-            "results": counts.results,
-            "failures": counts.failures,
-            "unchanged": summary.unchanged[name],
-            "cost_usd": money(counts.cost_usd),
-        }
-        for name, counts in summary.analyses.items()
-    ]
-    savings = [
-        {
-            "way": way,
-            "against": Way(way).against,
-            "requests": amount.requests,
-            "usd": None if amount.unknown == amount.requests else money(amount.known_usd),
-            "unknown_requests": amount.unknown,
-        }
-        for way, amount in summary.savings.items()
-    ]
-    replaced = {
-        "analyses": analyses,
-        "savings": savings,
-        "unused_requests": summary.unused and summary.unused.requests,
-        "unused_usd": money(summary.unused.usd) if summary.unused else None,
-        "unchanged": sum(summary.unchanged.values()),
-        **{name: money(getattr(summary, name)) for name in ("forecast_usd", "cost_usd", "budget_usd", "time_cost_usd")},
-    }
-    return [replaced[name] if name in replaced else getattr(summary, name) for name, _, _ in FIXED["runs"][1]]

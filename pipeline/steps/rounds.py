@@ -20,7 +20,9 @@ class RoundPlan:
     """The batches of one round and what they are expected to use and cost at most; None without a price.
 
     `owed` counts the requests that the round is about, `requests` those that it sends; the others are `known` already,
-    have been sent by another run, or are asked by another request of the same round.
+    have been sent by another run, or are asked by another request of the same round. `input_tokens` are expected, and
+    95 times in 100 between low and high; `output_tokens` are the caps, `usual_output_tokens` what earlier runs had.
+    `forecast_usd` is the cost at most (high input, capped output), `expected_usd` the cost that is expected.
     """
 
     mode: Mode
@@ -29,8 +31,12 @@ class RoundPlan:
     known: int
     requests: int
     input_tokens: int
+    input_low_tokens: int
+    input_high_tokens: int
     output_tokens: int
+    usual_output_tokens: int
     forecast_usd: Decimal | None
+    expected_usd: Decimal | None
 
     @property
     def summary(self) -> str:

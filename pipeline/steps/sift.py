@@ -7,8 +7,6 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ import pyarrow.parquet as pq
 from pipeline.batching import Segment
 from pipeline.domain import Batch, BatchPlace, Request
 from pipeline.errors import ObjectExists, ObjectMissing, RunError
-from pipeline.ledger import NOTHING, Forecast, forecast
+from pipeline.forecasts import Outlook, Tally
 from pipeline.manifest import (
     OPEN_RUNS,
     awaited_key,
@@ -61,7 +59,7 @@ class Sifted:
     """
 
     segments: list[Segment]
-    forecast: Forecast
+    outlook: Outlook
     sharing: list[Request]
     awaited: list[Batch]
     owed: int
@@ -72,7 +70,7 @@ def sift(run: Run, round_number: int) -> Sifted:
     """Decide what is sent, and write down the outcomes that are known. One planner of a work store at a time."""
     prepared = [read_prepared(run.store, round_number, shard) for shard in range(run.manifest.shards)]
     segments = [segment for found, _ in prepared for segment in found]
-    forecasts = {shard: reduce(add, found.values(), NOTHING) for shard, (_, found) in enumerate(prepared)}
+    outlooks = [outlook for _, outlook in prepared]
     with tempfile.TemporaryDirectory(prefix="docbatch-") as folder, Sieve(Path(folder)) as sieve:
         for number, segment in enumerate(segments):
             sieve.add_wanted(number, _read_columns(run, [segment.index_key], IDS))
@@ -86,7 +84,7 @@ def sift(run: Run, round_number: int) -> Sifted:
         for number in sieve.sources(Why.KNOWN):
             answered = sieve.answered(number, read_answers(run.work, lists[number]))
             _keep_known(run, round_number, segments, answered, lists[number])
-        return _Remainder(run, round_number, sieve, segments, flights).sifted(forecasts)
+        return _Remainder(run, round_number, sieve, segments, flights).sifted(outlooks)
 
 
 def take_over(run: Run, place: BatchPlace) -> bool:
@@ -112,30 +110,30 @@ class _Remainder:
         self._sharing: list[Request] = []
         self._awaited: dict[int, list[Request]] = defaultdict(list)
 
-    def sifted(self, forecasts: dict[int, Forecast]) -> Sifted:
+    def sifted(self, outlooks: Sequence[Outlook]) -> Sifted:
         kept: list[Segment] = []
-        expected = NOTHING
+        expected = Outlook()
         for shard in sorted({segment.shard for segment in self._segments}):
             if shard in self._touched:
-                found, cost = self._rewritten(shard)
+                found, outlook = self._rewritten(shard, outlooks[shard])
             else:
-                found, cost = [one for one in self._segments if one.shard == shard], forecasts[shard]
-            kept, expected = kept + found, expected + cost
+                found, outlook = [one for one in self._segments if one.shard == shard], outlooks[shard]
+            kept, expected = kept + found, expected + outlook
         owed = sum(segment.records for segment in self._segments)
         awaited = [self._await(place, number) for place, number in enumerate(sorted(self._awaited))]
         return Sifted(kept, expected, self._sharing, awaited, owed, self._sieve.count(Why.KNOWN))
 
-    def _rewritten(self, shard: int) -> tuple[list[Segment], Forecast]:
-        """The segments of a shard anew, with the forecast of what is left in them."""
-        asked: dict[str, list[Request]] = defaultdict(list)
+    def _rewritten(self, shard: int, before: Outlook) -> tuple[list[Segment], Outlook]:
+        """The segments of a shard anew, with the forecast of what is left in them: its texts are like all of it."""
+        tally = Tally(before.bases)
         folder = kept_folder(self._round, shard)
         with SegmentWriter(self._run.store, folder, shard, self._run.services.quotas) as writer:
             for number, segment in enumerate(self._segments):
                 if segment.shard == shard:
                     for request, line in self._kept(number, segment):
                         writer.add(request, line + b"\n")
-                        asked[request.analysis].append(request)
-        return writer.segments, reduce(add, map(forecast, asked.values()), NOTHING)
+                        tally.add(request)
+        return writer.segments, Outlook(tally.forecasts(), before.densities, before.bases)
 
     def _kept(self, number: int, segment: Segment) -> Iterator[tuple[Request, bytes]]:
         """What is sent of a segment; the other requests are put where they are answered."""

@@ -7,7 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from pipeline import __version__
 from pipeline.analyses import Analysis
 from pipeline.comparison import Comparison, ListedDocument
 from pipeline.domain import Change, Document, Mode, short_hash
+from pipeline.drawing import SEED, draw, strata_of
 from pipeline.errors import ObjectExists, SettingsError
 from pipeline.manifest import (
     MANIFEST,
@@ -29,6 +30,7 @@ from pipeline.manifest import (
 )
 from pipeline.models import load_catalogue
 from pipeline.planning import method_id
+from pipeline.reading import usual_output_tokens
 from pipeline.records import to_parquet
 from pipeline.steps.run import Run, Services, limits_for
 from pipeline.storage import ObjectStore, refuse_unwritable
@@ -43,7 +45,10 @@ AHEAD: dict[str, Any] = {"batch_size": 20_000, "batch_readahead": 2, "fragment_r
 
 @dataclass(frozen=True, slots=True)
 class RunOrder:
-    """What a run is asked to do. `run_date` decides which prices hold; `force` asks again what is known."""
+    """What a run is asked to do. `run_date` decides which prices hold; `force` asks again what is known.
+
+    With `sample`, only so many of the new and changed documents are looked at, drawn by `seed`.
+    """
 
     run_key: str
     run_date: dt.date
@@ -51,6 +56,8 @@ class RunOrder:
     output_uri: str
     work_uri: str
     force: bool = False
+    sample: int | None = None
+    seed: int = SEED
 
 
 def start(services: Services, order: RunOrder) -> str:
@@ -81,32 +88,59 @@ def _list(services: Services, order: RunOrder, store: ObjectStore, analyses: Map
         comparison.add_listing(listed_documents(services.open(order.source_uri)))
         with services.catalog(order.output_uri, make=True) as catalog:
             catalog.prepare(table_schemas(analyses))  # what would refuse the tables does so before anything is paid
-            _add_published(comparison, catalog, {} if order.force else methods, order.run_key)
+            add_published(comparison, catalog, {} if order.force else methods, order.run_key)
+            usual = usual_output_tokens(catalog, methods)
         comparison.compare(order.source_uri, methods)
-        shards = shards_for(comparison.documents, services.settings.shard_documents)
+        sample = _drawn(comparison, order)
+        documents = comparison.documents - len(sample.left_out)
+        shards = shards_for(documents, services.settings.shard_documents)
         listing, unchanged, deleted = [], Counter[str](), 0
         for shard in range(shards):
-            found = comparison.shard(shard, shards)
+            found = comparison.shard(shard, shards).without(sample.left_out)
             content = to_parquet(ListedDocument, found.documents)
             listing.append(listing_key(shard, content_digest(content)))
             store.write(listing[-1], content)
             unchanged.update(found.unchanged)
             deleted += sum(one.change is Change.DELETED for one in found.documents)
         counts = {name: unchanged[name] for name in methods}
-        return _manifest(services, order, analyses, methods, Listing(comparison.documents, counts, deleted, listing))
+        listed = Listing(documents, counts, deleted, listing, usual, sample)
+        return _manifest(services, order, analyses, methods, listed)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The uris that a sampled run leaves out, and what they were drawn from: documents and bytes by size class."""
+
+    left_out: frozenset[str] = frozenset()
+    strata: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+
+def _drawn(comparison: Comparison, order: RunOrder) -> Sample:
+    """Nothing is left out without a sample. The listing is held in memory for it, a kilobyte a document."""
+    if order.sample is None:
+        return Sample()
+    documents = [one for one in comparison.shard(0, 1).documents if one.change is not Change.DELETED]
+    chosen = {one.uri for one in draw(documents, order.sample, order.seed)}
+    strata = {key: (one.members, one.size) for key, one in strata_of(documents).items()}
+    return Sample(frozenset(one.uri for one in documents) - chosen, strata)
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What was listed: documents in the source, by analysis those whose result still holds, deleted ones; the keys."""
+    """What was listed: documents in the source, by analysis those whose result still holds, deleted ones; the keys.
+
+    `usual_output_tokens` are those of a request in earlier runs, by analysis.
+    """
 
     documents: int
     unchanged: dict[str, int]
     deleted: int
     keys: list[str]
+    usual_output_tokens: dict[str, float | None]
+    sample: Sample
 
 
-def _add_published(comparison: Comparison, catalog: Catalog, methods: Mapping[str, str], run_key: str) -> None:
+def add_published(comparison: Comparison, catalog: Catalog, methods: Mapping[str, str], run_key: str) -> None:
     """What the output holds: its documents, and of every analysis the results that were asked by the same method."""
     tables = set(catalog.tables())
     ended = catalog.dataset("runs").to_table(columns=["run_key", "ended"]).to_pydict()
@@ -173,6 +207,7 @@ def _manifest(
         on_demand_only=settings.mode == "on-demand",
         analyses={name: one.fingerprint for name, one in analyses.items()},
         methods=methods,
+        usual_output_tokens=listing.usual_output_tokens,
         output_language=settings.output_language,
         max_rounds=settings.max_rounds,
         budget_usd=settings.budget_usd,
@@ -181,6 +216,9 @@ def _manifest(
         documents=listing.documents,
         unchanged=listing.unchanged,
         deleted=listing.deleted,
+        left_out=len(listing.sample.left_out),
+        seed=None if order.sample is None else order.seed,
+        strata=dict(listing.sample.strata),
         listing=tuple(listing.keys),
     )
 

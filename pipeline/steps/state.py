@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import orjson
 
 from pipeline.batching import Segment
+from pipeline.densities import Density
 from pipeline.domain import Failure, Outcome, Request, Usage
 from pipeline.errors import ObjectExists
-from pipeline.ledger import Forecast
+from pipeline.forecasts import Base, Forecast, Outlook
 from pipeline.manifest import outcomes_folder, prepared_key
 from pipeline.records import DocumentRecord, OutcomeRecord, from_parquet
 from pipeline.segments import read_index
@@ -59,18 +60,19 @@ def load_state(run: Run, shard: int, rounds: int) -> ShardState:
     return ShardState(dict(requests), {record.record_id: _outcome(record) for record in records}, records)
 
 
-Prepared = tuple[list[Segment], dict[str, Forecast]]
-"""The segments of a shard and round, and the forecast of each analysis in them."""
+Prepared = tuple[list[Segment], Outlook]
+"""The segments of a shard and round, and the forecast of what is in them."""
 
 
 def read_prepared(store: ObjectStore, round_number: int, shard: int) -> Prepared:
     """What was prepared. Raises ObjectMissing when nothing was yet."""
     found = orjson.loads(store.read(prepared_key(round_number, shard)))
-    forecasts = {
-        name: Forecast(requests, Usage(input_tokens, output_tokens))
-        for name, (requests, input_tokens, output_tokens) in found["forecasts"].items()
-    }
-    return [Segment(**segment) for segment in found["segments"]], forecasts
+    outlook = Outlook(
+        {name: Forecast(**one) for name, one in found["outlook"]["analyses"].items()},
+        {name: Density(**one) for name, one in found["outlook"]["densities"].items()},
+        {name: Base(**one) for name, one in found["outlook"]["bases"].items()},
+    )
+    return [Segment(**segment) for segment in found["segments"]], outlook
 
 
 def write_prepared(
@@ -80,11 +82,8 @@ def write_prepared(
 
     `documents` is the key of the file that tells, for the first round, what became of reading the shard's documents.
     """
-    segments, forecasts = prepared
-    lines = {
-        name: (one.requests, one.usage.input_tokens, one.usage.output_tokens) for name, one in sorted(forecasts.items())
-    }
-    content = orjson.dumps({"segments": segments, "forecasts": lines, "documents": documents})
+    segments, outlook = prepared
+    content = orjson.dumps({"segments": segments, "outlook": outlook, "documents": documents})
     with suppress(ObjectExists):
         store.write(prepared_key(round_number, shard), content, create=True)
 

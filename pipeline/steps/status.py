@@ -17,9 +17,9 @@ from pipeline.manifest import OPEN_RUNS, PUBLISHED, RUNS, STOPPED, collected_key
 from pipeline.steps.collect import Collected, read_collected
 from pipeline.steps.intents import kept_arn, revoked_by
 from pipeline.steps.on_demand import count_answers
-from pipeline.steps.publish import RunSummary, read_summary
 from pipeline.steps.rounds import RoundPlan, planned_rounds, read_plan
 from pipeline.steps.run import Run, Services
+from pipeline.steps.summary import RunSummary, read_summary
 from pipeline.storage import ObjectStore
 
 READS_AT_ONCE = 16

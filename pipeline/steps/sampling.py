@@ -1,0 +1,39 @@
+"""What a shard's preparation counts for the forecast alone: every prompt of few texts, windows of many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from pipeline.densities import Density, sample
+from pipeline.forecasts import Outlook
+from pipeline.planning import Planner, Rendered
+from pipeline.tokens import TokenCounter, count_prompt
+
+# So many windows of text are counted; every prompt, when the texts are no more than this.
+WINDOWS = 160
+COUNTED_BYTES = 500_000
+
+
+class Sampler:
+    """Looks at the texts of documents of these sizes; what it found is in its outlook, which has no requests."""
+
+    def __init__(self, planners: Mapping[str, Planner], counter: TokenCounter, sizes_bytes: Sequence[int]) -> None:
+        self._counter = counter
+        self._all = sum(sizes_bytes) <= COUNTED_BYTES
+        self._bytes_a_window = max(1.0, sum(sizes_bytes) / WINDOWS)
+        self._densities: dict[str, Density] = {}
+        self.outlook = Outlook({}, self._densities, {name: one.base for name, one in planners.items()})
+
+    def look(self, text: str, content_hash: str, language: str) -> None:
+        """Count the windows of a text whose prompts are not all counted. Which, its hash decides."""
+        found = sample(text, content_hash, self._bytes_a_window, self._counter)
+        if found.windows:
+            self._densities[language] = self._densities.get(language, Density()) + found
+
+    def counted(self, rendered: Rendered) -> Rendered:
+        """The request with its tokens, where all are counted."""
+        request, prompt = rendered
+        if not self._all or request.input_tokens is not None:
+            return rendered
+        return replace(request, input_tokens=count_prompt(prompt, self._counter), language=None), prompt
