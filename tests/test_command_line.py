@@ -156,6 +156,21 @@ def test_show_prints_a_table_in_every_form(user: User, finished: subprocess.Comp
     assert [row["document_id"] for row in read] == [row["document_id"] for row in rows]
 
 
+def test_costs_are_summed_and_reconciled(user: User, finished: subprocess.CompletedProcess[str]) -> None:
+    """Two accounts have one total, and the jobs' own totals agree with the ledger."""
+    lines = ("costs --by analysis --format json", "costs --by run --by mode,day", "reconcile first --json --cloudwatch")
+    as_json, table, reconciled = (one.finish() for one in [user.start(line) for line in lines])
+    account = json.loads(as_json.stdout)
+    assert [line["analysis"] for line in account["lines"]] == ["classification", "sentiment", "summarization"]
+    assert account["total"]["requests"] == 108
+    assert account["total"]["cost_usd"].rstrip("0") in table.stdout
+    assert max(map(len, table.stdout.splitlines())) <= 110
+    assert reconciled.returncode == 0, reconciled.stderr
+    job, metrics = json.loads(reconciled.stdout)
+    assert [figure["differs"] for figure in job["figures"]] == [False] * 4
+    assert metrics["not_compared"] == "the embedded stack has none"
+
+
 def test_status_and_env_lead_other_programs_to_the_stack(user: User) -> None:
     """After `eval`, plain boto3 finds the bucket and the jobs."""
     assert re.match(r"S3 at http://127\.0\.0\.1:\d+, Bedrock at ", user.types("local status").stdout)
@@ -190,6 +205,10 @@ MISTAKES: list[tuple[str, dict[str, str], int, str]] = [
     ("status frist", {}, 2, r"docbatch: run frist: there is no such run in s3://docbatch/work; there are: .*first"),
     ("stop frist", {}, 2, r"docbatch: run frist: there is no such run in s3://docbatch/work; there are: .*first"),
     ("stop", {}, 2, r"Missing argument 'RUN'"),
+    ("costs --by weekday", {}, 2, r"docbatch: by = weekday: is none of run, day, month, analysis, model, source, mode"),
+    ("costs --depth 1", {}, 2, r"docbatch: depth: divides sources; say --by source as well"),
+    ("reconcile frist", {}, 1, r"docbatch: .*/frist: nothing is published there; published runs are .*first"),
+    ("reconcile --cur bill.csv", {}, 2, r"docbatch: cur = bill.csv: there is no such file"),
     ("show ledgr --output output", {}, 1, r"docbatch: .*/ledgr: nothing is published there; published tables are"),
 ]
 

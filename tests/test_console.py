@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import console
+from pipeline.costs import Amount
 from pipeline.steps import RunSummary
 from pipeline.steps.fold import AnalysisCounts
 
@@ -156,6 +157,26 @@ def test_later_rounds_are_named_where_there_were_any() -> None:
     """The forecast is about the first round; what came after adds to the cost, and is no broken promise."""
     assert "first round; actual cost $1.53, with later rounds (corrections" in printed(SUMMARY)
     assert "first round; actual cost $1.53\n" in printed(replace(SUMMARY, rounds=1))
+
+
+def test_what_was_wasted_and_saved_is_said_in_a_line_each() -> None:
+    """Each way names what it is compared with; what is known in part is the least, what is not known is a word."""
+    savings = {
+        "batch": Amount(2_400, Decimal("1.52933"), 0),
+        "duplicates": Amount(3, Decimal("0.0003"), 0),
+        "known": Amount(12, Decimal("0.0012"), 2),
+        "unchanged": Amount(1, Decimal(0), 1),
+    }
+    text = printed(replace(SUMMARY, unused=Amount(4, Decimal("0.002"), 0), savings=savings))
+    assert text.splitlines()[-6:-1] == [
+        "Wasted     $0.002000 of it, for 4 answers that no result rests on",
+        "Saved      $1.53 by batch, against the same tokens at the on-demand price",
+        "           $0.000300 by 3 duplicates, against asking for every copy of a text",
+        "           at least $0.001200 by 12 known answers, against asking again what other runs have answered",
+        "           unknown by 1 unchanged result, against asking again for results that still hold",
+    ]
+    assert "Wasted" not in printed(replace(SUMMARY, unused=Amount(0, Decimal(0), 0)))
+    assert "Wasted     unknown of it" in printed(replace(SUMMARY, unused=Amount(1, Decimal(0), 1)))
 
 
 def test_a_disagreement_is_said_in_full_on_one_line() -> None:
