@@ -14,6 +14,7 @@ from pipeline.tokens import TokenCounter, bound_tokens, safe_place
 WINDOW_CHARACTERS = 800
 # Languages with fewer windows are taken together: too few show too little variance.
 LEAST_WINDOWS = 20
+MOST_CHARACTER_BYTES = 4  # of UTF-8
 DIGITS = 13  # of a content hash that stand for a fraction: as many as a float holds exactly
 # Where nothing was counted: no language has fewer bytes a token on average, and no token is shorter than a byte.
 GUESSED_TOKENS_A_BYTE = 0.4
@@ -48,17 +49,18 @@ class Density:
         return max(0.0, spread) / self.weight**2 * self.windows / (self.windows - 1)
 
 
+NO_WINDOWS = Density()
 _fields = attrgetter(*(one.name for one in fields(Density)))
 
 
 def sample(text: str, content_hash: str, bytes_a_window: float, counter: TokenCounter) -> Density:
     """The windows of one text: one for every so many bytes, at places that its hash decides; most texts have none."""
-    size = bound_tokens(text)
     start = int(content_hash[:DIGITS], 16) / 16**DIGITS
-    expected = size / bytes_a_window
-    count = math.floor(expected + start)
+    if MOST_CHARACTER_BYTES * len(text) < (1 - start) * bytes_a_window:
+        return NO_WINDOWS
+    count = math.floor(bound_tokens(text) / bytes_a_window + start)
     if not count:
-        return Density()
+        return NO_WINDOWS
     # The fraction that decided on the count is uniform within it: the same one places the windows.
     first = math.modf(start * 7919)[0]
     places = [int(len(text) * (number + first) / count) for number in range(count)]

@@ -38,8 +38,10 @@ def guess_language(text: str) -> str:
         for language, script in _SCRIPTS.items():
             if sum(map(len, script.findall(head))) > LEAST_SHARE * len(head):
                 return language
-    spoken = [_LANGUAGE_OF[word] for word in _TELLING.intersection(head.lower().split())]
-    counts = sorted((spoken.count(language), language) for language in set(spoken))
-    most, language = counts[-1] if counts else (0, OTHER)
-    tied = len(counts) > 1 and counts[-2][0] == most
-    return OTHER if tied or most < LEAST_WORDS else language
+    counts: dict[str, int] = {}
+    for word in _TELLING.intersection(head.lower().split()):
+        language = _LANGUAGE_OF[word]
+        counts[language] = counts.get(language, 0) + 1
+    most = max(counts.values(), default=0)
+    first = [language for language, count in counts.items() if count == most]
+    return first[0] if len(first) == 1 and most >= LEAST_WORDS else OTHER
