@@ -12,7 +12,6 @@ from pipeline.cloudwatch import MetricsClient, Period
 from pipeline.domain import Mode
 from pipeline.errors import ObjectMissing, ServiceError
 from pipeline.manifest import run_folder
-from pipeline.models import find_model
 from pipeline.reconciling import Check, Figure, check_days, check_job, check_tagged
 from pipeline.steps.reports import JobReport, read_reports
 from pipeline.steps.run import Services
@@ -105,7 +104,7 @@ def _metric_checks(
 ) -> Iterator[Check]:
     period = Period(span.started, span.ended, services.clock())
     for model in sorted({one.model for one in booked}):
-        known, _ = find_model(model)
+        known, _ = services.find_model(model)
         for mode in Mode:
             mine = [one for one in booked if one.mode is mode and one.model == model]
             about = f"run {span.run_key}, {mode}, in CloudWatch"

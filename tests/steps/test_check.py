@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
+from pipeline.costs import NONE
 from pipeline.errors import AccountingError
 from pipeline.manifest import RunManifest, staged_counts_key
 from pipeline.steps.collect import Collected
@@ -16,7 +17,7 @@ from pipeline.steps.publish import check, publish
 from tests.world import World
 
 ANALYSIS = AnalysisCounts(2, 1, 100, 10, Decimal("0.1"))
-SHARD = ShardCounts(3, 0, 3, {"sentiment": ANALYSIS}, {"empty": 1}, ["canned"], [], [])
+SHARD = ShardCounts(3, 0, 3, {"sentiment": ANALYSIS}, {"empty": 1}, ["canned"], [], [], NONE, {})
 COLLECTED = Collected(3, 2, 1, 0, 0, 0, 100, 10, None)
 
 
