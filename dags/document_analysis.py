@@ -24,6 +24,11 @@ PARAMS = {
         minimum=0,
         description="Nothing is submitted when the forecast is above this",
     ),
+    "budget_day_usd": Param(
+        None, type=["null", "number"], minimum=0, description="The same for all runs of a day (UTC)"
+    ),
+    "budget_month_usd": Param(None, type=["null", "number"], minimum=0, description="The same for a month (UTC)"),
+    "allow_unknown_price": Param(False, type="boolean", description="Check no budget where the price is unknown"),
     "sample": Param(
         None, type=["null", "integer"], minimum=1, description="Only so many documents, drawn by chance; none means all"
     ),

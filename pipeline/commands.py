@@ -34,6 +34,11 @@ Source = Annotated[str, typer.Argument(help="Folder or s3:// prefix that holds t
 Analyses = Annotated[str | None, typer.Option(help="Analyses to run, comma-separated; default: all declared")]
 ModelName = Annotated[str | None, typer.Option("--model", help="Model or inference profile of the catalogue")]
 Budget = Annotated[str | None, typer.Option(help="Submit nothing when the forecast is above this, in USD")]
+DayBudget = Annotated[str | None, typer.Option(help="The same for all runs of a day (UTC), paid or in flight")]
+MonthBudget = Annotated[str | None, typer.Option(help="The same for all runs of a month (UTC)")]
+AnyPrice = Annotated[
+    bool | None, typer.Option("--allow-unknown-price", help="Do not check a budget where the price is unknown")
+]
 Language = Annotated[str | None, typer.Option(help="Language of summaries, in English words")]
 Force = Annotated[bool, typer.Option("--force", help="Ask again what an earlier run has answered, and pay for it")]
 
@@ -72,6 +77,9 @@ def run(
     analyses: Analyses = None,
     model: ModelName = None,
     budget_usd: Budget = None,
+    budget_day_usd: DayBudget = None,
+    budget_month_usd: MonthBudget = None,
+    allow_unknown_price: AnyPrice = None,
     output_language: Language = None,
     force: Force = False,
     sample: Annotated[int | None, typer.Option(min=1, help="Only so many documents, drawn by chance")] = None,
@@ -79,8 +87,9 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Analyse the documents under SOURCE that are new or changed, and publish the tables."""
-    chosen = {"analyses": analyses, "model": model, "budget_usd": budget_usd, "output_language": output_language}
-    settings = load_settings({**chosen, "output": output})
+    chosen = {"analyses": analyses, "model": model, "output_language": output_language, "output": output}
+    budgets = {"budget_usd": budget_usd, "budget_day_usd": budget_day_usd, "budget_month_usd": budget_month_usd}
+    settings = load_settings({**chosen, **budgets, "allow_unknown_price": allow_unknown_price})
     if run_key is not None:
         refuse_illegal(run_key)
     source_uri, output_uri = absolute_uri(source), absolute_uri(settings.output)

@@ -158,6 +158,11 @@ def _cost_lines(summary: RunSummary) -> Iterator[str]:
         forecast, cost = usd(summary.forecast_usd), usd(summary.cost_usd)
         later = ", with later rounds (corrections, joined parts)" if summary.rounds > 1 else ""
         yield f"Forecast   at most {forecast} for the first round; actual cost {cost}{later}"
+    budgets = (summary.budget_usd, summary.budget_day_usd, summary.budget_month_usd)
+    if summary.over_budget:
+        yield f"Budget     {summary.over_budget}"
+    elif summary.requests and summary.forecast_usd is None and any(one is not None for one in budgets):
+        yield "Budget     not checked: the price is unknown"
     if summary.unused and summary.unused.requests:
         what = counted(summary.unused.requests, "answer")
         yield f"Wasted     {usd_of(summary.unused)} of it, for {what} that no result rests on"

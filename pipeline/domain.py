@@ -53,6 +53,7 @@ class Reason(StrEnum):
     MISSING = "missing"
     MALFORMED = "malformed"
     INVALID = "invalid"
+    BUDGET = "budget"
 
     @property
     def advice(self) -> str:
@@ -70,6 +71,7 @@ _ADVICE = {
     Reason.REFUSED: "Bedrock refused the record; the detail holds its message.",
     Reason.MISSING: "Every round ended before Bedrock answered; run again, or raise DOCBATCH_MAX_ROUNDS.",
     Reason.MALFORMED: "The answer was not JSON; raw_answer holds what was written. Look at the prompt's examples.",
+    Reason.BUDGET: "The budget was used up; raise it and run again: only what has no result is asked.",
     Reason.INVALID: "The answer does not fit the schema; raw_answer holds it. Look at the labels and examples.",
 }
 

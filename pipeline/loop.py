@@ -26,8 +26,7 @@ from pipeline.steps import (
     start,
     submit,
 )
-from pipeline.steps.collect import Collected
-from pipeline.steps.rounds import RoundPlan, most_rounds
+from pipeline.steps.rounds import Collected, RoundPlan, most_rounds
 from pipeline.steps.run import Run
 from pipeline.steps.stopping import Begun, Stopped, stop
 
@@ -69,7 +68,7 @@ def run_to_the_end(services: Services, order: RunOrder, watch: Watch, pace: Loop
     number = lost = 0
     while number < most_rounds(run) + min(lost, run.manifest.max_rounds):
         planned = _prepare_round(services, run, number, watch)
-        if not planned.owed:
+        if planned.is_last:
             break
         lost += _run_round(services, run_uri, number, planned, watch, pace)
         number += 1

@@ -44,6 +44,9 @@ class RunManifest(BaseModel):
     output_language: str
     max_rounds: int
     budget_usd: Decimal | None
+    budget_day_usd: Decimal | None = None
+    budget_month_usd: Decimal | None = None
+    allow_unknown_price: bool = False
     force: bool
     shards: int
     documents: int
@@ -175,6 +178,7 @@ def collected_key(round_number: int, batch_key: str) -> str:
 
 
 # What all runs of a work store share, relative to it.
+COMMITMENTS = "commitments"
 PLANNING_LEASE = "planning.lease"
 OPEN_RUNS = "open"
 RUNS = "runs"
@@ -194,6 +198,17 @@ def open_key(run_key: str) -> str:
 def claimed_key(run_key: str) -> str:
     """Its presence says that the key was given to a run that nobody named."""
     return f"{CLAIMED}/{run_key}"
+
+
+def commitments_folder(day: dt.date) -> str:
+    """Of everything that was planned in the month of a day, UTC."""
+    return f"{COMMITMENTS}/{day:%Y-%m}"
+
+
+def commitment_key(planned: dt.datetime, run_key: str, round_number: int) -> str:
+    """What a round may cost, by the day on which it was planned, UTC."""
+    day = planned.astimezone(dt.UTC).date()
+    return f"{commitments_folder(day)}/{day:%d}/{run_key}/r{round_number:02d}.json"
 
 
 def answers_key(run_key: str, batch_key: str) -> str:

@@ -197,6 +197,9 @@ def _as_begun(services: Services, run: Run) -> Services:
         "output_language": begun.output_language,
         "analyses": tuple(begun.analyses),
         "budget_usd": begun.budget_usd,
+        "budget_day_usd": begun.budget_day_usd,
+        "budget_month_usd": begun.budget_month_usd,
+        "allow_unknown_price": begun.allow_unknown_price,
         "max_rounds": begun.max_rounds,
         "mode": "on-demand" if begun.on_demand_only else "auto",
     }

@@ -89,7 +89,16 @@ class Settings(BaseModel):
         pattern=r"^[\w ()-]{2,60}$",
         description="Language of summaries, in English words, for example `German`",
     )
-    budget_usd: Decimal | None = Field(None, ge=0, description="A run whose forecast is above this is not submitted")
+    budget_usd: Decimal | None = Field(
+        None, ge=0, description="A run whose forecast is above this is not submitted, nor a later round that passes it"
+    )
+    budget_day_usd: Decimal | None = Field(
+        None, ge=0, description="The same for all that the runs of a work store plan in a day (UTC), in flight or paid"
+    )
+    budget_month_usd: Decimal | None = Field(None, ge=0, description="The same for a month (UTC)")
+    allow_unknown_price: bool = Field(
+        False, description="Send what has no known price although there is a budget, which is then not checked"
+    )
     cost_centre: str | None = Field(
         None,
         pattern=r"^[a-zA-Z0-9 ._:/=+@-]{1,256}$",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.analyses import Analysis
@@ -99,6 +99,13 @@ def give_up(analysis: Analysis, requests: Sequence[Request], outcomes: Mapping[s
         return joined
     failure = Failure(Reason.MISSING, f"the rounds ended before {len(joined.answers)} answers were joined")
     return Settled(None, failure, Stage.REDUCE, chunks)
+
+
+def for_want_of_budget(end: Settled, why: str) -> Settled:
+    """The end of what is still owed when the next round may not be sent; a usable answer stays one."""
+    if end.failure is None:
+        return end
+    return replace(end, failure=Failure(Reason.BUDGET, f"{why}; until then: {end.failure.reason}"))
 
 
 def _current(requests: Sequence[Request], outcomes: Mapping[str, Outcome]) -> tuple[Questions, int]:

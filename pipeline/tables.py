@@ -143,7 +143,10 @@ RUNS: list[Column] = [
         ),
         "What was not paid, by way, and what that is compared with; usd is of the requests whose tokens are known",
     ),
-    ("budget_usd", USD, "The budget that was set; null for none"),
+    ("budget_usd", USD, "The budget of the run that was set; null for none"),
+    ("budget_day_usd", USD, "The budget of all runs in a day, as this run had it; null for none"),
+    ("budget_month_usd", USD, "The budget of all runs in a month, as this run had it; null for none"),
+    ("over_budget", pa.string(), "Why the last round was not sent, when it would have passed a budget; null otherwise"),
     (
         "disagreements",
         pa.list_(pa.string()),

@@ -17,7 +17,7 @@ MOST_LINES = 300
 LOW_TO_HIGH = (
     "errors domain estimating languages settings prices models vocabulary graphemes tokens densities forecasts "
     "chunking prompts merging answers analyses wordings settling wire batching hours ledger manifest tables records "
-    "costs refusals folders storage leases segments extraction pacing retries bedrock cloudwatch price_list "
+    "costs refusals folders storage leases segments extraction pacing retries bedrock cloudwatch price_list budgets "
     "own_models planning recall comparison drawing sieve catalog reading spending booked reconciling billing sweeping "
     "steps loop console statement showing local airflow connecting operating foretelling pricing auditing commands "
     "__main__"
@@ -30,6 +30,7 @@ STEPS = [
     ["start"],
     ["intents"],
     ["sift"],
+    ["budgeting"],
     ["plan", "on_demand"],
     ["sampling"],
     ["prepare", "submit"],

@@ -80,7 +80,15 @@ def test_a_name_that_is_no_key_is_refused(name: str, instead: str | None) -> Non
 
 def test_every_key_is_legal_for_bedrock_and_its_own() -> None:
     """No two kinds of object share a key, and all consist of what Bedrock accepts in an S3 uri."""
-    values = {"shard": 3, "round_number": 2, "batch_key": "b0", "table": "runs", "name": "turn", "run_key": "night"}
+    values: dict[str, Any] = {
+        "shard": 3,
+        "round_number": 2,
+        "batch_key": "b0",
+        "table": "runs",
+        "name": "turn",
+        "run_key": "night",
+    }
+    values |= {"planned": dt.datetime(2026, 11, 24, tzinfo=dt.UTC), "day": dt.date(2026, 10, 1)}
     values |= {"digest": "0f" * 12, "answers": "answers/monday/r00-b0001.parquet"}
     makers = [
         one for name, one in inspect.getmembers(manifest, inspect.isfunction) if name.endswith(("_key", "_folder"))

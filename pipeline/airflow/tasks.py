@@ -24,7 +24,8 @@ def begin(context: Any) -> str:
     from pipeline.storage import absolute_uri
 
     params, dag_run = context["params"], context["dag_run"]
-    overrides = {name: params.get(name) for name in ("analyses", "budget_usd") if params.get(name)}
+    given = ("analyses", "budget_usd", "budget_day_usd", "budget_month_usd", "allow_unknown_price")
+    overrides = {name: params.get(name) for name in given if params.get(name) not in (None, [], False)}
     settings = load_settings(overrides)
     source, output = params.get("source") or settings.source, params.get("output") or settings.output
     if not source:

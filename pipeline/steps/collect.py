@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import orjson
-from pydantic import TypeAdapter
 
 from pipeline.analyses import Analysis
 from pipeline.answers import parse_answer
@@ -20,7 +19,7 @@ from pipeline.recall import remember
 from pipeline.records import OutcomeRecord, to_parquet
 from pipeline.segments import read_index
 from pipeline.steps.outputs import Output, output_of
-from pipeline.steps.rounds import read_batch
+from pipeline.steps.rounds import COLLECTED, Collected, read_batch, read_collected
 from pipeline.steps.run import Run, Services
 from pipeline.wire import Reply
 
@@ -29,29 +28,6 @@ RAW_CHARACTERS = 20_000  # kept of what a model wrote; the longest answer, 2,048
 NEXT = "a job is never started twice: once the cause is mended, begin a run with another key"
 # Bedrock charges for the tokens that it processed; the job's own totals confirm that these records had none.
 UNBILLED = Usage(0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """The counts of one batch. `unreadable` lines and `unknown` or repeated ids were left out; `disagreement` tells of
-    them, and of where the records and the job's own totals differ.
-
-    `sent` counts the records that this run sent and pays for: none of a batch that another run sent or took over.
-    `job_failure` says why the batch's job came to nothing as a whole; None where its records count for themselves.
-    `called` says when a model was in use that is billed by time.
-    """
-
-    sent: int
-    answered: int
-    failed: int
-    missing: int
-    unreadable: int
-    unknown: int
-    input_tokens: int
-    output_tokens: int
-    disagreement: str | None
-    job_failure: str | None = None
-    called: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +44,6 @@ class _Judged:
 Requests = dict[str, list[Request]]
 """By record id; of shards that hold the same text, each has the request."""
 
-_COLLECTED = TypeAdapter(Collected)
-
 
 def collect(services: Services, run_uri: str, round_number: int, batch_key: str) -> Collected:
     """Turn a batch's output into outcomes. Done once: a repetition reads the counts, or raises the same again.
@@ -79,9 +53,7 @@ def collect(services: Services, run_uri: str, round_number: int, batch_key: str)
     run = Run(services, run_uri)
     key = collected_key(round_number, batch_key)
     if not run.store.exists(key):
-        run.store.write(
-            key, _COLLECTED.dump_json(_collect(run, round_number, read_batch(run, round_number, batch_key)))
-        )
+        run.store.write(key, COLLECTED.dump_json(_collect(run, round_number, read_batch(run, round_number, batch_key))))
     collected = read_collected(run, round_number, batch_key)
     if collected.job_failure:
         raise JobFailed(collected.job_failure)
@@ -91,10 +63,6 @@ def collect(services: Services, run_uri: str, round_number: int, batch_key: str)
 def is_collected(services: Services, run_uri: str, round_number: int, batch_key: str) -> bool:
     """Whether a batch's outcomes are kept already, so that its job need not be asked for any more."""
     return Run(services, run_uri).store.exists(collected_key(round_number, batch_key))
-
-
-def read_collected(run: Run, round_number: int, batch_key: str) -> Collected:
-    return _COLLECTED.validate_json(run.store.read(collected_key(round_number, batch_key)))
 
 
 def judge(reply: Reply, analysis: Analysis, request: Request, asked_model: str) -> Outcome:

@@ -19,7 +19,7 @@ from pipeline.manifest import staged_counts_key, staged_key
 from pipeline.prices import Price
 from pipeline.records import DocumentRecord, OutcomeRecord
 from pipeline.settling import Settled
-from pipeline.steps.rounds import planned_rounds
+from pipeline.steps.rounds import over_budget, planned_rounds
 from pipeline.steps.run import Run, Services
 from pipeline.steps.state import Key, ShardState, load_state, read_document_records, usage_of
 from pipeline.tables import FIXED, arrow_schema, money, result_columns, write_rows
@@ -115,7 +115,7 @@ class _Fold:
         self._requests: dict[str, Request] = {}
         for record_id, request in (pair for asked in state.requests.values() for pair in asked.items()):
             self._requests.setdefault(record_id, request)  # of copies of one text, the first asked and paid
-        self._settled: dict[Key, Settled] = dict(state.ends(run))
+        self._settled: dict[Key, Settled] = dict(state.ends(run, over_budget(run)))
         self._paid = [record for record in state.records if record.paid_by is None]
         self._standing = {
             (record_id, key[1])

@@ -15,6 +15,7 @@ from pipeline.ledger import add_costs, cost_of
 from pipeline.manifest import PLANNING_LEASE, content_digest, input_key, open_key, output_folder, plan_key, shared_key
 from pipeline.records import to_parquet
 from pipeline.segments import concatenate, read_index
+from pipeline.steps.budgeting import commit, within_budgets
 from pipeline.steps.rounds import PLAN, RoundPlan, read_plan
 from pipeline.steps.run import Run, Services, refuse_stopped
 from pipeline.steps.sift import Sifted, sift
@@ -24,7 +25,7 @@ def plan(services: Services, run_uri: str, round_number: int) -> RoundPlan:
     """Form the batches of a round. Done once: a repetition reads what was planned.
 
     One run of a work store plans at a time, so that none sends what another is about to send. Raises BudgetExceeded,
-    with nothing submitted, when the first round's forecast is above the budget, and RunStopped.
+    with nothing submitted, when the first round's forecast is above a budget, and RunStopped.
     """
     run = Run(services, run_uri)
     refuse_stopped(run)
@@ -38,20 +39,19 @@ def plan(services: Services, run_uri: str, round_number: int) -> RoundPlan:
 
 
 def _plan_as_holder(run: Run, round_number: int, lease: Lease) -> None:
-    made = _make_plan(run, round_number)
-    if round_number == 0:
-        try:
-            _check_budget(run, made)
-        except BudgetExceeded:
-            run.work.delete(open_key(run.manifest.run_key))  # nobody is to resume it by chance
-            raise
-    if not lease.lost:  # else another run may have planned the same records meanwhile
+    sifted = sift(run, round_number)
+    try:
+        made = within_budgets(run, round_number, _make_plan(run, round_number, sifted), sifted.outlook)
+    except BudgetExceeded:
+        run.work.delete(open_key(run.manifest.run_key))  # nobody is to resume it by chance
+        raise
+    if not lease.lost:  # else another run may have planned the same records, or spent the same budget meanwhile
+        commit(run, round_number, made)
         with suppress(ObjectExists):
             run.store.write(plan_key(round_number), PLAN.dump_json(made, indent=2), create=True)
 
 
-def _make_plan(run: Run, round_number: int) -> RoundPlan:
-    sifted = sift(run, round_number)
+def _make_plan(run: Run, round_number: int, sifted: Sifted) -> RoundPlan:
     groups = pack(sifted.segments, run.quotas)
     inputs = {f"r{round_number:02d}-b{number:04d}": group for number, group in enumerate(groups)}
     together = {batch_key: _together(run, round_number, batch_key, group) for batch_key, group in inputs.items()}
@@ -76,6 +76,7 @@ def _make_plan(run: Run, round_number: int) -> RoundPlan:
         usual_output,
         most,
         usual,
+        planned=run.services.clock(),
     )
 
 
@@ -131,20 +132,3 @@ def _with_sharers(run: Run, round_number: int, batches: Sequence[Batch], sifted:
             batch = replace(batch, index_keys=(*batch.index_keys, key))
         found.append(batch)
     return found
-
-
-def _check_budget(run: Run, made: RoundPlan) -> None:
-    budget = run.manifest.budget_usd
-    if budget is None or not made.requests:
-        return
-    if made.forecast_usd is None:
-        raise BudgetExceeded(
-            f"run {run.manifest.run_key}: the {made.mode} price of {run.manifest.priced_as} on {run.manifest.run_date} "
-            "is unknown, so the budget cannot be checked; nothing was submitted. Remove the budget, or add the price."
-        )
-    if made.forecast_usd > budget:
-        raise BudgetExceeded(
-            f"run {run.manifest.run_key}: {made.requests} requests would cost up to ${made.forecast_usd:.4f}, which is "
-            f"above the budget of ${budget:f}; nothing was submitted. Raise it (--budget-usd or DOCBATCH_BUDGET_USD), "
-            "run fewer analyses (--analyses or DOCBATCH_ANALYSES), or name a smaller source, in a run with another key."
-        )

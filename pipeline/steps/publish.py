@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from pipeline.domain import Usage
 from pipeline.errors import AccountingError, ObjectExists
 from pipeline.manifest import PUBLISHED, RunManifest, open_key, staged_key
-from pipeline.steps.collect import Collected, read_collected
 from pipeline.steps.fold import ShardCounts, read_counts
-from pipeline.steps.rounds import RoundPlan, planned_rounds, read_plan
+from pipeline.steps.rounds import Collected, RoundPlan, planned_rounds, read_collected, read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.summary import SUMMARY, RunSummary, by_analysis, read_summary, row_of, summarise, used_by
 from pipeline.storage import ObjectStore

@@ -1,7 +1,8 @@
-"""The plan of a round as the steps write it down for each other: its batches, and what they are expected to cost."""
+"""The plan of a round and what came of its batches, as the steps write them down for each other."""
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count
@@ -9,9 +10,9 @@ from itertools import count
 import orjson
 from pydantic import TypeAdapter
 
-from pipeline.domain import Batch, Mode
+from pipeline.domain import Batch, Mode, Span
 from pipeline.errors import ObjectMissing
-from pipeline.manifest import REOPENED, plan_key
+from pipeline.manifest import REOPENED, collected_key, plan_key
 from pipeline.steps.run import Run
 
 
@@ -23,6 +24,7 @@ class RoundPlan:
     have been sent by another run, or are asked by another request of the same round. `input_tokens` are expected, and
     95 times in 100 between low and high; `output_tokens` are the caps, `usual_output_tokens` what earlier runs had.
     `forecast_usd` is the cost at most (high input, capped output), `expected_usd` the cost that is expected.
+    `over_budget` says why nothing is sent, of a later round that would have passed a budget.
     """
 
     mode: Mode
@@ -37,6 +39,13 @@ class RoundPlan:
     usual_output_tokens: int
     forecast_usd: Decimal | None
     expected_usd: Decimal | None
+    planned: dt.datetime
+    over_budget: str | None = None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing can follow: nothing is owed, or nothing more may be spent."""
+        return not self.owed or (self.over_budget is not None and not self.batches and not self.known)
 
     @property
     def summary(self) -> str:
@@ -49,11 +58,36 @@ class RoundPlan:
             f"{self.requests} requests, {self.mode}, {cost}" if self.requests else "no requests",
             f"{self.known} answered before" if self.known else "",
             f"{awaited} on their way in another run" if awaited else "",
+            self.over_budget or "",
         ]
         return "; ".join(part for part in parts if part)
 
 
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """The counts of one batch. `unreadable` lines and `unknown` or repeated ids were left out; `disagreement` tells of
+    them, and of where the records and the job's own totals differ.
+
+    `sent` counts the records that this run sent and pays for: none of a batch that another run sent or took over.
+    `job_failure` says why the batch's job came to nothing as a whole; None where its records count for themselves.
+    `called` says when a model was in use that is billed by time.
+    """
+
+    sent: int
+    answered: int
+    failed: int
+    missing: int
+    unreadable: int
+    unknown: int
+    input_tokens: int
+    output_tokens: int
+    disagreement: str | None
+    job_failure: str | None = None
+    called: tuple[Span, ...] = ()
+
+
 PLAN = TypeAdapter(RoundPlan)
+COLLECTED = TypeAdapter(Collected)
 
 
 def read_plan(run: Run, round_number: int) -> RoundPlan:
@@ -66,9 +100,19 @@ def read_batch(run: Run, round_number: int, batch_key: str) -> Batch:
     return next(batch for batch in read_plan(run, round_number).batches if batch.batch_key == batch_key)
 
 
+def read_collected(run: Run, round_number: int, batch_key: str) -> Collected:
+    """What came of a batch. Raises ObjectMissing when it was not collected yet."""
+    return COLLECTED.validate_json(run.store.read(collected_key(round_number, batch_key)))
+
+
 def planned_rounds(run: Run) -> int:
     """How many rounds of the run have been planned so far."""
     return next(number for number in count() if not run.store.exists(plan_key(number)))
+
+
+def over_budget(run: Run) -> str | None:
+    """Why the last planned round was not sent; None where it was."""
+    return read_plan(run, planned_rounds(run) - 1).over_budget
 
 
 def most_rounds(run: Run) -> int:

@@ -17,7 +17,7 @@ from pipeline.forecasts import Base, Forecast, Outlook
 from pipeline.manifest import outcomes_folder, prepared_key
 from pipeline.records import DocumentRecord, OutcomeRecord, from_parquet
 from pipeline.segments import read_index
-from pipeline.settling import Again, Reduce, Settled, give_up, settle
+from pipeline.settling import Again, Reduce, Settled, for_want_of_budget, give_up, settle
 from pipeline.steps.run import Run
 from pipeline.storage import ObjectStore
 
@@ -38,13 +38,14 @@ class ShardState:
         for key in sorted(self.requests):
             yield key, settle(run.analyses[key[1]], list(self.requests[key].values()), self.outcomes, run.limits)
 
-    def ends(self, run: Run) -> Iterator[tuple[Key, Settled]]:
-        """The same when no round is left: whatever is still owed is given up."""
+    def ends(self, run: Run, over_budget: str | None) -> Iterator[tuple[Key, Settled]]:
+        """The same when no round is left: whatever is still owed is given up, for want of budget if that is why."""
         for key, position in self.positions(run):
             if isinstance(position, Settled):
                 yield key, position
             else:
-                yield key, give_up(run.analyses[key[1]], list(self.requests[key].values()), self.outcomes)
+                end = give_up(run.analyses[key[1]], list(self.requests[key].values()), self.outcomes)
+                yield key, for_want_of_budget(end, over_budget) if over_budget else end
 
 
 def load_state(run: Run, shard: int, rounds: int) -> ShardState:

@@ -14,10 +14,9 @@ from pipeline.domain import Batch, Job, Mode, Usage
 from pipeline.errors import ObjectMissing
 from pipeline.ledger import add_costs, cost_of
 from pipeline.manifest import OPEN_RUNS, PUBLISHED, RUNS, STOPPED, collected_key, open_key, run_folder
-from pipeline.steps.collect import Collected, read_collected
 from pipeline.steps.intents import kept_arn, revoked_by
 from pipeline.steps.on_demand import count_answers
-from pipeline.steps.rounds import RoundPlan, planned_rounds, read_plan
+from pipeline.steps.rounds import Collected, RoundPlan, planned_rounds, read_collected, read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.summary import RunSummary, read_summary
 from pipeline.storage import ObjectStore

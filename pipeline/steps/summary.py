@@ -16,13 +16,14 @@ from pipeline.hours import billed_minutes, time_cost
 from pipeline.ledger import add_costs
 from pipeline.manifest import PUBLISHED, RunManifest
 from pipeline.prices import Billing
-from pipeline.steps.collect import Collected
 from pipeline.steps.extrapolating import extrapolated
 from pipeline.steps.fold import AnalysisCounts, ShardCounts
-from pipeline.steps.rounds import RoundPlan
+from pipeline.steps.rounds import Collected, RoundPlan
 from pipeline.steps.run import Run
 from pipeline.storage import ObjectStore
 from pipeline.tables import FIXED, money
+
+MONEY = ("forecast_usd", "cost_usd", "budget_usd", "budget_day_usd", "budget_month_usd", "time_cost_usd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class RunSummary:
 
     Of a model that is billed by time: its units, the minutes that they were used for, and what that costs. `unused` is
     what was paid for nothing: None for a run of a version that did not count it. `savings` are by way. `whole_usd` is
-    what a sampled run says of all documents that it was drawn from: expected, low and high.
+    what a sampled run says of all documents that it was drawn from: expected, low and high. `over_budget` says why the
+    last round was not sent.
     """
 
     run_key: str
@@ -71,6 +73,9 @@ class RunSummary:
     left_out: int = 0
     seed: int | None = None
     whole_usd: tuple[Decimal, Decimal, Decimal] | None = None
+    budget_day_usd: Decimal | None = None
+    budget_month_usd: Decimal | None = None
+    over_budget: str | None = None
 
     @property
     def tables_uri(self) -> str:
@@ -149,6 +154,9 @@ def summarise(
         left_out=manifest.left_out,
         seed=manifest.seed,
         whole_usd=extrapolated(run),
+        budget_day_usd=manifest.budget_day_usd,
+        budget_month_usd=manifest.budget_month_usd,
+        over_budget=plans[-1].over_budget,
     )
 
 
@@ -198,6 +206,6 @@ def row_of(run: Run, summary: RunSummary) -> list[object]:
         "unused_requests": summary.unused and summary.unused.requests,
         "unused_usd": money(summary.unused.usd) if summary.unused else None,
         "unchanged": sum(summary.unchanged.values()),
-        **{name: money(getattr(summary, name)) for name in ("forecast_usd", "cost_usd", "budget_usd", "time_cost_usd")},
+        **{name: money(getattr(summary, name)) for name in MONEY},
     }
     return [replaced[name] if name in replaced else getattr(summary, name) for name, _, _ in FIXED["runs"][1]]

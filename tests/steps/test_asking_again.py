@@ -16,8 +16,7 @@ from pipeline.errors import JobFailed
 from pipeline.local.fault_plan import FaultPlan
 from pipeline.local.jobs import JobStore
 from pipeline.models import find_model
-from pipeline.steps.collect import Collected, read_collected
-from pipeline.steps.rounds import read_plan
+from pipeline.steps.rounds import Collected, read_collected, read_plan
 from tests.world import TODAY, Canned, Unseen, World
 
 ONE: dict[str, Any] = {"least": 1, "analyses": ("classification",)}

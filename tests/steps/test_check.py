@@ -11,9 +11,9 @@ import pytest
 from pipeline.costs import NONE
 from pipeline.errors import AccountingError
 from pipeline.manifest import RunManifest, staged_counts_key
-from pipeline.steps.collect import Collected
 from pipeline.steps.fold import AnalysisCounts, ShardCounts
 from pipeline.steps.publish import check, publish
+from pipeline.steps.rounds import Collected
 from tests.world import World
 
 ANALYSIS = AnalysisCounts(2, 1, 100, 10, Decimal("0.1"))

@@ -14,8 +14,7 @@ from pipeline.domain import JobStatus
 from pipeline.errors import JobFailed, ServiceBusy, ServiceRejected
 from pipeline.local.jobs import JobStore
 from pipeline.local.work import Rules
-from pipeline.steps.collect import Collected, read_collected
-from pipeline.steps.rounds import read_plan
+from pipeline.steps.rounds import Collected, read_collected, read_plan
 from tests.world import Broken, Canned, Unseen, World
 
 CLASSIFICATION: dict[str, Any] = {"analyses": ("classification",)}
