@@ -110,7 +110,7 @@ def test_the_version_is_said(user: User) -> None:
 def test_plan_says_the_cost_and_writes_nothing(user: User) -> None:
     """A plan is a table, what the same costs elsewhere, and a few sentences; no file is written."""
     before = user.listing()
-    planned = user.types('plan "my documents" --run-date 2026-11-23')
+    planned = user.types('plan "my documents" --force --run-date 2026-11-23')
     assert planned.returncode == 0, planned.stderr
     assert re.search(r"in all +│ +108 │", planned.stdout)
     assert "batch prices of meta.llama3-1-8b-instruct-v1:0 on 2026-11-23" in planned.stdout
@@ -121,7 +121,7 @@ def test_plan_says_the_cost_and_writes_nothing(user: User) -> None:
 
 def test_plan_for_programs_is_one_object(user: User) -> None:
     """With --json the forecast of each analysis and of all can be read by a program."""
-    planned = user.types('plan "my documents" --json --analyses sentiment --run-date 2020-01-01')
+    planned = user.types('plan "my documents" --force --json --analyses sentiment --run-date 2020-01-01')
     assert (planned.returncode, planned.stderr) == (0, "")
     found = json.loads(planned.stdout)
     assert found["mode"] == "on-demand"
@@ -200,7 +200,6 @@ MISTAKES: list[tuple[str, dict[str, str], int, str]] = [
     ('plan "my documents" --run-date 2026-13-40', {}, 2, r"'2026-13-40' is no day of the calendar written as YYYY-MM"),
     ('run "my documents/delivery 1.txt"', {}, 2, r"docbatch: .*delivery 1.txt: is a file; name a folder"),
     ("run .", {}, 2, r"docbatch: output = file://.*/output: lies inside the source .*; choose a place beside it"),
-    ('run "my documents" --force --budget-usd 0.00001', {}, 3, r"docbatch: run \S+: 108 requests would cost up to"),
     ("resume frist", {}, 2, r"docbatch: run frist: there is no such run in s3://docbatch/work; there are: .*first"),
     ("status frist", {}, 2, r"docbatch: run frist: there is no such run in s3://docbatch/work; there are: .*first"),
     ("stop frist", {}, 2, r"docbatch: run frist: there is no such run in s3://docbatch/work; there are: .*first"),
@@ -218,6 +217,18 @@ def refused(user: User, finished: subprocess.CompletedProcess[str]) -> dict[str,
     """What became of every mistake, all made at the same moment."""
     begun = {line: user.start(line, **variables) for line, variables, _, _ in MISTAKES}
     return {line: running.finish() for line, running in begun.items()}
+
+
+def test_a_refusal_for_its_cost_has_a_line_for_every_way_out(
+    user: User, finished: subprocess.CompletedProcess[str]
+) -> None:
+    """Exit code 3, what it would cost, and then the ways to pay less, each with its saving, and to allow more."""
+    refused = user.types('run "my documents" --force --budget-usd 0.00001')
+    assert refused.returncode == 3, refused.stderr
+    told = refused.stderr[refused.stderr.index("docbatch: ") :].splitlines()
+    assert re.match(r"docbatch: run \S+: 108 requests would cost up to \$0\.\d+, which is above the budget", told[0])
+    assert [bool(re.search(r": up to \$[\d.]+ less$", line)) for line in told[1:]] == [True, True, True, False]
+    assert "--budget-usd" in told[-1]
 
 
 @pytest.mark.parametrize(("line", "code", "message"), [(line, code, said) for line, _, code, said in MISTAKES])

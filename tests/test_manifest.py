@@ -80,7 +80,7 @@ def test_a_name_that_is_no_key_is_refused(name: str, instead: str | None) -> Non
 
 def test_every_key_is_legal_for_bedrock_and_its_own() -> None:
     """No two kinds of object share a key, and all consist of what Bedrock accepts in an S3 uri."""
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "shard": 3,
         "round_number": 2,
         "batch_key": "b0",
