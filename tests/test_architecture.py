@@ -16,7 +16,7 @@ MOST_LINES = 300
 # Low to high: a module imports only from those before it. Packages are one place; steps has an order of its own.
 LOW_TO_HIGH = (
     "errors domain settings prices models vocabulary graphemes tokens chunking prompts merging answers analyses "
-    "wordings settling wire batching hours ledger manifest tables records costs refusals folders storage leases "
+    "fusing wordings settling wire batching hours ledger manifest tables records costs refusals folders storage leases "
     "segments extraction pacing retries bedrock cloudwatch price_list own_models planning recall comparison sieve "
     "catalog reading spending booked reconciling billing sweeping steps loop console statement showing local airflow "
     "connecting operating pricing auditing commands __main__"
@@ -33,6 +33,7 @@ STEPS = [
     ["prepare", "submit"],
     ["stopping", "outputs", "reports"],
     ["collect"],
+    ["savings"],
     ["fold"],
 ]
 STEPS += [["publish"], ["status", "forecasting", "reconcile"], ["__init__"]]

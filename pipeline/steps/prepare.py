@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -14,14 +14,14 @@ from pipeline.extraction import Text, extract
 from pipeline.folders import BrokenLink
 from pipeline.ledger import forecast
 from pipeline.manifest import content_digest, documents_key, prepared_key, requests_folder
-from pipeline.planning import Planner, Rendered
+from pipeline.planning import Mapper, Planner, Rendered
 from pipeline.records import DocumentRecord, from_parquet, to_parquet
 from pipeline.segments import SegmentWriter
 from pipeline.settings import Settings
 from pipeline.settling import Again, Reduce, Settled
 from pipeline.steps.rounds import read_plan
 from pipeline.steps.run import Run, Services
-from pipeline.steps.state import Prepared, load_state, read_prepared, write_prepared
+from pipeline.steps.state import Key, Prepared, ShardState, load_state, read_prepared, write_prepared
 from pipeline.storage import ObjectStore
 from pipeline.tokens import TokenCounter, count_prompt
 from pipeline.wire import read_prompt, read_record_id, write_record
@@ -123,7 +123,8 @@ def _first_round(
     records += map(_record, gone)
     source = run.services.open(run.manifest.source_uri)
     read = read_documents(source, documents, run.services.settings)
-    for rendered in first_requests(read, run.planners, run.services.counter, records.append):
+    fused = run.fused_planner if run.manifest.fused else None
+    for rendered in first_requests(read, run.planners, run.services.counter, records.append, fused):
         yield _line(run, rendered)
         report(len(records) - len(gone), len(documents))
 
@@ -133,10 +134,12 @@ def first_requests(
     planners: Mapping[str, Planner],
     counter: TokenCounter,
     keep: Callable[[DocumentRecord], None],
+    fused: Callable[[Sequence[str]], Mapper] | None = None,
 ) -> Iterator[Rendered]:
     """The map requests of every readable document, for every analysis whose result does not hold.
 
-    `keep` gets every document, read or not. Copies of one text have requests with equal ids.
+    `keep` gets every document, read or not. Copies of one text have requests with equal ids. `fused` gives what asks
+    for several analyses at once, where that is wanted.
     """
     owners: dict[str, str] = {}
     made = 0
@@ -146,10 +149,10 @@ def first_requests(
         if isinstance(one.text, Failure):
             continue
         held = one.listed.held.split(",")
-        for name, planner in planners.items():
-            if name in held:
-                continue
-            for request, prompt in planner.map_requests(one.document_id, one.content_hash, one.text.content):
+        names = [name for name in planners if name not in held]
+        mappers = [fused(names)] if fused and len(names) > 1 else [planners[name] for name in names]
+        for mapper in mappers:
+            for request, prompt in mapper.map_requests(one.document_id, one.content_hash, one.text.content):
                 yield _sampled(request, prompt, made, counter), prompt
                 made += 1
 
@@ -231,21 +234,34 @@ def _later_round(run: Run, round_number: int, shard: int) -> Iterator[tuple[Requ
     for earlier in range(round_number if again else 0):
         for segment in read_prepared(run.store, earlier, shard)[0]:
             for line in run.store.lines(segment.key):
-                for owed in again.pop(read_record_id(line), []):
-                    yield from _asked_again(run, owed, line)
+                yield from _all_again(run, state, again.pop(read_record_id(line), []), line)
 
 
-def _asked_again(run: Run, owed: Owed, line: bytes) -> Iterator[tuple[Request, bytes]]:
-    """The line to send, made of the one that was sent; none where a correction does not fit the window."""
-    if owed.request.record_id == owed.source_id:
-        yield owed.request, line + b"\n"
-    elif rendered := run.planners[owed.request.analysis].corrected(owed, read_prompt(line)):
-        yield _line(run, rendered)
+def _all_again(run: Run, state: ShardState, owing: list[Owed], line: bytes) -> Iterator[tuple[Request, bytes]]:
+    """What is sent in place of a line, of which several documents and analyses may owe something."""
+    whole: dict[Key, Request] = {}
+    for owed in owing:
+        if owed.request.record_id == owed.source_id:
+            sent = state.fused.get((owed.request.document_id, owed.source_id), owed.request)
+            whole[sent.document_id, sent.analysis] = sent  # a fused line goes as a whole, and once
+        elif rendered := _reworded(run, state, owed, read_prompt(line)):
+            yield _line(run, rendered)
+    for request in whole.values():
+        yield request, line + b"\n"
+
+
+def _reworded(run: Run, state: ShardState, owed: Owed, prompt: str) -> Rendered | None:
+    """The prompt in other words, a part of a fused one on its own; None where a correction does not fit the window."""
+    planner = run.planners[owed.request.analysis]
+    sent = state.fused.get((owed.request.document_id, owed.source_id))
+    if sent is not None:
+        owed, prompt = planner.alone(owed, prompt, run.fused(sent.analysis))
+    return planner.corrected(owed, prompt)
 
 
 def _line(run: Run, rendered: Rendered) -> tuple[Request, bytes]:
     request, prompt = rendered
-    generation = run.analyses[request.analysis].generation
+    generation = run.asked(request.analysis).generation
     if request.max_output_tokens != generation.max_output_tokens:
         generation = replace(generation, max_output_tokens=request.max_output_tokens)
     return request, write_record(request.record_id, prompt, generation)
