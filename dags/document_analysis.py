@@ -24,6 +24,11 @@ PARAMS = {
         minimum=0,
         description="Nothing is submitted when the forecast is above this",
     ),
+    "fuse": Param(
+        SETTINGS.fuse,
+        type="boolean",
+        description="All analyses of a document in one request; its tokens are paid once",
+    ),
     "force": Param(False, type="boolean", description="Ask again what an earlier run has answered, and pay for it"),
 }
 

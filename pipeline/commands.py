@@ -54,6 +54,10 @@ def _as_date(text: str) -> dt.date:
 RunDate = Annotated[
     dt.date | None, typer.Option(parser=_as_date, metavar="YYYY-MM-DD", help="Date of the run; default: today, UTC")
 ]
+Fuse = Annotated[
+    bool | None,
+    typer.Option("--fuse/--no-fuse", help="All analyses of a document in one request; its tokens are paid once"),
+]
 Force = Annotated[bool, typer.Option("--force", help="Ask again what an earlier run has answered, and pay for it")]
 
 
@@ -92,12 +96,13 @@ def run(
     model: ModelName = None,
     budget_usd: Budget = None,
     output_language: Language = None,
+    fuse: Fuse = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Analyse the documents under SOURCE that are new or changed, and publish the tables."""
     chosen = {"analyses": analyses, "model": model, "budget_usd": budget_usd, "output_language": output_language}
-    settings = load_settings({**chosen, "output": output})
+    settings = load_settings({**chosen, "output": output, "fuse": fuse})
     if run_key is not None:
         refuse_illegal(run_key)
     source_uri, output_uri = absolute_uri(source), absolute_uri(settings.output)
@@ -123,10 +128,12 @@ def plan(
     analyses: Analyses = None,
     model: ModelName = None,
     output_language: Language = None,
+    fuse: Fuse = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what would be sent for SOURCE and what it would cost. Writes nothing, sends nothing."""
-    settings = load_settings({"analyses": analyses, "model": model, "output_language": output_language})
+    chosen = {"analyses": analyses, "model": model, "output_language": output_language, "fuse": fuse}
+    settings = load_settings(chosen)
     found, sent_id = find_model(settings.model, load_catalogue(settings.models))
     source_uri = absolute_uri(source)
     with reading(source_uri, settings, quiet=as_json) as services:

@@ -76,7 +76,7 @@ def fuse(root: Path, analyses: Mapping[str, Analysis], names: Sequence[str], mos
 def read_parts(generation: str, begun: str, parts: Sequence[Analysis]) -> list[Part]:
     """What a model wrote after `begun`, by analysis. A part that is missing or wrong fails alone."""
     objects = list(read_objects(generation, begun))
-    return [_part(generation, objects, part) for part in parts]
+    return [_part(generation, objects, part, was_cut=_was_cut(objects, parts)) for part in parts]
 
 
 def _told(part: Analysis) -> dict[str, str]:
@@ -104,7 +104,13 @@ def _generation(parts: Sequence[Analysis], most_output_tokens: int) -> Generatio
     return Generation(min(wanted, most_output_tokens), first.temperature, first.top_p)
 
 
-def _part(generation: str, objects: Sequence[tuple[dict[str, Any], bool]], part: Analysis) -> Part:
+def _was_cut(objects: Sequence[tuple[dict[str, Any], bool]], parts: Sequence[Analysis]) -> bool:
+    """Whether the end of the answer is missing: by the first reading that has any part, for others may be of a part."""
+    readings = (cut for found, cut in objects if any(isinstance(found.get(part.name), dict) for part in parts))
+    return next(readings, False)
+
+
+def _part(generation: str, objects: Sequence[tuple[dict[str, Any], bool]], part: Analysis, *, was_cut: bool) -> Part:
     """The first reading of the answer whose part fits; else what is wrong with the first that there is."""
     problem: tuple[Parsed, Any] | None = None
     for found, cut in objects:
@@ -119,7 +125,6 @@ def _part(generation: str, objects: Sequence[tuple[dict[str, Any], bool]], part:
     if problem:
         return _written(part, *problem)
     missing = Failure(Reason.MALFORMED, f"no object `{part.name}` in {len(generation)} characters")
-    was_cut = bool(objects) and all(cut for _, cut in objects)
     return Part(Parsed(None, missing, cut=was_cut), generation, 0)
 
 

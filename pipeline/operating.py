@@ -196,6 +196,7 @@ def _as_begun(services: Services, run: Run) -> Services:
         "model": begun.model,
         "output_language": begun.output_language,
         "analyses": tuple(begun.analyses),
+        "fuse": begun.fused is not None,
         "budget_usd": begun.budget_usd,
         "max_rounds": begun.max_rounds,
         "mode": "on-demand" if begun.on_demand_only else "auto",

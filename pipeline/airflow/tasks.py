@@ -25,6 +25,7 @@ def begin(context: Any) -> str:
 
     params, dag_run = context["params"], context["dag_run"]
     overrides = {name: params.get(name) for name in ("analyses", "budget_usd") if params.get(name)}
+    overrides["fuse"] = params.get("fuse")
     settings = load_settings(overrides)
     source, output = params.get("source") or settings.source, params.get("output") or settings.output
     if not source:
