@@ -68,7 +68,7 @@ def next_step(tried: Sequence[Tried], longest_tokens: int) -> Next:
     written = outcome.fate is Fate.ANSWERED or outcome.raw is not None
     if not written or (outcome.fate is Fate.FAILED and best(tried).fate is Fate.ANSWERED):
         return Next.DONE
-    may_be_longer = longest_tokens > request.max_output_tokens or request.shares_record
+    may_be_longer = longest_tokens >= request.max_output_tokens + (not request.shares_record)
     if outcome.truncated and not _is_lengthened(tried) and may_be_longer:
         return Next.LENGTHEN
     if outcome.fate is Fate.FAILED and not _is_corrected(tried):
