@@ -357,3 +357,21 @@ def test_the_method_of_a_result_is_that_of_fused_analyses(both: tuple[World, Run
         expected = method_id(run.analyses[name], run.limits, run.manifest.fused)
         assert {row["method_id"] for row in world.rows(name)} == {expected}
     assert FUSED_BY not in "".join(run.manifest.methods)
+
+
+def test_what_another_run_has_sent_is_waited_for(make_world: Callable[..., World]) -> None:
+    """Overlapping runs share a fused request: both have all results, and one of them pays."""
+    engine = canned()
+    world = make_world(engine=engine, fuse=True)
+    world.put_many(5)
+    with pytest.raises(Broken):
+        world.run("first", Unseen(at={"round 0: collect": _break}))
+    second = world.run("second")
+    first = world.run("first")
+    assert set(engine.asked.values()) == {1}
+    assert (second.requests, second.results, second.cost_usd) == (0, 15, 0)
+    assert (first.requests, first.results) == (5, 15)
+
+
+def _break() -> None:
+    raise Broken
