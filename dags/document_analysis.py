@@ -29,6 +29,11 @@ PARAMS = {
     ),
     "budget_month_usd": Param(None, type=["null", "number"], minimum=0, description="The same for a month (UTC)"),
     "allow_unknown_price": Param(False, type="boolean", description="Check no budget where the price is unknown"),
+    "fuse": Param(
+        SETTINGS.fuse,
+        type="boolean",
+        description="All analyses of a document in one request; its tokens are paid once",
+    ),
     "sample": Param(
         None, type=["null", "integer"], minimum=1, description="Only so many documents, drawn by chance; none means all"
     ),

@@ -175,6 +175,11 @@ class Analysis:
     def generation(self) -> Generation:
         return Generation(**self.declaration.generation.model_dump())
 
+    @property
+    def chunk_tokens(self) -> int | None:
+        """The most tokens of a text that one request may hold; None for as many as the window leaves."""
+        return self.declaration.chunk_tokens
+
     def prompt(self, stage: Stage) -> Prompt:
         if stage is Stage.MAP:
             return self.map

@@ -45,19 +45,27 @@ def parse_answer(generation: str, begun: str, validator: Validator, labels: Mapp
     """
     problem: Failure | None = None
     complete = False
-    declared = cast("Mapping[str, Any]", validator.schema)["properties"]
-    for candidate, cut in _objects(generation, begun):
-        try:
-            answer = _tidy(candidate, declared, labels)
-            wrong = _first_error(answer, validator)
-        except RecursionError:
-            wrong = "answer: nested too deep to be read"
+    for candidate, cut in read_objects(generation, begun):
+        answer, wrong = fit(candidate, validator, labels)
         if wrong is None:
             return Parsed(answer, cut=cut)
         complete = complete or not cut
-        problem = problem or Failure(Reason.INVALID, wrong[:SHOWN_CHARACTERS])
+        problem = problem or Failure(Reason.INVALID, wrong)
     nothing = Failure(Reason.MALFORMED, f"no JSON object in {len(generation)} characters")
     return Parsed(None, problem or nothing, cut=not complete and "{" in begun + generation)
+
+
+def fit(
+    candidate: dict[str, Any], validator: Validator, labels: Mapping[str, str]
+) -> tuple[dict[str, Any] | None, str | None]:
+    """An object as an answer of the schema; or what is wrong with it, where."""
+    declared = cast("Mapping[str, Any]", validator.schema)["properties"]
+    try:
+        answer = _tidy(candidate, declared, labels)
+        wrong = _first_error(answer, validator)
+    except RecursionError:
+        wrong = "answer: nested too deep to be read"
+    return (answer, None) if wrong is None else (None, wrong[:SHOWN_CHARACTERS])
 
 
 def _first_error(answer: dict[str, Any], validator: Validator) -> str | None:
@@ -88,7 +96,7 @@ def _unstorable_numbers(answer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _objects(generation: str, begun: str) -> Iterator[tuple[dict[str, Any], bool]]:
+def read_objects(generation: str, begun: str) -> Iterator[tuple[dict[str, Any], bool]]:
     """Every object that the text can be read as, the most literal reading first; with whether its end was cut."""
     whole = _FENCE.sub("", (begun + generation).strip()).strip()
     alone = _FENCE.sub("", generation.strip()).strip()

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pipeline import __version__, auditing, console, foretelling, operating, pricing
-from pipeline.connecting import AsJson, Output, RunDate, connected, reading, refuse_missing, tell_lifecycle
+from pipeline.connecting import AsJson, Fuse, Output, RunDate, connected, reading, refuse_missing, tell_lifecycle
 from pipeline.drawing import SEED
 from pipeline.errors import StackError
 from pipeline.local import stack
@@ -81,13 +81,14 @@ def run(
     budget_month_usd: MonthBudget = None,
     allow_unknown_price: AnyPrice = None,
     output_language: Language = None,
+    fuse: Fuse = None,
     force: Force = False,
     sample: Annotated[int | None, typer.Option(min=1, help="Only so many documents, drawn by chance")] = None,
     seed: Annotated[int, typer.Option(help="Which documents a sample takes")] = SEED,
     as_json: AsJson = False,
 ) -> None:
     """Analyse the documents under SOURCE that are new or changed, and publish the tables."""
-    chosen = {"analyses": analyses, "model": model, "output_language": output_language, "output": output}
+    chosen = {"analyses": analyses, "model": model, "output_language": output_language, "output": output, "fuse": fuse}
     budgets = {"budget_usd": budget_usd, "budget_day_usd": budget_day_usd, "budget_month_usd": budget_month_usd}
     settings = load_settings({**chosen, **budgets, "allow_unknown_price": allow_unknown_price})
     if run_key is not None:

@@ -16,6 +16,10 @@ from pipeline.local.embedded import ROLE_ARN, embedded_environment, embedded_set
 from pipeline.settings import Settings, read_aws_environment
 from pipeline.steps import Services, connect
 
+Fuse = Annotated[
+    bool | None,
+    typer.Option("--fuse/--no-fuse", help="All analyses of a document in one request; its tokens are paid once"),
+]
 Output = Annotated[str | None, typer.Option(help="Folder or s3:// prefix of the tables; default: ./output")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs, and no progress")]
 

@@ -175,6 +175,7 @@ def _saved(way: Way, amount: Amount) -> str:
         Way.BATCH: f"by batch, against {way.against}",
         Way.KNOWN: f"by {counted(amount.requests, 'known answer')}, against {way.against}",
         Way.DUPLICATES: f"by {counted(amount.requests, 'duplicate')}, against {way.against}",
+        Way.FUSED: f"by {counted(amount.requests, 'fused request')}, against {way.against}",
         Way.UNCHANGED: f"by {counted(amount.requests, 'unchanged result')}, against {way.against}",
     }
     return f"{usd_of(amount)} {counts[way]}"

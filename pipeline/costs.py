@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -42,6 +42,7 @@ class Way(StrEnum):
     KNOWN = "known"
     DUPLICATES = "duplicates"
     UNCHANGED = "unchanged"
+    FUSED = "fused"
 
     @property
     def against(self) -> str:
@@ -53,6 +54,7 @@ _AGAINST = {
     Way.KNOWN: "asking again what other runs have answered",
     Way.DUPLICATES: "asking for every copy of a text",
     Way.UNCHANGED: "asking again for results that still hold",
+    Way.FUSED: "the input tokens of a prompt for each analysis",
 }
 
 
@@ -73,6 +75,25 @@ def add_by_way(parts: Iterable[Mapping[str, Amount]]) -> dict[str, Amount]:
 def was_charged(usage: Usage | None) -> bool:
     """Whether a record cost anything, or may have: tokens that nobody reported are not none."""
     return usage is None or usage != Usage(0, 0)
+
+
+def answered_for_nothing(records: Iterable[OutcomeRecord]) -> list[str]:
+    """The record_ids of calls that were answered and used no tokens, which cannot be; of a fused one all parts count,
+    for one of them may be too short to have a token of its own."""
+    calls = defaultdict[tuple[str, int], list[OutcomeRecord]](list)
+    for one in records:
+        calls[one.record_id, one.round_number].append(one)
+    return [
+        record_id
+        for (record_id, _), parts in calls.items()
+        if any(one.answer for one in parts) and _used_nothing([one.usage for one in parts])
+    ]
+
+
+def _used_nothing(usages: Sequence[Usage | None]) -> bool:
+    known = [usage for usage in usages if usage is not None]
+    whole = sum(known, Usage(0, 0))
+    return len(known) == len(usages) and 0 in (whole.input_tokens, whole.output_tokens)
 
 
 def standing(requests: Iterable[Request], outcomes: Mapping[str, Outcome]) -> set[str]:
@@ -108,6 +129,15 @@ def savings(
         Way.KNOWN: amount_of(cost_of(one.usage, again) for one in known),
     }
     return {way.value: amount for way, amount in found.items() if amount.requests}
+
+
+def fused_saving(tokens: int, fused_overhead: int, overheads: Sequence[int]) -> int:
+    """The input tokens that a fused request of `tokens` saved against a prompt for each analysis.
+
+    An overhead is what a prompt has beside the document; what the fused one has beyond its own is the document.
+    """
+    document_tokens = tokens - fused_overhead
+    return sum(overheads) + len(overheads) * document_tokens - tokens
 
 
 def _difference(plain: Decimal | None, paid: Decimal | None) -> Decimal | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+FUSED_BY = "+"  # joins the names and questions of a fused request; no name of an analysis holds it
 
 
 class Stage(StrEnum):
@@ -128,6 +130,9 @@ class Request:
     `question_id` is the record_id of the first wording, by which an answer is known whatever it took to get it.
     `attempt` is 0 for that wording and counts the rewordings: corrections and longer limits. The very same line sent
     again keeps its record_id and attempt. `language` is the guess for a text whose tokens are not counted.
+
+    A fused request asks for several analyses at once: `analysis` and `question_id` then hold those of its parts,
+    joined by FUSED_BY, and `record_id` follows from all questions.
     """
 
     record_id: str
@@ -145,6 +150,23 @@ class Request:
     max_output_tokens: int
     attempt: int
     language: str | None = None
+
+    @property
+    def analyses(self) -> list[str]:
+        """The analyses that are asked for; one, unless the request is fused."""
+        return self.analysis.split(FUSED_BY)
+
+    @property
+    def shares_record(self) -> bool:
+        """Whether the record holds other questions too, as that of a part of a fused request does."""
+        return self.attempt == 0 and self.record_id != self.question_id
+
+    def parts(self) -> list[Request]:
+        """A request for each analysis and question of a fused one, all with its record_id; else the request alone."""
+        if FUSED_BY not in self.analysis:
+            return [self]
+        pairs = zip(self.analyses, self.question_id.split(FUSED_BY), strict=True)
+        return [replace(self, analysis=name, question_id=question_id) for name, question_id in pairs]
 
 
 @dataclass(frozen=True, slots=True)

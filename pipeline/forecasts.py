@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pipeline.densities import Density, estimate_tokens
-from pipeline.domain import Request
+from pipeline.domain import FUSED_BY, Request
 from pipeline.estimating import Estimate
 from pipeline.languages import OTHER
 
@@ -84,7 +84,15 @@ class Outlook:
         return self.whole.input_tokens(self.densities)
 
     def usual_output_tokens(self, usual: Mapping[str, float | None]) -> int:
-        return sum(one.usual_output_tokens(usual.get(name)) for name, one in self.analyses.items())
+        """By what each analysis usually takes for an answer, None where nobody knows; a fused one takes all its parts."""
+        return sum(one.usual_output_tokens(together(name, usual)) for name, one in self.analyses.items())
+
+
+def together(name: str, usual: Mapping[str, float | None]) -> float | None:
+    """The usual output tokens of an analysis, or of several that are fused; None where one is not known."""
+    found = [usual.get(one) for one in name.split(FUSED_BY)]
+    known = [one for one in found if one is not None]
+    return sum(known) if len(known) == len(found) else None
 
 
 class Tally:

@@ -14,8 +14,17 @@ import typer
 
 from pipeline import console
 from pipeline.batching import choose_mode
-from pipeline.connecting import AsJson, Output, RunDate, connected, refuse_missing, sending_nothing, tell_lifecycle
-from pipeline.domain import Mode, Usage
+from pipeline.connecting import (
+    AsJson,
+    Fuse,
+    Output,
+    RunDate,
+    connected,
+    refuse_missing,
+    sending_nothing,
+    tell_lifecycle,
+)
+from pipeline.domain import FUSED_BY, Mode, Usage
 from pipeline.drawing import SEED
 from pipeline.errors import SettingsError
 from pipeline.estimating import Estimate
@@ -37,13 +46,14 @@ def plan(
     analyses: Annotated[str | None, typer.Option(help="Analyses to run, comma-separated; default: all")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Model or inference profile of the catalogue")] = None,
     output_language: Annotated[str | None, typer.Option(help="Language of summaries, in English words")] = None,
+    fuse: Fuse = None,
     sample: Annotated[int | None, typer.Option(min=1, help="Read so many documents, and extrapolate")] = None,
     seed: Annotated[int, typer.Option(help="Which documents a sample takes")] = SEED,
     force: Annotated[bool, typer.Option("--force", help="As if nothing were known")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what would be sent for SOURCE and what it would cost. Writes nothing, sends nothing."""
-    chosen = {"analyses": analyses, "model": model, "output_language": output_language, "output": output}
+    chosen = {"analyses": analyses, "model": model, "output_language": output_language, "output": output, "fuse": fuse}
     settings = load_settings(chosen)
     find_model(settings.model, load_catalogue(settings.models))  # a wrong name is told before anything is started
     source_uri, output_uri = absolute_uri(source), absolute_uri(settings.output)
@@ -182,7 +192,9 @@ def _unchanged_cost(one: PlannedAnalysis, to_do: int, tariff: Tariff) -> Decimal
         return Decimal(0)
     cost = tariff.cost(one.expected)
     asked = round(one.amounts.requests.expected)
-    return None if cost is None or not asked or not to_do else cost / asked * one.unchanged
+    return (
+        None if cost is None or not asked or not to_do else cost / asked * one.unchanged / len(one.name.split(FUSED_BY))
+    )
 
 
 def _summed(parts: list[Usage]) -> Usage:

@@ -39,6 +39,7 @@ class RunManifest(BaseModel):
     time_price: TimePrice | None = None  # of a model that is billed by time
     on_demand_only: bool = False
     analyses: dict[str, str]  # name -> prompt fingerprint
+    fused: str | None = None  # fingerprint of the template of fused prompts, where analyses are fused
     methods: dict[str, str]  # name -> method_id: everything but the text that an answer depends on
     usual_output_tokens: dict[str, float | None]  # analysis -> mean of an answer in earlier runs of the same method
     output_language: str

@@ -196,6 +196,7 @@ def _as_begun(services: Services, run: Run) -> Services:
         "model": begun.model,
         "output_language": begun.output_language,
         "analyses": tuple(begun.analyses),
+        "fuse": begun.fused is not None,
         "budget_usd": begun.budget_usd,
         "budget_day_usd": begun.budget_day_usd,
         "budget_month_usd": begun.budget_month_usd,

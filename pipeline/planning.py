@@ -11,9 +11,10 @@ from typing import Any
 
 from pipeline.analyses import Analysis
 from pipeline.chunking import chunk
-from pipeline.domain import Request, Stage
+from pipeline.domain import FUSED_BY, Request, Stage
 from pipeline.errors import DeclarationError, RunError
 from pipeline.forecasts import Base
+from pipeline.fusing import Fused
 from pipeline.prompts import neutralise
 from pipeline.settling import Limits, Reduce
 from pipeline.tokens import TokenCounter, bound_tokens, count_prompt
@@ -25,27 +26,31 @@ LEAST_CHUNK_TOKENS = 64  # a budget that every grapheme fits
 QUOTED_CHARACTERS = (4_000, 400, 0)  # of a wrong answer, in its correction; the first that fits
 
 
-class Planner:
-    """Makes the requests of one analysis, each proved to fit the window."""
+class Mapper:
+    """Makes the requests that read a text, for one analysis or for several that are fused, each proved to fit."""
 
-    def __init__(self, analysis: Analysis, limits: Limits, counter: TokenCounter) -> None:
-        self.analysis = analysis
+    def __init__(
+        self, asked: Analysis | Fused, identities: Sequence[Any], limits: Limits, counter: TokenCounter
+    ) -> None:
+        self.asked = asked
+        self._identities = identities
         self._counter = counter
         self._limits = limits
-        self._prompt_tokens = limits.prompt_tokens(analysis.generation.max_output_tokens)
-        self._identity = _identity(analysis, limits.answers_by)
-        bare = analysis.map.render(document="", position=1, siblings=1)
+        self._prompt_tokens = limits.prompt_tokens(asked.generation.max_output_tokens)
+        bare = asked.map.render(document="", position=1, siblings=1)
         self.base = Base(self._measure(bare), bound_tokens(bare))
-        overhead = self._measure(analysis.map.render(document="", position=999, siblings=999))
-        self._chunk_tokens = min(
-            analysis.declaration.chunk_tokens or self._prompt_tokens, self._prompt_tokens - overhead
-        )
+        overhead = self.overhead_tokens(999, 999)
+        self._chunk_tokens = min(asked.chunk_tokens or self._prompt_tokens, self._prompt_tokens - overhead)
         if self._chunk_tokens < LEAST_CHUNK_TOKENS:
             raise DeclarationError(
-                f"analysis {analysis.name}: its prompt has {overhead} tokens before any text, and the window leaves "
+                f"analysis {asked.name}: its prompt has {overhead} tokens before any text, and the window leaves "
                 f"{self._prompt_tokens} for both; shorten map.jinja, or lower generation.max_output_tokens or "
                 "DOCBATCH_MARGIN_TOKENS"
             )
+
+    def overhead_tokens(self, position: int, siblings: int) -> int:
+        """The tokens of a prompt without its text; both numbers start at 1."""
+        return self._measure(self.asked.map.render(document="", position=position, siblings=siblings))
 
     def map_requests(
         self, document_id: str, content_hash: str, text: str, language: str | None = None
@@ -55,8 +60,8 @@ class Planner:
         `language` is kept with a request whose tokens need no count.
         """
         safe = neutralise(text)
-        if self.analysis.declaration.chunk_tokens is None or self._within(safe, self._chunk_tokens):
-            whole = self.analysis.map.render(document=safe, position=1, siblings=1)
+        if self.asked.chunk_tokens is None or self._within(safe, self._chunk_tokens):
+            whole = self.asked.map.render(document=safe, position=1, siblings=1)
             tokens = self._count_if_needed(whole)
             if self._fits(tokens):
                 who = (document_id, content_hash, Stage.MAP, 0)
@@ -64,49 +69,12 @@ class Planner:
                 return [self._request(*who, (0, 1), (), whole, tokens, None, kept)]
         return self._split(document_id, content_hash, safe)
 
-    def reduce_requests(self, owed: Reduce) -> list[Rendered]:
-        """One request that joins all answers, or several that each join some, so that a further level follows."""
-        prompt = self.analysis.prompt(Stage.REDUCE)
-        parts = [_neutralised(self.analysis.part(answer)) for answer in owed.answers]
-        for groups in range(1, len(parts)):
-            joined = _grouped(parts, groups)
-            rendered = [prompt.render(parts=one, position=i + 1, siblings=groups) for i, one in enumerate(joined)]
-            tokens = [self._count_if_needed(text) for text in rendered]
-            if all(self._fits(found) for found in tokens):
-                who = (owed.document_id, owed.content_hash, Stage.REDUCE, owed.level)
-                return [
-                    self._request(*who, (position, groups), (json.dumps(one, sort_keys=True),), text, found, None)
-                    for position, (one, text, found) in enumerate(zip(joined, rendered, tokens, strict=True))
-                ]
-        raise RunError(
-            f"analysis {self.analysis.name}: two answers about {owed.document_id} do not fit one reduce prompt; "
-            "lower generation.max_output_tokens in its analysis.toml"
-        )
-
-    def corrected(self, owed: Owed, prompt: str) -> Rendered | None:
-        """The request that asks for a better answer to `prompt`, which is as it was sent; None when it does not fit.
-
-        What the model wrote is quoted as far as the window allows.
-        """
-        if owed.correction is None:
-            return owed.request, prompt
-        begun = self.analysis.prompt(owed.request.stage).begun
-        room = self._limits.prompt_tokens(owed.request.max_output_tokens)
-        for most in QUOTED_CHARACTERS:
-            answer, problem = _quoted(begun, owed.correction.raw[:most]), neutralise(owed.correction.problem)
-            text = self.analysis.correction.render(prompt=prompt, answer=answer, problem=problem, begun=begun)
-            tokens = self._count_if_needed(text)
-            if tokens is None or tokens <= room:
-                size = bound_tokens(text)
-                return replace(owed.request, input_tokens=tokens, prompt_bytes=size, language=None), text
-        return None
-
     def _split(self, document_id: str, content_hash: str, safe: str) -> list[Rendered]:
         limit = self._chunk_tokens
         while True:
             chunks = chunk(safe, limit, self._counter)
             prompts = [
-                self.analysis.map.render(document=safe[c.start : c.end], position=c.position + 1, siblings=len(chunks))
+                self.asked.map.render(document=safe[c.start : c.end], position=c.position + 1, siblings=len(chunks))
                 for c in chunks
             ]
             tokens = [self._measure(prompt) for prompt in prompts]
@@ -150,15 +118,14 @@ class Planner:
     ) -> Rendered:
         """`part` says which part of the text it is: a chunk's characters, or the answers that are joined."""
         position, siblings = place
-        digest = self._identity.copy()
-        digest.update("\0".join(map(str, (content_hash, stage, level, position, siblings, *part))).encode())
-        record_id = digest.hexdigest()[:32]
+        about = "\0".join(map(str, (content_hash, stage, level, position, siblings, *part))).encode()
+        question_ids = [_question_id(identity, about) for identity in self._identities]
         request = Request(
-            record_id,
-            record_id,
+            _record_id(question_ids),
+            FUSED_BY.join(question_ids),
             document_id,
             content_hash,
-            self.analysis.name,
+            self.asked.name,
             stage,
             level,
             position,
@@ -166,11 +133,78 @@ class Planner:
             text_tokens,
             input_tokens,
             bound_tokens(prompt),
-            self.analysis.generation.max_output_tokens,
+            self.asked.generation.max_output_tokens,
             0,
             language,
         )
         return request, prompt
+
+
+class Planner(Mapper):
+    """Makes the requests of one analysis, reductions and corrections too.
+
+    `fused` is the fingerprint of the fused template where analyses are fused.
+    """
+
+    def __init__(self, analysis: Analysis, limits: Limits, counter: TokenCounter, fused: str | None = None) -> None:
+        super().__init__(analysis, [_identity(analysis, limits.answers_by, fused)], limits, counter)
+        self.analysis = analysis
+
+    def reduce_requests(self, owed: Reduce) -> list[Rendered]:
+        """One request that joins all answers, or several that each join some, so that a further level follows."""
+        prompt = self.analysis.prompt(Stage.REDUCE)
+        parts = [_neutralised(self.analysis.part(answer)) for answer in owed.answers]
+        for groups in range(1, len(parts)):
+            joined = _grouped(parts, groups)
+            rendered = [prompt.render(parts=one, position=i + 1, siblings=groups) for i, one in enumerate(joined)]
+            tokens = [self._count_if_needed(text) for text in rendered]
+            if all(self._fits(found) for found in tokens):
+                who = (owed.document_id, owed.content_hash, Stage.REDUCE, owed.level)
+                return [
+                    self._request(*who, (position, groups), (json.dumps(one, sort_keys=True),), text, found, None)
+                    for position, (one, text, found) in enumerate(zip(joined, rendered, tokens, strict=True))
+                ]
+        raise RunError(
+            f"analysis {self.analysis.name}: two answers about {owed.document_id} do not fit one reduce prompt; "
+            "lower generation.max_output_tokens in its analysis.toml"
+        )
+
+    def corrected(self, owed: Owed, prompt: str) -> Rendered | None:
+        """The request that asks for a better answer to `prompt`, which is as it was sent; None when it does not fit.
+
+        What the model wrote is quoted as far as the window allows.
+        """
+        if owed.correction is None:
+            return owed.request, prompt
+        begun = self.analysis.prompt(owed.request.stage).begun
+        room = self._limits.prompt_tokens(owed.request.max_output_tokens)
+        for most in QUOTED_CHARACTERS:
+            answer, problem = _quoted(begun, owed.correction.raw[:most]), neutralise(owed.correction.problem)
+            text = self.analysis.correction.render(prompt=prompt, answer=answer, problem=problem, begun=begun)
+            tokens = self._count_if_needed(text)
+            if tokens is None or tokens <= room:
+                size = bound_tokens(text)
+                return replace(owed.request, input_tokens=tokens, prompt_bytes=size, language=None), text
+        return None
+
+    def alone(self, owed: Owed, prompt: str, fused: Fused) -> tuple[Owed, str]:
+        """What is owed of a fused request, and the prompt that asks for it alone; `prompt` is the fused one as it was
+        sent. Raises DeclarationError when the fused template is no longer what it was."""
+        request = owed.request
+        place = {"position": request.position + 1, "siblings": request.siblings}
+        text = self.analysis.map.render(document=fused.map.document_in(prompt, **place), **place)
+        tokens, size = self._count_if_needed(text), bound_tokens(text)
+        request = replace(request, input_tokens=tokens, prompt_bytes=size, language=None)
+        return replace(owed, request=request), text
+
+
+class FusedPlanner(Mapper):
+    """Makes the requests of several analyses at once."""
+
+    def __init__(self, fused: Fused, limits: Limits, counter: TokenCounter) -> None:
+        identities = [_identity(part, limits.answers_by, fused.fingerprint) for part in fused.parts]
+        super().__init__(fused, identities, limits, counter)
+        self.fused = fused
 
 
 def _grouped(parts: Sequence[Any], groups: int) -> list[Sequence[Any]]:
@@ -194,13 +228,30 @@ def _neutralised(value: Any) -> Any:
     return walk.get(type(value), lambda other: other)(value)
 
 
-def method_id(analysis: Analysis, limits: Limits) -> str:
-    """24 hexadecimal digits for all that an answer depends on beside the text: prompt, model, parameters, language."""
-    digest: str = _identity(analysis, limits.answers_by).hexdigest()[:24]
+def method_id(analysis: Analysis, limits: Limits, fused: str | None = None) -> str:
+    """24 hexadecimal digits for all that an answer depends on beside the text: prompt, model, parameters, language.
+
+    `fused` is the fingerprint of the fused template where analyses are fused, whether or not a request is.
+    """
+    digest: str = _identity(analysis, limits.answers_by, fused).hexdigest()[:24]
     return digest
 
 
-def _identity(analysis: Analysis, answers_by: str) -> Any:
+def _question_id(identity: Any, about: bytes) -> str:
+    digest = identity.copy()
+    digest.update(about)
+    question_id: str = digest.hexdigest()[:32]
+    return question_id
+
+
+def _record_id(question_ids: Sequence[str]) -> str:
+    """The question itself where there is one."""
+    return (
+        question_ids[0] if len(question_ids) == 1 else hashlib.sha256("\0".join(question_ids).encode()).hexdigest()[:32]
+    )
+
+
+def _identity(analysis: Analysis, answers_by: str, fused: str | None) -> Any:
     """The hash of all that a request's identity has beside its text: analysis, prompt, model, parameters."""
     generation = analysis.generation
     parts = [
@@ -210,4 +261,5 @@ def _identity(analysis: Analysis, answers_by: str) -> Any:
         answers_by,
         f"{generation.max_output_tokens} {generation.temperature} {generation.top_p}",
     ]
+    parts += [] if fused is None else [f"fused {fused}"]
     return hashlib.sha256("\0".join(parts).encode() + b"\0")

@@ -36,6 +36,12 @@ _TRANSFORMING: tuple[type[nodes.Node], ...] = (
 )
 _RENDERING = ("self", "super", "loop")
 CORRECTION = "_shared/correction.jinja"
+FUSED = "_shared/fused.jinja"
+# The blocks of an analysis' template that a fused prompt takes, and what each is put around.
+_BLOCK_HOLDS = {
+    "instructions": "all rules and examples of the system turn, without what says which text comes",
+    "question": "what is asked behind the document",
+}
 # What an expression in a template raises when it meets a value of another kind than it was written for.
 _EXPRESSION_ERRORS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError)
 
@@ -53,6 +59,16 @@ class Prompt:
     constants: Mapping[str, Any]
     begun: str
     around: Callable[..., list[str]] | None = None
+
+    def document_in(self, prompt: str, **values: Any) -> str:
+        """The document that `render` put into a prompt, with the same other values. Raises DeclarationError."""
+        around = self.around(**values) if self.around else []
+        if len(around) == 2 and prompt.startswith(around[0]) and prompt.endswith(around[1]):
+            return prompt[len(around[0]) : len(prompt) - len(around[1])]
+        raise DeclarationError(
+            f"{self.template.name}: the prompt that was sent is not what it renders now; put it back as it was when "
+            "the run began"
+        )
 
     def render(self, **values: Any) -> str:
         """The prompt. Texts among `values` must have gone through `neutralise`; a missing name is an error."""
@@ -156,9 +172,38 @@ def _only_writes_document(environment: jinja2.Environment, name: str) -> bool:
     )
 
 
-def fingerprint(environment: jinja2.Environment, declaration: Path, names: list[str]) -> str:
+def render_block(prompt: Prompt, block: str) -> str:
+    """One block of a template on its own, without blank lines around it.
+
+    Raises DeclarationError when the template has no such block, or one that needs more than the constants.
+    """
+    template, name = prompt.template, prompt.template.name or "a template"
+    if block not in template.blocks:
+        raise DeclarationError(
+            f"{name}: has no block `{block}`, so it cannot be fused; put {{% block {block} %}} and {{% endblock %}} "
+            f"around {_BLOCK_HOLDS[block]}, or leave fuse off"
+        )
+    with _explained(f"{name}, block `{block}`", prompt.constants):
+        return "".join(template.blocks[block](template.new_context(dict(prompt.constants)))).strip()
+
+
+def open_fused(root: Path, shipped: Path) -> jinja2.Environment:
+    """Where the template of fused prompts is: below `root`, or as it is `shipped`."""
+    return open_templates(root if (root / FUSED).is_file() else shipped)
+
+
+def load_fused(environment: jinja2.Environment, constants: Mapping[str, Any]) -> Prompt:
+    """The fused prompt of some analyses. Raises DeclarationError, also when it does more with the document than write
+    it once: a part that is asked alone later needs the document back."""
+    prompt = load_prompt(environment, FUSED, Stage.MAP, constants, {"document": "", "position": 1, "siblings": 2})
+    if prompt.around is None or len(prompt.around(position=1, siblings=2)) != 2:
+        raise DeclarationError(f"{FUSED}: must write {{{{ document }}}} once, and do nothing else with it")
+    return prompt
+
+
+def fingerprint(environment: jinja2.Environment, declaration: Path | None, names: list[str]) -> str:
     """sha256 (hexadecimal) over the declaration and the templates with everything that they include or extend."""
-    digest = hashlib.sha256(declaration.read_bytes())
+    digest = hashlib.sha256(declaration.read_bytes() if declaration else b"")
     for name in sorted(_with_includes(environment, names)):
         source = _source(environment, name)
         digest.update(f"\0{name}\0{len(source)}\0{source}".encode())

@@ -84,6 +84,11 @@ class Settings(BaseModel):
         False, description="Count tokens with fastokens (extra `fast`): ten times quicker, but 4 s to load"
     )
     analyses: tuple[str, ...] = Field((), description="Analyses to run, comma-separated; default: all declared")
+    fuse: bool = Field(
+        False,
+        description="Ask for all analyses of a document in one request, so that its tokens are paid once; switching it "
+        "asks again what was asked the other way",
+    )
     output_language: str = Field(
         "the language of the document",
         pattern=r"^[\w ()-]{2,60}$",

@@ -11,6 +11,9 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.domain import FUSED_BY
 
 # DuckDB keeps to this and spills to disk beyond it.
 MEMORY = "300MB"
@@ -20,23 +23,39 @@ IDS_AT_ONCE = 500_000
 ROWS_AT_ONCE = 20_000
 # Ids are 32 hexadecimal digits, which DuckDB holds as 16 bytes when they are taken for a UUID.
 _SCHEMA = """
-CREATE TABLE wanted (segment INTEGER, place INTEGER, record UUID, question UUID);
+CREATE TABLE wanted (segment INTEGER, place INTEGER, part INTEGER, record UUID, question UUID);
 CREATE TABLE found (why VARCHAR, id UUID, source INTEGER);
-CREATE TABLE left_out (segment INTEGER, place INTEGER, why VARCHAR, source INTEGER, record UUID);
+CREATE TABLE left_out (segment INTEGER, place INTEGER, part INTEGER, why VARCHAR, source INTEGER);
 """
-_LEAVE_OUT = """
+# A fused request has a row for each part, with a question of its own and the record of all.
+_KNOWN = """
 INSERT INTO left_out
-SELECT segment, place, '{why}', min(source), any_value(record)
-FROM wanted JOIN found ON found.why = '{why}' AND found.id = wanted.{column}
-ANTI JOIN left_out USING (segment, place) GROUP BY segment, place
+SELECT segment, place, part, 'known', min(source)
+FROM wanted JOIN found ON found.why = 'known' AND found.id = wanted.question GROUP BY segment, place, part
+"""
+_HALF_KNOWN = """
+DELETE FROM left_out WHERE (segment, place) IN (
+    SELECT (segment, place) FROM wanted ANTI JOIN left_out USING (segment, place, part))
+"""
+_AWAITED = """
+INSERT INTO left_out
+SELECT segment, place, 0, 'awaited', min(source)
+FROM wanted JOIN found ON found.why = 'awaited' AND found.id = wanted.record
+ANTI JOIN left_out USING (segment, place) WHERE part = 0 GROUP BY segment, place
 """
 _REPEATED = """
 INSERT INTO left_out
-WITH open AS (FROM wanted ANTI JOIN left_out USING (segment, place)),
+WITH open AS (FROM wanted ANTI JOIN left_out USING (segment, place) WHERE part = 0),
 ranked AS (
     SELECT segment, place, record, row_number() OVER same AS rank, first_value(segment) OVER same AS first
     FROM open WINDOW same AS (PARTITION BY record ORDER BY segment, place))
-SELECT segment, place, 'repeated', first, record FROM ranked WHERE rank > 1
+SELECT segment, place, 0, 'repeated', first FROM ranked WHERE rank > 1
+"""
+_WANTED = "INSERT INTO wanted SELECT segment, place, 0, record_id::UUID, question_id::UUID FROM rows"
+_WANTED_PARTS = """
+INSERT INTO wanted SELECT segment, place, part - 1, record_id::UUID, questions[part]::UUID
+FROM (SELECT *, string_split(question_id, '{fused_by}') AS questions FROM rows),
+     LATERAL unnest(range(1, len(questions) + 1)) AS parts(part)
 """
 _FOUND = """
 INSERT INTO found SELECT why, id::UUID, source FROM rows
@@ -45,8 +64,8 @@ OR (why = 'awaited' AND id::UUID IN (SELECT record FROM wanted))
 """
 _ANSWERED = """
 SELECT segment, replace(wanted.record::VARCHAR, '-', '') AS record_id, rows.*
-FROM left_out JOIN wanted USING (segment, place) JOIN rows ON rows.question_id::UUID = wanted.question
-WHERE left_out.why = 'known' AND source = ? ORDER BY segment, place
+FROM left_out JOIN wanted USING (segment, place, part) JOIN rows ON rows.question_id::UUID = wanted.question
+WHERE left_out.why = 'known' AND source = ? ORDER BY segment, place, part
 """
 
 
@@ -80,6 +99,7 @@ class Sieve:
         self._database.execute("SET enable_progress_bar = false; SET preserve_insertion_order = false")
         self._database.execute(_SCHEMA)
         self._waiting: list[pa.Table] = []
+        self._fused = False
 
     def __enter__(self) -> Sieve:
         return self
@@ -93,7 +113,9 @@ class Sieve:
         segments = pa.array([segment] * index.num_rows, pa.int32())
         rows = index.select(["record_id", "question_id"]).append_column("place", places)
         rows = rows.append_column("segment", segments)
-        self._take("INSERT INTO wanted SELECT segment, place, record_id::UUID, question_id::UUID FROM rows", rows)
+        fused = bool(pc.any(pc.match_substring(rows["question_id"], FUSED_BY)).as_py())
+        self._fused = self._fused or fused
+        self._take(_WANTED_PARTS.format(fused_by=FUSED_BY) if fused else _WANTED, rows)
 
     def add_known(self, source: int, question_ids: pa.ChunkedArray[Any]) -> None:
         """Questions that have an answer."""
@@ -104,13 +126,16 @@ class Sieve:
         self._add(Why.AWAITED, source, record_ids)
 
     def sift(self, *, take_over: Callable[[int], bool]) -> None:
-        """Decide. What is known is not awaited, and what is either is not repeated.
+        """Decide. What is known is not awaited, and what is either is not repeated. A fused request is known when
+        all its parts are; where one is not, it is asked whole.
 
         `take_over` is asked once for each source of awaited records that are wanted, whether they can be had instead.
         """
         self._look()
-        self._database.execute(_LEAVE_OUT.format(why=Why.KNOWN, column="question"))
-        self._database.execute(_LEAVE_OUT.format(why=Why.AWAITED, column="record"))
+        self._database.execute(_KNOWN)
+        if self._fused:
+            self._database.execute(_HALF_KNOWN)
+        self._database.execute(_AWAITED)
         for source in self.sources(Why.AWAITED):
             if take_over(source):
                 self._database.execute("DELETE FROM left_out WHERE why = ? AND source = ?", [Why.AWAITED, source])
@@ -118,7 +143,8 @@ class Sieve:
 
     def count(self, why: Why) -> int:
         """How many requests are left out for this reason."""
-        return int(self._database.execute("SELECT count(*) FROM left_out WHERE why = ?", [why]).fetchall()[0][0])
+        query = "SELECT count(*) FROM left_out WHERE why = ? AND part = 0"
+        return int(self._database.execute(query, [why]).fetchall()[0][0])
 
     def sources(self, why: Why) -> list[int]:
         """The sources that something was found in."""
@@ -132,7 +158,7 @@ class Sieve:
 
     def left_out(self, segment: int) -> Iterator[LeftOut]:
         """What is left out of a segment, in the order of places."""
-        query = "SELECT place, why, source FROM left_out WHERE segment = ? ORDER BY place"
+        query = "SELECT place, why, source FROM left_out WHERE segment = ? AND part = 0 ORDER BY place"
         for place, why, source in self._database.execute(query, [segment]).fetchall():
             yield LeftOut(segment, place, Why(why), source)
 

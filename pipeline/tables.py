@@ -60,7 +60,12 @@ FAILURES: list[Column] = [
     ("cost_usd", USD, "What was paid for the document and analysis all the same; null when unknown"),
 ]
 LEDGER: list[Column] = [
-    ("record_id", pa.string(), "Derived from text, prompt, model and parameters: the same request has the same id"),
+    (
+        "record_id",
+        pa.string(),
+        "Derived from text, prompt, model and parameters: the same request has the same id, and so has every analysis "
+        "that was fused into it",
+    ),
     ("document_id", pa.string(), "The document that asked (of several with equal text, the first)"),
     ("analysis", pa.string(), "The analysis that asked"),
     ("stage", pa.string(), "map: reading a text or chunk; reduce: joining the answers of chunks"),
@@ -159,7 +164,11 @@ RUNS: list[Column] = [
 FIXED: Mapping[str, tuple[str, list[Column]]] = {
     "documents": ("Every document listed for a run, and how it was read", DOCUMENTS),
     "failures": ("Every document and analysis without a result, and why", FAILURES),
-    "ledger": ("One row per request and attempt: tokens, price, cost", LEDGER),
+    "ledger": (
+        "One row per request and attempt: tokens, price, cost. A fused request has one for each analysis: input tokens "
+        "are shared equally, output tokens by the bytes of each part in the answer, exactly by largest remainder",
+        LEDGER,
+    ),
     "runs": ("One row per run: parameters, counts, forecast and cost", RUNS),
 }
 _SCALARS: Mapping[str, pa.DataType] = {

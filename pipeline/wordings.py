@@ -26,7 +26,8 @@ class Next(StrEnum):
 
         first wording, correction or longer try
             missing, or an error that may pass   -> REPEAT   the very same line
-            cut at the limit, closed or not      -> LENGTHEN once, where a longer answer is possible
+            cut at the limit, closed or not      -> LENGTHEN once, where a longer answer is possible, as it always is
+                                                    for a part of a fused request: it is then asked alone
             written, but not usable              -> CORRECT  once, unless an earlier answer was closed and is usable
             anything else                        -> DONE
 
@@ -67,7 +68,8 @@ def next_step(tried: Sequence[Tried], longest_tokens: int) -> Next:
     written = outcome.fate is Fate.ANSWERED or outcome.raw is not None
     if not written or (outcome.fate is Fate.FAILED and best(tried).fate is Fate.ANSWERED):
         return Next.DONE
-    if outcome.truncated and not _is_lengthened(tried) and longest_tokens > request.max_output_tokens:
+    may_be_longer = longest_tokens >= request.max_output_tokens + (not request.shares_record)
+    if outcome.truncated and not _is_lengthened(tried) and may_be_longer:
         return Next.LENGTHEN
     if outcome.fate is Fate.FAILED and not _is_corrected(tried):
         return Next.CORRECT
@@ -88,7 +90,7 @@ def ask(tried: Sequence[Tried], step: Next, longest_tokens: int) -> Owed:
     last, outcome = tried[-1].request, tried[-1].outcome
     if step is Next.CORRECT and outcome and outcome.failure and outcome.raw is not None:
         correction = Correction(outcome.failure.detail, outcome.raw)
-        return Owed(_reworded(last, correction, last.max_output_tokens), last.question_id, correction)
+        return Owed(_reworded(last, correction, last.max_output_tokens), tried[0].request.record_id, correction)
     if step is Next.LENGTHEN:
         return Owed(_reworded(last, _correction_in(tried), longest_tokens), last.record_id)
     return Owed(last, last.record_id)

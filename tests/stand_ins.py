@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,13 @@ from pipeline.steps import Services
 from pipeline.storage import ObjectStore
 from pipeline.tokens import TokenCounter, load_counter
 
+BEGUN = {
+    "classification": '{"category": "',
+    "sentiment": '{"sentiment": "',
+    "summarization": '{"summary": "',
+}
+_BEGUN_FUSED = re.compile(r'\{"\w+": \{"\w+": "$')
+_FUSED_NAME = re.compile(r"^## (\w+)$", re.MULTILINE)
 LABELS = ("review", "support", "news", "contract", "minutes", "other")
 
 
@@ -45,8 +53,12 @@ class Canned:
 
 
 def good_answer(prompt: str) -> str:
-    """What follows a prompt of the shipped analyses; another prompt, another answer."""
+    """What follows a prompt of the shipped analyses, fused ones too; another prompt, another answer."""
     number = crc32(prompt.encode())
+    if begun := _BEGUN_FUSED.search(prompt):
+        alone = [f"{name}\n\n{BEGUN[name]}" for name in _FUSED_NAME.findall(prompt)]
+        parts = [f'"{one.partition(chr(10))[0]}": {one.rpartition(chr(10))[2]}{good_answer(one)}' for one in alone]
+        return ("{" + ", ".join(parts) + "}").removeprefix(begun[0])
     if prompt.endswith('{"category": "'):
         return LABELS[number % len(LABELS)] + '"}'
     if prompt.endswith('{"sentiment": "'):

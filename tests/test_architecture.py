@@ -16,11 +16,11 @@ MOST_LINES = 300
 # Low to high: a module imports only from those before it. Packages are one place; steps has an order of its own.
 LOW_TO_HIGH = (
     "errors domain estimating languages settings prices models vocabulary graphemes tokens densities forecasts "
-    "chunking prompts merging answers analyses wordings settling wire batching hours ledger manifest tables records "
-    "costs refusals folders storage leases segments extraction pacing retries bedrock cloudwatch price_list budgets "
-    "own_models planning recall comparison drawing sieve catalog reading spending booked reconciling billing sweeping "
-    "steps loop console statement showing local airflow connecting operating foretelling pricing auditing commands "
-    "__main__"
+    "chunking prompts merging answers analyses fusing wordings settling wire batching hours ledger manifest tables "
+    "records costs refusals folders storage leases segments extraction pacing retries bedrock cloudwatch price_list "
+    "budgets own_models planning recall comparison drawing sieve catalog reading spending booked reconciling billing "
+    "sweeping steps loop console statement showing local airflow connecting operating foretelling pricing auditing "
+    "commands __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 STEPS = [
@@ -36,6 +36,7 @@ STEPS = [
     ["prepare", "submit"],
     ["stopping", "outputs", "reports"],
     ["collect"],
+    ["savings"],
     ["fold"],
 ]
 STEPS += [["extrapolating"], ["summary"], ["publish"], ["status", "forecasting", "reconcile"], ["__init__"]]

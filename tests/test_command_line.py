@@ -134,6 +134,19 @@ def test_plan_for_programs_is_one_object(user: User) -> None:
     assert {one["batch_usd"] for one in found["models"]} == {None}
 
 
+def test_fused_analyses_are_planned_and_run_as_one_request(user: User, tmp_path: Path) -> None:
+    """`--fuse` plans a third of the requests, under the joined names, and runs them with all results."""
+    user = replace(user, folder=tmp_path)
+    put_documents(user.folder, "Receipt")
+    planned = json.loads(user.types('plan "my documents" --fuse --json').stdout)
+    names = "classification+sentiment+summarization"
+    assert [(one["analysis"], one["requests"]) for one in planned["forecast"]] == [(names, 36), ("in all", 36)]
+    done = user.types('run "my documents" --fuse --run-key fused')
+    assert done.stdout.startswith("Run fused: 36 documents, 36 requests\n"), done.stderr
+    assert re.search(r"in all +│ +108 │ +0 │", done.stdout)
+    assert "by 36 fused requests, against the input tokens of a prompt for each analysis" in done.stdout
+
+
 def test_show_lists_the_tables(user: User, finished: subprocess.CompletedProcess[str]) -> None:
     """Without a name, every published table with its runs."""
     listed = user.types("show")

@@ -21,6 +21,7 @@ WRONG = [
     ("sweep_hours", "0.5", "greater than or equal to 1"),
     ("mode", "batch", "'auto' or 'on-demand'"),
     ("output_language", "x\n{{ y }}", "^[\\w"),
+    ("fuse", "perhaps", "valid boolean"),
     ("budget_usd", "-1", "greater than or equal to 0"),
     ("budget_usd", "NaN", "finite number"),
     ("budget_usd", "ten", "valid decimal"),

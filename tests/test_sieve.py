@@ -31,6 +31,14 @@ def index(*numbers: int) -> pa.Table:
     return pa.table({"record_id": ids(*numbers), "question_id": ids(*numbers)})
 
 
+def fused(*requests: tuple[int, list[int]]) -> pa.Table:
+    """Requests by record, each with the questions of its parts."""
+    questions = ["+".join(map(an_id, parts)) for _, parts in requests]
+    return pa.table(
+        {"record_id": ids(*(record for record, _ in requests)), "question_id": pa.chunked_array([questions])}
+    )
+
+
 def found(
     segments: list[list[int]],
     known: list[list[int]],
@@ -130,3 +138,23 @@ def test_the_sieve_decides_as_one_would_by_hand(
 ) -> None:
     """Whatever overlaps, each request is left out for the first reason that holds, or sent once."""
     assert found(segments, known, awaited) == expected(segments, known, awaited)
+
+
+def test_a_fused_request_is_known_when_all_its_parts_are() -> None:
+    """Its answers may come from several lists; where one part is not known it is sent whole, once, or awaited."""
+    wanted = fused((1, [11, 12]), (2, [21, 22]), (3, [31, 32]), (2, [21, 22]), (4, [12]))
+    with tempfile.TemporaryDirectory() as folder, Sieve(Path(folder)) as sieve:
+        sieve.add_wanted(0, wanted)
+        sieve.add_known(0, ids(11, 21))
+        sieve.add_known(1, ids(12, 21))
+        sieve.add_awaited(0, ids(3))
+        sieve.sift(take_over=lambda _source: False)
+        left_out = [as_tuple(one)[1:3] for one in sieve.left_out(0)]
+        assert left_out == [(0, KNOWN), (2, AWAITED), (3, REPEATED), (4, KNOWN)]
+        assert [sieve.count(why) for why in Why] == [2, 1, 1]
+        assert sieve.sources(KNOWN) == [0, 1]
+        answers = [sieve.answered(0, pa.table({"question_id": ids(11, 21)}))]
+        answers.append(sieve.answered(1, pa.table({"question_id": ids(12, 21)})))
+    questions = [table["question_id"].to_pylist() for table in answers]
+    assert questions == [[an_id(11)], [an_id(12), an_id(12)]]
+    assert answers[1]["record_id"].to_pylist() == [an_id(1), an_id(4)]

@@ -13,6 +13,7 @@ from pipeline.domain import Failure, Fate, Outcome, Reason, Request, Stage
 from pipeline.wordings import Correction, Next, Tried, ask, best, next_step
 
 FIRST = Request("q", "q", "d", "c", "a", Stage.MAP, 0, 0, 1, None, None, 9, 512, 0)
+PART = replace(FIRST, record_id="line")  # of a fused request
 LONGEST = 2_048
 BAD = Failure(Reason.INVALID, "bad")
 ANSWER = {"summary": "s"}
@@ -29,9 +30,9 @@ FATES: dict[str, Outcome | None] = {
 }
 
 
-def history(fates: Sequence[str], longest: int = LONGEST) -> list[Tried]:
+def history(fates: Sequence[str], longest: int = LONGEST, first: Request = FIRST) -> list[Tried]:
     """The wordings that follow when these fates come back one after the other."""
-    tried = [Tried(FIRST, None)]
+    tried = [Tried(first, None)]
     for fate in fates:
         step = next_step(tried, longest)
         if step is Next.DONE:
@@ -96,6 +97,38 @@ def test_what_is_asked_next(fates: str, step: Next) -> None:
 def test_nothing_longer_is_asked_than_there_is_room_for(fate: str, step: Next, longest: int) -> None:
     """Where the limit is reached already, a closed answer is the answer, and an unusable one is corrected."""
     assert next_step(history([fate], longest), longest) is step
+
+
+@pytest.mark.parametrize(("fates", "step"), STEPS)
+def test_a_part_of_a_fused_request_goes_on_in_the_same_way(fates: str, step: Next) -> None:
+    """It shares its first record with others, and nothing after that."""
+    tried = history(fates.split(), first=PART)
+    assert next_step(tried, LONGEST) is step
+    assert all(one.request.record_id not in {"line", "q"} for one in tried[1:])
+
+
+@pytest.mark.parametrize(
+    ("fates", "longest", "step"),
+    [
+        ("closed", 512, Next.LENGTHEN),
+        ("cut", 512, Next.LENGTHEN),
+        ("closed closed", 512, Next.DONE),
+        ("cut cut", 512, Next.DONE),
+        ("cut good", 512, Next.DONE),
+        ("closed", 511, Next.DONE),
+        ("cut", -5, Next.CORRECT),
+    ],
+)
+def test_a_part_that_was_cut_has_the_whole_limit_when_it_is_alone(fates: str, longest: int, step: Next) -> None:
+    """Where the fused request had the longest limit already, its part is asked alone with that, and once."""
+    assert next_step(history(fates.split(), longest, PART), longest) is step
+
+
+def test_a_part_is_reworded_from_the_line_that_it_shared() -> None:
+    """The first correction starts from the fused record, also after a longer try."""
+    for fates in (["wrong"], ["cut", "wrong"]):
+        tried = history(fates, first=PART)
+        assert ask(tried, Next.CORRECT, LONGEST).source_id == "line"
 
 
 def test_a_longer_answer_is_tried_once_even_where_more_room_is_found_later() -> None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import orjson
 
 from pipeline.analyses import Analysis
-from pipeline.answers import parse_answer
+from pipeline.answers import Parsed, parse_answer
 from pipeline.domain import Batch, Failure, Fate, JobStatus, Mode, Outcome, Reason, Request, Span, Usage
 from pipeline.errors import JobFailed
+from pipeline.fusing import Fused, read_parts
 from pipeline.hours import joined
-from pipeline.ledger import disagreement
+from pipeline.ledger import disagreement, shared
 from pipeline.manifest import REOPENED, STOPPED, collected_key, outcomes_folder, shard_of
 from pipeline.recall import remember
 from pipeline.records import OutcomeRecord, to_parquet
@@ -30,11 +31,15 @@ NEXT = "a job is never started twice: once the cause is mended, begin a run with
 UNBILLED = Usage(0, 0)
 
 
+Outcomes = list[Outcome]
+"""Of one record: one, or one for each part of a fused request, in the order of the parts."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Judged:
     """What the output of a batch came to, by record id; `replied` counts the answers, good or not, `called` when."""
 
-    outcomes: dict[str, Outcome]
+    outcomes: dict[str, Outcomes]
     unreadable: int
     unknown: int
     replied: int
@@ -65,24 +70,38 @@ def is_collected(services: Services, run_uri: str, round_number: int, batch_key:
     return Run(services, run_uri).store.exists(collected_key(round_number, batch_key))
 
 
-def judge(reply: Reply, analysis: Analysis, request: Request, asked_model: str) -> Outcome:
-    """The outcome of one reply: parsed and valid, or failed with a reason."""
+def judge(reply: Reply, asked: Analysis | Fused, request: Request, asked_model: str) -> Outcomes:
+    """The outcome of one reply, or of each part of it: parsed and valid, or failed with a reason."""
     model = reply.engine or asked_model
     if reply.text is None:
         failure = Failure(Reason.REFUSED, f"{reply.error_code}: {reply.error_message}"[:DETAIL_CHARACTERS])
-        return Outcome(reply.record_id, Fate.FAILED, None, failure, reply.retryable, UNBILLED, model)
-    prompt = analysis.prompt(request.stage)
-    parsed = parse_answer(reply.text, prompt.begun, analysis.validator, analysis.declaration.labels)
+        refused = Outcome(reply.record_id, Fate.FAILED, None, failure, reply.retryable, UNBILLED, model)
+        return [refused] * len(request.analyses)
+    if isinstance(asked, Fused):
+        parts = read_parts(reply.text, asked.map.begun, asked.parts)
+        usages = shared(reply.usage, [one.written_bytes for one in parts]) if reply.usage else [None] * len(parts)
+        return [_judged(reply, one.parsed, one.raw, used, model) for one, used in zip(parts, usages, strict=True)]
+    prompt = asked.prompt(request.stage)
+    parsed = parse_answer(reply.text, prompt.begun, asked.validator, asked.declaration.labels)
+    return [_judged(reply, parsed, reply.text, reply.usage, model)]
+
+
+def _judged(reply: Reply, parsed: Parsed, raw: str, usage: Usage | None, model: str) -> Outcome:
     return Outcome(
         reply.record_id,
         Fate.FAILED if parsed.answer is None else Fate.ANSWERED,
         answer=parsed.answer,
         failure=parsed.failure,
-        usage=reply.usage,
+        usage=usage,
         model=model,
         truncated=reply.reached_limit and parsed.cut,
-        raw=reply.text[:RAW_CHARACTERS] if parsed.answer is None else None,
+        raw=raw[:RAW_CHARACTERS] if parsed.answer is None else None,
     )
+
+
+def _worst(outcomes: Outcomes) -> Outcome:
+    """What stands for a record as a whole: the first part that failed, else the first."""
+    return next((one for one in outcomes if one.failure), outcomes[0])
 
 
 def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
@@ -95,16 +114,17 @@ def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
     missing = Failure(Reason.MISSING, "the job ended without this record")
     absent = requests.keys() - found.outcomes.keys()
     outcomes = found.outcomes | {
-        record_id: Outcome(record_id, Fate.MISSING, None, missing, retryable=True, usage=UNBILLED)
+        record_id: [Outcome(record_id, Fate.MISSING, None, missing, retryable=True, usage=UNBILLED)]
+        * len(requests[record_id][0].analyses)
         for record_id in absent
     }
     if failure is None:
         _keep(run, round_number, batch, output, requests, outcomes)
-    fates = Counter(outcome.fate for outcome in outcomes.values())
+    fates = Counter(_worst(found).fate for found in outcomes.values())
     counts = (fates[Fate.ANSWERED], fates[Fate.FAILED], fates[Fate.MISSING])
     if output.paid_by is not None:
         return Collected(0, *counts, unreadable=0, unknown=0, input_tokens=0, output_tokens=0, disagreement=None)
-    used = sum((outcome.usage for outcome in outcomes.values() if outcome.usage), UNBILLED)
+    used = sum((one.usage for found in outcomes.values() for one in found if one.usage), UNBILLED)
     left_out, tokens = (found.unreadable, found.unknown), (used.input_tokens, used.output_tokens)
     differences = _differences(run, batch, output, found, used)
     return Collected(batch.records, *counts, *left_out, *tokens, differences, failure, found.called)
@@ -112,7 +132,7 @@ def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
 
 def _judge_all(run: Run, output: Output, requests: Requests) -> _Judged:
     """Every line of an output judged once; a line that is no record, or nobody's, is counted and left out."""
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, Outcomes] = {}
     called: list[Span] = []
     unreadable = unknown = replied = 0
     for reply in output.replies():
@@ -125,7 +145,7 @@ def _judge_all(run: Run, output: Output, requests: Requests) -> _Judged:
             request = requests[reply.record_id][0]
             replied += reply.text is not None
             called += [reply.called] if reply.called else []
-            outcomes[reply.record_id] = judge(reply, run.analyses[request.analysis], request, run.manifest.model)
+            outcomes[reply.record_id] = judge(reply, run.asked(request.analysis), request, run.manifest.model)
     return _Judged(outcomes, unreadable, unknown, replied, joined(called))
 
 
@@ -151,12 +171,12 @@ def _was_stopped(run: Run, output: Output) -> bool:
     return run.services.batch_client().describe(output.arn).status is JobStatus.STOPPED
 
 
-def _is_news(reply: Reply, seen: Outcome | None) -> bool:
+def _is_news(reply: Reply, seen: Outcomes | None) -> bool:
     """Whether a line says more than one about the same record before it: an answer more than an error."""
-    return seen is None or (reply.text is not None and seen.failure is not None and seen.raw is None)
+    return seen is None or (reply.text is not None and seen[0].failure is not None and seen[0].raw is None)
 
 
-def _job_failure(run: Run, batch: Batch, output: Output, outcomes: dict[str, Outcome]) -> str | None:
+def _job_failure(run: Run, batch: Batch, output: Output, outcomes: dict[str, Outcomes]) -> str | None:
     """Why a job came to nothing as a whole: it failed before any record, or refused each of them for one reason.
 
     A job that was stopped or expired says nothing about its records: they are missing, and asked again. Messages that
@@ -171,7 +191,8 @@ def _job_failure(run: Run, batch: Batch, output: Output, outcomes: dict[str, Out
         return f"{where}: {job.status}: {job.message} ({NEXT})" if job and failed else None
     if batch.mode is not Mode.BATCH or len(outcomes) < batch.records:
         return None
-    refusals = [one.failure.detail for one in outcomes.values() if one.failure and _is_refused(one)]
+    worst = map(_worst, outcomes.values())
+    refusals = [one.failure.detail for one in worst if one.failure and _is_refused(one)]
     alike = len({re.sub(r"\d+", "#", detail) for detail in refusals}) == 1
     if not alike or len(refusals) < len(outcomes):
         return None
@@ -188,7 +209,7 @@ def _keep(
     batch: Batch,
     output: Output,
     requests: Requests,
-    outcomes: dict[str, Outcome],
+    outcomes: dict[str, Outcomes],
 ) -> None:
     """By shard, and the answers for later runs. Of several requests with one record, the first paid for it."""
     by_shard: dict[int, list[OutcomeRecord]] = defaultdict(list)
@@ -196,11 +217,11 @@ def _keep(
     for record_id, asked in requests.items():
         for place, request in enumerate(asked):
             paid_by = output.paid_by if place == 0 else run.manifest.run_key
-            outcome = outcomes[record_id]
-            record = _record(request, outcome, round_number, batch.mode, output.arn, paid_by)
-            by_shard[shard_of(request.document_id, run.manifest.shards)].append(record)
-            if not (outcome.truncated and request.attempt == 0):  # a longer answer may follow
-                answers.append(record)
+            for part, outcome in zip(request.parts(), outcomes[record_id], strict=True):
+                record = _record(part, outcome, round_number, batch.mode, output.arn, paid_by)
+                by_shard[shard_of(part.document_id, run.manifest.shards)].append(record)
+                if not (outcome.truncated and part.attempt == 0):  # a longer answer may follow
+                    answers.append(record)
     for shard, records in by_shard.items():
         key = f"{outcomes_folder(round_number, shard)}/{batch.batch_key}.parquet"
         run.store.write(key, to_parquet(OutcomeRecord, records))

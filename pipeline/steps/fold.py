@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipeline.analyses import Analysis
-from pipeline.costs import Amount, amount_of, savings, standing, was_charged
-from pipeline.domain import Change, Failure, Fate, Request, Usage
+from pipeline.costs import Amount, amount_of, answered_for_nothing, standing, was_charged
+from pipeline.domain import Change, Failure, Fate, Outcome, Request, Usage
 from pipeline.ledger import add_costs, cost_of
 from pipeline.manifest import staged_counts_key, staged_key
 from pipeline.prices import Price
@@ -21,6 +21,7 @@ from pipeline.records import DocumentRecord, OutcomeRecord
 from pipeline.settling import Settled
 from pipeline.steps.rounds import over_budget, planned_rounds
 from pipeline.steps.run import Run, Services
+from pipeline.steps.savings import saved
 from pipeline.steps.state import Key, ShardState, load_state, read_document_records, usage_of
 from pipeline.tables import FIXED, arrow_schema, money, result_columns, write_rows
 
@@ -112,16 +113,17 @@ class _Fold:
         self._documents = documents
         self._state = state
         self._provenance = (run.manifest.run_key, run.manifest.run_date)
-        self._requests: dict[str, Request] = {}
-        for record_id, request in (pair for asked in state.requests.values() for pair in asked.items()):
-            self._requests.setdefault(record_id, request)  # of copies of one text, the first asked and paid
+        self._requests: dict[tuple[str, str], Request] = {}
+        for request in (one for asked in state.requests.values() for one in asked.values()):
+            # of copies of one text, the first asked and paid
+            self._requests.setdefault((request.record_id, request.question_id), request)
         self._settled: dict[Key, Settled] = dict(state.ends(run, over_budget(run)))
         self._paid = [record for record in state.records if record.paid_by is None]
         self._standing = {
             (record_id, key[1])
             for key, asked in state.requests.items()
             if (end := self._settled.get(key)) and end.answer is not None
-            for record_id in standing(asked.values(), state.outcomes)
+            for record_id in standing(asked.values(), state.outcomes[key[1]])
         }
         self._spent = self._sum_spent()
 
@@ -177,7 +179,7 @@ class _Fold:
 
     def ledger_rows(self) -> Iterator[Row]:
         for record in sorted(self._paid, key=self._ledger_order):
-            request, price = self._requests[record.record_id], self._run.price(record.mode)
+            request, price = self._request(record), self._run.price(record.mode)
             usage = usage_of(record)
             yield (
                 record.record_id,
@@ -219,23 +221,26 @@ class _Fold:
         return ShardCounts(
             len(listed),
             sum(one.duplicate_of is not None for one in listed),
-            len(self._paid),
+            len({(one.record_id, one.round_number) for one in self._paid}),
             analyses,
             dict(sorted(reasons.items())),
             sorted({record.model for record in self._state.records if record.model}),
             without_end[:SHOWN],
-            [one.record_id for one in self._paid if one.answer and _is_free(one)][:SHOWN],
+            answered_for_nothing(self._paid)[:SHOWN],
             amount_of(self._cost(one) for one in self._paid if was_charged(usage_of(one)) and not self._is_used(one)),
-            savings(self._state.records, self._run.manifest.run_key, self._run.price),
+            saved(self._run, self._state),
         )
 
+    def _request(self, record: OutcomeRecord) -> Request:
+        return self._requests[record.record_id, record.question_id]
+
     def _is_used(self, record: OutcomeRecord) -> bool:
-        place = (record.record_id, self._requests[record.record_id].analysis)
+        place = (record.record_id, self._request(record).analysis)
         return record.fate is Fate.ANSWERED and place in self._standing
 
     def _used(self, analysis: str) -> tuple[int, int, Decimal | None]:
         """Tokens and USD of an analysis. Every token that was reported, also where another request reported none."""
-        asked = [record for record in self._paid if self._requests[record.record_id].analysis == analysis]
+        asked = [record for record in self._paid if self._request(record).analysis == analysis]
         usage = sum((usage for usage in map(usage_of, asked) if usage is not None), FREE)
         return usage.input_tokens, usage.output_tokens, add_costs(self._cost(record) for record in asked)
 
@@ -249,15 +254,18 @@ class _Fold:
     def _sum_spent(self) -> dict[Key, Spent]:
         paid: dict[Key, list[OutcomeRecord]] = defaultdict(list)
         for record in self._paid:
-            request = self._requests[record.record_id]
+            request = self._request(record)
             paid[request.document_id, request.analysis].append(record)
-        return {key: self._spent_on(paid[key], asked) for key, asked in self._state.requests.items()}
+        return {
+            key: self._spent_on(paid[key], asked, self._state.outcomes[key[1]])
+            for key, asked in self._state.requests.items()
+        }
 
-    def _spent_on(self, paid: list[OutcomeRecord], asked: Iterable[str]) -> Spent:
+    def _spent_on(self, paid: list[OutcomeRecord], asked: Iterable[str], found: Mapping[str, Outcome]) -> Spent:
         """What one document and analysis paid; answers that others paid for are known by their model alone."""
         usages = [usage_of(record) for record in paid]
         known = [usage for usage in usages if usage is not None]
-        outcomes = [self._state.outcomes[record_id] for record_id in asked if record_id in self._state.outcomes]
+        outcomes = [found[record_id] for record_id in asked if record_id in found]
         models = sorted({outcome.model for outcome in outcomes if outcome.model})
         usage = sum(known, FREE) if len(known) == len(usages) else None
         return Spent(usage, add_costs(map(self._cost, paid)), ", ".join(models) or None)
@@ -266,7 +274,7 @@ class _Fold:
         return cost_of(usage_of(record), self._run.price(record.mode))
 
     def _ledger_order(self, record: OutcomeRecord) -> tuple[Any, ...]:
-        request: Request = self._requests[record.record_id]
+        request = self._request(record)
         return (request.document_id, request.analysis, request.level, request.position, record.round_number)
 
 
@@ -277,11 +285,6 @@ def _failure_of(one: DocumentRecord, settled: Settled | None) -> tuple[str, Fail
     if settled is not None and settled.failure is not None:
         return settled.stage, settled.failure
     return None
-
-
-def _is_free(record: OutcomeRecord) -> bool:
-    usage = usage_of(record)
-    return usage is not None and 0 in (usage.input_tokens, usage.output_tokens)
 
 
 def _tokens(usage: Usage | None) -> tuple[int | None, int | None]:

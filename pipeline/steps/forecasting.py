@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,15 +12,19 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.analyses import Analysis
 from pipeline.comparison import Comparison, ListedDocument
-from pipeline.domain import Change, Failure, Request, Usage
+from pipeline.domain import FUSED_BY, Change, Failure, Request, Usage
 from pipeline.drawing import SEED, draw, strata_of, stratum
 from pipeline.errors import ObjectMissing
 from pipeline.estimating import Estimate, estimate, member
-from pipeline.planning import Planner, method_id
+from pipeline.forecasts import together
+from pipeline.fusing import fuse
+from pipeline.planning import FusedPlanner, Mapper, Planner, method_id
 from pipeline.reading import usual_output_tokens
 from pipeline.recall import answer_lists, read_ids
-from pipeline.steps.prepare import ReadDocument, Report, read_documents
+from pipeline.settling import Limits
+from pipeline.steps.prepare import ReadDocument, Report, mappers_for, read_documents
 from pipeline.steps.run import Services, limits_for
 from pipeline.steps.start import add_published, listed_documents
 from pipeline.tokens import TokenCounter, count_prompt
@@ -116,30 +120,29 @@ def forecast_source(services: Services, order: PlanOrder, report: Report) -> Sou
     settings = services.settings
     limits = limits_for(services, settings.model)
     analyses = services.analyses(settings.analyses, settings.output_language)
-    methods = {name: method_id(one, limits) for name, one in analyses.items()}
+    methods = {name: method_id(one, limits, services.fused) for name, one in analyses.items()}
     compared = _compared(services, order, methods)
     present = [one for one in compared.documents if one.change is not Change.DELETED]
     drawn = draw(present, order.sample or _affordable(present), order.seed)
     count = _Count(services.counter, exact=sum(one.size_bytes for one in drawn) <= COUNTED_BYTES)
-    planners = {name: Planner(one, limits, services.counter) for name, one in analyses.items()}
+    mappers = _Mappers(services, analyses, limits)
     asked: list[_Asked] = []
     for one in read_documents(services.open(order.source_uri), drawn, settings):
-        asked.append(_Asked(one.listed, list(count.requests(one, planners)), isinstance(one.text, Failure)))
+        asked.append(_Asked(one.listed, list(count.requests(one, mappers)), isinstance(one.text, Failure)))
         report(len(asked), len(drawn))
     totals = _Totals(present, asked, _known(services, order, asked))
-    everything = frozenset(analyses)
     return SourceForecast(
         tuple(
             PlannedAnalysis(
                 name,
                 totals.of(frozenset([name])),
-                one.generation.max_output_tokens,
-                compared.usual_output_tokens.get(name),
-                compared.unchanged[name],
+                mapper.asked.generation.max_output_tokens,
+                together(name, compared.usual_output_tokens),
+                sum(compared.unchanged[part] for part in parts),
             )
-            for name, one in analyses.items()
+            for name, (mapper, parts) in mappers.used.items()
         ),
-        totals.of(everything),
+        totals.of(frozenset(mappers.used)),
         compared.listed,
         sum(one.change is Change.NEW for one in present),
         sum(one.change is not Change.NEW for one in present),
@@ -149,6 +152,34 @@ def forecast_source(services: Services, order: PlanOrder, report: Report) -> Sou
         totals.unreadable,
         order.work_uri is not None,
     )
+
+
+class _Mappers:
+    """What asks for the analyses of a document, and which of it was used: by name, with the analyses that it is told
+    about. Those that ask for a part of the analyses, where the others hold, stand beside the one for all."""
+
+    def __init__(self, services: Services, analyses: Mapping[str, Analysis], limits: Limits) -> None:
+        self._services, self._analyses, self._limits = services, analyses, limits
+        self._planners = {
+            name: Planner(one, limits, services.counter, services.fused) for name, one in analyses.items()
+        }
+        self._together: dict[str, Mapper] = {}
+        self.used: dict[str, tuple[Mapper, list[str]]] = {}
+        for mapper in mappers_for(self._planners, "", self._fused if services.fused else None):
+            self.used[mapper.asked.name] = (mapper, mapper.asked.name.split(FUSED_BY))
+
+    def of(self, held: str) -> list[Mapper]:
+        found = mappers_for(self._planners, held, self._fused if self._services.fused else None)
+        for mapper in found:
+            self.used.setdefault(mapper.asked.name, (mapper, []))
+        return found
+
+    def _fused(self, names: Sequence[str]) -> Mapper:
+        name = FUSED_BY.join(names)
+        if name not in self._together:
+            fused = fuse(self._services.prompts, self._analyses, names, self._limits.max_output_tokens)
+            self._together[name] = FusedPlanner(fused, self._limits, self._services.counter)
+        return self._together[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,20 +228,18 @@ class _Count:
     def __init__(self, counter: TokenCounter, *, exact: bool) -> None:
         self._counter, self._exact = counter, exact
 
-    def requests(self, one: ReadDocument, planners: Mapping[str, Planner]) -> Iterator[tuple[Request, int]]:
+    def requests(self, one: ReadDocument, mappers: _Mappers) -> Iterator[tuple[Request, int]]:
         if isinstance(one.text, Failure):
             return
         text, text_tokens = one.text.content, -1
-        for name, planner in planners.items():
-            if name in one.listed.held.split(","):
-                continue
-            for request, prompt in planner.map_requests(one.document_id, one.content_hash, text):
+        for mapper in mappers.of(one.listed.held):
+            for request, prompt in mapper.map_requests(one.document_id, one.content_hash, text):
                 tokens = request.input_tokens
                 if tokens is None and self._exact:
                     tokens = count_prompt(prompt, self._counter)
                 elif tokens is None:
                     text_tokens = self._counter.count(text) if text_tokens < 0 else text_tokens
-                    tokens = planner.base.tokens + text_tokens
+                    tokens = mapper.base.tokens + text_tokens
                 yield request, tokens
 
 
@@ -218,7 +247,8 @@ def _known(services: Services, order: PlanOrder, asked: list[_Asked]) -> set[str
     """The questions among those asked that some run of the work store has answered."""
     if order.work_uri is None or order.force:
         return set()
-    wanted = pa.array({request.question_id for one in asked for request, _ in one.requests}, pa.string())
+    questions = {part.question_id for one in asked for request, _ in one.requests for part in request.parts()}
+    wanted = pa.array(questions, pa.string())
     work, found = services.open(order.work_uri), set[str]()
     for key in answer_lists(work):
         ids = read_ids(work, key)
@@ -236,7 +266,8 @@ class _Totals:
         for one in asked:
             counts: dict[str, list[int]] = {}
             for request, tokens in one.requests:
-                place = 2 if request.question_id in known else 4 if request.record_id in seen else 0
+                answered = all(part.question_id in known for part in request.parts())
+                place = 2 if answered else 4 if request.record_id in seen else 0
                 seen.add(request.record_id)
                 found = counts.setdefault(request.analysis, [0] * 6)
                 found[place] += 1

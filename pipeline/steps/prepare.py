@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -15,7 +15,7 @@ from pipeline.folders import BrokenLink
 from pipeline.forecasts import Outlook, Tally
 from pipeline.languages import guess_language
 from pipeline.manifest import content_digest, documents_key, prepared_key, requests_folder
-from pipeline.planning import Planner, Rendered
+from pipeline.planning import Mapper, Planner, Rendered
 from pipeline.records import DocumentRecord, from_parquet, to_parquet
 from pipeline.segments import SegmentWriter
 from pipeline.settings import Settings
@@ -23,7 +23,7 @@ from pipeline.settling import Again, Reduce, Settled
 from pipeline.steps.rounds import read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.sampling import Sampler
-from pipeline.steps.state import Prepared, load_state, read_prepared, write_prepared
+from pipeline.steps.state import Key, Prepared, ShardState, load_state, read_prepared, write_prepared
 from pipeline.storage import ObjectStore
 from pipeline.tokens import count_prompt
 from pipeline.wire import read_prompt, read_record_id, write_record
@@ -35,6 +35,8 @@ READ_AHEAD_BYTES = 64_000_000
 GROUP_DOCUMENTS = 16
 GROUP_BYTES = 1_000_000
 
+Together = Callable[[Sequence[str]], Mapper]
+"""What asks for several analyses at once."""
 Report = Callable[[int, int], None]
 """Called with how many of how many are done."""
 
@@ -124,7 +126,8 @@ def _first_round(
     gone = len(records)
     source = run.services.open(run.manifest.source_uri)
     read = read_documents(source, documents, run.services.settings)
-    for rendered in first_requests(read, run.planners, sampler, records.append):
+    fused = run.fused_planner if run.manifest.fused else None
+    for rendered in first_requests(read, run.planners, sampler, records.append, fused):
         yield _line(run, rendered)
         report(len(records) - gone, len(documents))
 
@@ -134,10 +137,12 @@ def first_requests(
     planners: Mapping[str, Planner],
     sampler: Sampler,
     keep: Callable[[DocumentRecord], None],
+    fused: Together | None = None,
 ) -> Iterator[Rendered]:
     """The map requests of every readable document, for every analysis whose result does not hold.
 
-    `keep` gets every document, read or not. Copies of one text have requests with equal ids.
+    `keep` gets every document, read or not. Copies of one text have requests with equal ids. `fused` gives what asks
+    for several analyses at once, where that is wanted.
     """
     owners: dict[str, str] = {}
     for one in read:
@@ -145,19 +150,23 @@ def first_requests(
         keep(one.record(None if owner == one.document_id else owner))
         if isinstance(one.text, Failure):
             continue
-        held = one.listed.held.split(",")
         who, text = (one.document_id, one.content_hash), one.text.content
         language = guess_language(text)
         counted = True
-        for name, planner in planners.items():
-            if name in held:
-                continue
-            for rendered in planner.map_requests(*who, text, language):
+        for mapper in mappers_for(planners, one.listed.held, fused):
+            sampler.expect(mapper)
+            for rendered in mapper.map_requests(*who, text, language):
                 found = sampler.counted(rendered)
                 counted = counted and found[0].input_tokens is not None
                 yield found
         if not counted:
             sampler.look(text, one.content_hash, language)
+
+
+def mappers_for(planners: Mapping[str, Planner], held: str, fused: Together | None) -> list[Mapper]:
+    """What asks for the analyses of a document whose result does not hold: together where that is wanted, or each."""
+    names = [name for name in planners if name not in held.split(",")]
+    return [fused(names)] if fused and len(names) > 1 else [planners[name] for name in names]
 
 
 def read_documents(
@@ -237,16 +246,29 @@ def _later_round(run: Run, round_number: int, shard: int) -> Iterator[tuple[Requ
     for earlier in range(round_number if again else 0):
         for segment in read_prepared(run.store, earlier, shard)[0]:
             for line in run.store.lines(segment.key):
-                for owed in again.pop(read_record_id(line), []):
-                    yield from _asked_again(run, owed, line)
+                yield from _all_again(run, state, again.pop(read_record_id(line), []), line)
 
 
-def _asked_again(run: Run, owed: Owed, line: bytes) -> Iterator[tuple[Request, bytes]]:
-    """The line to send, made of the one that was sent; none where a correction does not fit the window."""
-    if owed.request.record_id == owed.source_id:
-        yield owed.request, line + b"\n"
-    elif rendered := run.planners[owed.request.analysis].corrected(owed, read_prompt(line)):
-        yield _line(run, _counted(run, rendered))
+def _all_again(run: Run, state: ShardState, owing: list[Owed], line: bytes) -> Iterator[tuple[Request, bytes]]:
+    """What is sent in place of a line, of which several documents and analyses may owe something."""
+    whole: dict[Key, Request] = {}
+    for owed in owing:
+        if owed.request.record_id == owed.source_id:
+            sent = state.fused.get((owed.request.document_id, owed.source_id), owed.request)
+            whole[sent.document_id, sent.analysis] = sent  # a fused line goes as a whole, and once
+        elif rendered := _reworded(run, state, owed, read_prompt(line)):
+            yield _line(run, _counted(run, rendered))
+    for request in whole.values():
+        yield request, line + b"\n"
+
+
+def _reworded(run: Run, state: ShardState, owed: Owed, prompt: str) -> Rendered | None:
+    """The prompt in other words, a part of a fused one on its own; None where a correction does not fit the window."""
+    planner = run.planners[owed.request.analysis]
+    sent = state.fused.get((owed.request.document_id, owed.source_id))
+    if sent is not None:
+        owed, prompt = planner.alone(owed, prompt, run.fused(sent.analysis))
+    return planner.corrected(owed, prompt)
 
 
 def _counted(run: Run, rendered: Rendered) -> Rendered:
@@ -259,7 +281,7 @@ def _counted(run: Run, rendered: Rendered) -> Rendered:
 
 def _line(run: Run, rendered: Rendered) -> tuple[Request, bytes]:
     request, prompt = rendered
-    generation = run.analyses[request.analysis].generation
+    generation = run.asked(request.analysis).generation
     if request.max_output_tokens != generation.max_output_tokens:
         generation = replace(generation, max_output_tokens=request.max_output_tokens)
     return request, write_record(request.record_id, prompt, generation)

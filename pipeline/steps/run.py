@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
@@ -16,12 +16,13 @@ from pipeline.analyses import Analysis, load_analyses, shipped_prompts
 from pipeline.batching import Quotas
 from pipeline.bedrock import BatchClient, BedrockAccess, OnDemandClient, connect_batch, connect_on_demand
 from pipeline.cloudwatch import MetricsClient, connect_metrics
-from pipeline.domain import Mode
+from pipeline.domain import FUSED_BY, Mode
 from pipeline.errors import RunError, RunStopped, SettingsError
+from pipeline.fusing import Fused, fuse, fused_fingerprint
 from pipeline.manifest import MANIFEST, RUNS, STOPPED, RunManifest
 from pipeline.models import Model, find_model, load_catalogue
 from pipeline.pacing import Pacer
-from pipeline.planning import Planner
+from pipeline.planning import FusedPlanner, Planner
 from pipeline.prices import Price
 from pipeline.settings import AwsEnvironment, Settings
 from pipeline.settling import Limits
@@ -84,6 +85,11 @@ class Services:
             yield found
         finally:
             found.close()
+
+    @cached_property
+    def fused(self) -> str | None:
+        """The fingerprint of the template of fused prompts; None where analyses are not fused."""
+        return fused_fingerprint(self.prompts) if self.settings.fuse else None
 
     @property
     def quotas(self) -> Quotas:
@@ -152,6 +158,8 @@ class Run:
         self.services = services
         self.store = services.open(run_uri)
         self.manifest = _read_manifest(self.store)
+        self._fused: dict[str, Fused] = {}
+        self._fused_planners: dict[str, FusedPlanner] = {}
 
     @cached_property
     def work(self) -> ObjectStore:
@@ -175,6 +183,22 @@ class Run:
     def limits(self) -> Limits:
         return limits_for(self.services, self.manifest.model)
 
+    def asked(self, name: str) -> Analysis | Fused:
+        """What a request asks for by its `analysis`: one, or several that are fused."""
+        return self.analyses[name] if name in self.analyses else self.fused(name)
+
+    def fused(self, name: str) -> Fused:
+        """Several analyses by their joined names. Raises RunError when the fused template is no longer what it was."""
+        if name not in self._fused:
+            found = fuse(self.services.prompts, self.analyses, name.split(FUSED_BY), self.limits.max_output_tokens)
+            if found.fingerprint != self.manifest.fused:
+                raise RunError(
+                    f"run {self.manifest.run_key}: the template of fused prompts has changed since the run began; "
+                    "start a new run, or put the template back"
+                )
+            self._fused[name] = found
+        return self._fused[name]
+
     @property
     def quotas(self) -> Quotas:
         """Those of the settings; whether there may be jobs was fixed when the run began."""
@@ -182,7 +206,15 @@ class Run:
 
     @cached_property
     def planners(self) -> dict[str, Planner]:
-        return {name: Planner(one, self.limits, self.services.counter) for name, one in self.analyses.items()}
+        counter, fused = self.services.counter, self.manifest.fused
+        return {name: Planner(one, self.limits, counter, fused) for name, one in self.analyses.items()}
+
+    def fused_planner(self, names: Sequence[str]) -> FusedPlanner:
+        """What makes the requests that ask for these analyses at once."""
+        name = FUSED_BY.join(names)
+        if name not in self._fused_planners:
+            self._fused_planners[name] = FusedPlanner(self.fused(name), self.limits, self.services.counter)
+        return self._fused_planners[name]
 
     def price(self, mode: Mode) -> Price | None:
         return self.manifest.batch_price if mode is Mode.BATCH else self.manifest.on_demand_price

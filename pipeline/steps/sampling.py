@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pipeline.densities import Density, sample
 from pipeline.forecasts import Outlook
-from pipeline.planning import Planner, Rendered
+from pipeline.planning import Mapper, Planner, Rendered
 from pipeline.tokens import TokenCounter, count_prompt
 
 # So many windows of text are counted; every prompt, when the texts are no more than this.
@@ -23,7 +23,12 @@ class Sampler:
         self._all = sum(sizes_bytes) <= COUNTED_BYTES
         self._bytes_a_window = max(1.0, sum(sizes_bytes) / WINDOWS)
         self._densities: dict[str, Density] = {}
-        self.outlook = Outlook({}, self._densities, {name: one.base for name, one in planners.items()})
+        self._bases = {name: one.base for name, one in planners.items()}
+        self.outlook = Outlook({}, self._densities, self._bases)
+
+    def expect(self, mapper: Mapper) -> None:
+        """Requests of this kind are to come; before they are forecast."""
+        self._bases.setdefault(mapper.asked.name, mapper.base)
 
     def look(self, text: str, content_hash: str, language: str) -> None:
         """Count the windows of a text whose prompts are not all counted. Which, its hash decides."""

@@ -18,6 +18,7 @@ from pipeline.comparison import Comparison, ListedDocument
 from pipeline.domain import Change, Document, Mode, short_hash
 from pipeline.drawing import SEED, draw, strata_of
 from pipeline.errors import ObjectExists, SettingsError
+from pipeline.fusing import fuse
 from pipeline.manifest import (
     MANIFEST,
     PUBLISHED,
@@ -74,6 +75,7 @@ def start(services: Services, order: RunOrder) -> str:
         _refuse_another_run(services, order, Run(services, store.uri()).manifest)
     else:
         analyses = services.analyses(services.settings.analyses, services.settings.output_language)
+        refuse_unfusable(services, analyses)
         _write_once(store, _list(services, order, store, analyses))
     if not store.exists(PUBLISHED):
         services.open(order.work_uri).write(open_key(order.run_key), b"")
@@ -83,7 +85,7 @@ def start(services: Services, order: RunOrder) -> str:
 def _list(services: Services, order: RunOrder, store: ObjectStore, analyses: Mapping[str, Analysis]) -> RunManifest:
     """List the source beside what the output holds, put the listing by shard, and say what the run intends."""
     limits = limits_for(services, services.settings.model)
-    methods = {name: method_id(one, limits) for name, one in analyses.items()}
+    methods = {name: method_id(one, limits, services.fused) for name, one in analyses.items()}
     with tempfile.TemporaryDirectory(prefix="docbatch-") as folder, Comparison(Path(folder)) as comparison:
         comparison.add_listing(listed_documents(services.open(order.source_uri)))
         with services.catalog(order.output_uri, make=True) as catalog:
@@ -206,6 +208,7 @@ def _manifest(
         time_price=model.time_price_on(order.run_date),
         on_demand_only=settings.mode == "on-demand",
         analyses={name: one.fingerprint for name, one in analyses.items()},
+        fused=services.fused,
         methods=methods,
         usual_output_tokens=listing.usual_output_tokens,
         output_language=settings.output_language,
@@ -256,6 +259,13 @@ def refuse_model_without_batch(services: Services) -> None:
         )
 
 
+def refuse_unfusable(services: Services, analyses: Mapping[str, Analysis]) -> None:
+    """Raises DeclarationError where analyses are to be fused and cannot be, before anything is listed or sent."""
+    if services.fused is not None and len(analyses) > 1:
+        limits = limits_for(services, services.settings.model)
+        fuse(services.prompts, analyses, list(analyses), limits.max_output_tokens)
+
+
 def _refuse_another_run(services: Services, order: RunOrder, begun: RunManifest) -> None:
     """Whoever takes a used key for something else would get the tables of the first."""
     settings = services.settings
@@ -266,6 +276,7 @@ def _refuse_another_run(services: Services, order: RunOrder, begun: RunManifest)
         "output_language": (settings.output_language, begun.output_language),
         "analyses": (sorted(settings.analyses or begun.analyses), sorted(begun.analyses)),
         "mode": (settings.mode, "on-demand" if begun.on_demand_only else "auto"),
+        "fuse": (settings.fuse, begun.fused is not None),
         "force": (order.force or begun.force, begun.force),
     }
     for name, (asked, fixed) in wanted.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,16 +27,22 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class ShardState:
-    """Requests by document and analysis, the newest outcome of each, and every outcome in the order of the rounds."""
+    """Requests by document and analysis, the newest outcome of each, and every outcome in the order of the rounds.
+
+    Of fused requests there are the parts, each with its own outcome under the record_id that they share; `fused` holds
+    them whole, by document_id and record_id. `outcomes` are by analysis and record_id.
+    """
 
     requests: dict[Key, dict[str, Request]]
-    outcomes: dict[str, Outcome]
+    outcomes: dict[str, dict[str, Outcome]]
     records: list[OutcomeRecord]
+    fused: dict[tuple[str, str], Request]
 
     def positions(self, run: Run) -> Iterator[tuple[Key, Settled | Again | Reduce]]:
         """Where every document and analysis that asked anything stands, sorted by key."""
         for key in sorted(self.requests):
-            yield key, settle(run.analyses[key[1]], list(self.requests[key].values()), self.outcomes, run.limits)
+            requests, outcomes = list(self.requests[key].values()), self.outcomes[key[1]]
+            yield key, settle(run.analyses[key[1]], requests, outcomes, run.limits)
 
     def ends(self, run: Run, over_budget: str | None) -> Iterator[tuple[Key, Settled]]:
         """The same when no round is left: whatever is still owed is given up, for want of budget if that is why."""
@@ -44,7 +50,8 @@ class ShardState:
             if isinstance(position, Settled):
                 yield key, position
             else:
-                end = give_up(run.analyses[key[1]], list(self.requests[key].values()), self.outcomes)
+                requests, outcomes = list(self.requests[key].values()), self.outcomes[key[1]]
+                end = give_up(run.analyses[key[1]], requests, outcomes)
                 yield key, for_want_of_budget(end, over_budget) if over_budget else end
 
 
@@ -52,13 +59,29 @@ def load_state(run: Run, shard: int, rounds: int) -> ShardState:
     """The state of a shard after its first `rounds` rounds."""
     requests: dict[Key, dict[str, Request]] = defaultdict(dict)
     records: list[OutcomeRecord] = []
+    fused: dict[tuple[str, str], Request] = {}
     for round_number in range(rounds):
         segments, _ = read_prepared(run.store, round_number, shard)
         for request in read_index(run.store, [segment.index_key for segment in segments]):
-            requests[request.document_id, request.analysis].setdefault(request.record_id, request)
+            parts = request.parts()
+            if len(parts) > 1:
+                fused.setdefault((request.document_id, request.record_id), request)
+            for part in parts:
+                requests[part.document_id, part.analysis].setdefault(part.record_id, part)
         for entry in sorted(run.store.list(outcomes_folder(round_number, shard)), key=lambda entry: entry.key):
             records += from_parquet(OutcomeRecord, run.store.read(entry.key))
-    return ShardState(dict(requests), {record.record_id: _outcome(record) for record in records}, records)
+    return ShardState(dict(requests), _newest(requests, records), records, fused)
+
+
+def _newest(
+    requests: Mapping[Key, Mapping[str, Request]], records: list[OutcomeRecord]
+) -> dict[str, dict[str, Outcome]]:
+    """The last outcome of each analysis and record; a question is of one analysis only."""
+    asked = {one.question_id: analysis for (_, analysis), found in requests.items() for one in found.values()}
+    outcomes: dict[str, dict[str, Outcome]] = {analysis: {} for _, analysis in requests}
+    for record in records:
+        outcomes[asked[record.question_id]][record.record_id] = _outcome(record)
+    return outcomes
 
 
 Prepared = tuple[list[Segment], Outlook]

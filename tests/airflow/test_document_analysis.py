@@ -160,6 +160,16 @@ def test_chosen_analyses_of_few_documents_go_on_demand(dag: Any, wired: stack.St
     assert len(pq.read_table(run_folder)) == 3
 
 
+def test_fused_analyses_are_one_request(dag: Any, wired: stack.Stack, tmp_path: Path) -> None:
+    """The Param `fuse` asks for all analyses of a document at once; later tasks know it from the run."""
+    source = _documents(tmp_path / "documents", 3)
+    conf = {"source": str(source), "output": str(tmp_path / "out"), "fuse": True, "run_key": "fused"}
+    run = dag.test(run_conf=conf)
+    assert str(run.state) == "success", _states(run)
+    row = _row_of_run(tmp_path / "out", "fused")
+    assert (row["requests"], row["results"], row["failures"]) == (3, 9, 3)
+
+
 def test_a_run_above_its_budget_submits_nothing(dag: Any, wired: stack.Stack, tmp_path: Path) -> None:
     """The plan fails, and no batch is sent."""
     source = _documents(tmp_path / "documents", 3)

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pipeline.domain import Mode
 from pipeline.local.bill import Charge
 from pipeline.steps import RunSummary
 from tests.chaos.night import FIRST_SEED, Night, cut_at_first, price_of
-from tests.chaos.random_plans import draw
+from tests.chaos.random_plans import Trouble, draw
 from tests.chaos.seam import Seam
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -49,14 +49,14 @@ class Published:
         rows = defaultdict(list)
         wordings = defaultdict(set)
         for row in sorted(self.ledger, key=lambda row: row["round"]):
-            rows[row["record_id"]].append(row)
+            rows[row["record_id"], row["analysis"]].append(row)
             place = (row["document_id"], row["analysis"], row["level"], row["position"])
             wordings[place].add(row["record_id"])
-        for record_id, tried in rows.items():
+        for (record_id, _), tried in rows.items():
             assert len({row["round"] for row in tried}) == len(tried) <= self.night.trouble.settings["max_rounds"]
             assert [row for row in tried[:-1] if row["input_tokens"]] == [], f"{record_id} was asked after its answer"
         assert all(len(found) <= WORDINGS for found in wordings.values())
-        sent = Counter(row["record_id"] for row in self.ledger if row["mode"] == Mode.BATCH)
+        sent = Counter(record_id for record_id, _ in calls_in(self.ledger, Mode.BATCH))
         billed = Counter(one.record_id for one in self.charges if one.mode is Mode.BATCH)
         assert billed <= sent, "a job was billed for a record that the ledger does not have in it"
 
@@ -65,7 +65,7 @@ class Published:
         lost = self._tokens_lost_by_job()
         for job_id, batch_key in lost.items():
             assert any(batch_key in told for told in self.summary.disagreements), (job_id, batch_key)
-        kept = [row for row in self.ledger if row["mode"] == Mode.ON_DEMAND and row["input_tokens"]]
+        kept = calls_in([row for row in self.ledger if row["input_tokens"]], Mode.ON_DEMAND)
         billed = [one for one in self.charges if one.mode is Mode.ON_DEMAND]
         surplus = len(billed) - len(kept)
         assert 0 <= surplus <= self.night.may_be_lost_on_demand()
@@ -91,7 +91,7 @@ class Published:
         """Paid records, tokens in and out, and USD of a mode in the ledger, attempts that came to nothing included."""
         rows = [row for row in self.ledger if row["mode"] == mode and row["input_tokens"] + row["output_tokens"]]
         sums = (sum(row[name] for row in rows) for name in ("input_tokens", "output_tokens"))
-        return (len(rows), *sums, sum((row["cost_usd"] for row in rows), Decimal(0)))  # type: ignore[return-value]
+        return (len(calls_in(rows, mode)), *sums, sum((row["cost_usd"] for row in rows), Decimal(0)))  # type: ignore[return-value]
 
     def _billed(self, mode: Mode) -> tuple[int, int, int, Decimal]:
         """The same on the endpoint's own bill."""
@@ -116,15 +116,22 @@ class Published:
         return {job_id: "-".join(names[job_id][1:3]) for job_id in differing}
 
 
+def calls_in(ledger: list[dict[str, Any]], *modes: Mode) -> set[tuple[str, int]]:
+    """The record and round of every call: of a fused one, several rows."""
+    return {(row["record_id"], row["round"]) for row in ledger if row["mode"] in (modes or list(Mode))}
+
+
 def check_next_run(night: Night, before: Published | None) -> None:
     """Another run asks nothing that was answered, pays for what it asks, and leaves nothing open."""
     billed = night.charges()
     summary = night.run("next", Seam())
     added = [one for one in night.charges() if one not in billed]
     ledger = night.world.rows("ledger", "next")
-    assert len(added) == len(ledger) == summary.requests
+    assert len(added) == len(calls_in(ledger)) == summary.requests
     if before is not None:
-        answered = {row["record_id"] for row in before.ledger if row["status"] == "answered"}
+        newest = {(row["record_id"], row["analysis"]): row["status"] for row in before.ledger}
+        answered = {record_id for record_id, _ in newest}
+        answered -= {record_id for (record_id, _), status in newest.items() if status != "answered"}
         asked = {row["record_id"] for row in ledger}
         assert asked & answered <= cut_at_first(night, "night"), "what was answered is asked by the next run"
     names = summary.analyses
@@ -132,9 +139,9 @@ def check_next_run(night: Night, before: Published | None) -> None:
     assert set(held.values()) == {summary.documents}
 
 
-def one_night(seed: int, folder: Path) -> tuple[int, bool, int]:
+def one_night(trouble: Trouble, folder: Path) -> tuple[int, bool, int]:
     """The checks of one seed: tries, whether it was published, answers that were billed and did not arrive."""
-    night = Night(folder, draw(seed))
+    night = Night(folder, trouble)
     summary = night.run_to_the_end("night")["night"]
     night.calm()
     published = None
@@ -148,20 +155,25 @@ def one_night(seed: int, folder: Path) -> tuple[int, bool, int]:
     return night.tries, summary is not None, night.may_be_lost_on_demand()
 
 
+@pytest.mark.parametrize("fuse", [False, True], ids=["plain", "fused"])
 def test_random_trouble_loses_nothing_and_pays_nothing_twice(
-    tmp_path: Path, chaos: bool, figures: Callable[[str], None]
+    tmp_path: Path, chaos: bool, figures: Callable[[str], None], fuse: bool
 ) -> None:
     """Plans of faults from a seed: each document ends once, attempts are bounded, the ledger is the bill."""
     plans = PLANS_OF_CHAOS if chaos else PLANS
     began, tries, published, lost = time.monotonic(), 0, 0, 0
     for seed in range(FIRST_SEED, FIRST_SEED + plans):
+        trouble = draw(seed)
+        if fuse:
+            trouble = replace(trouble, settings={**trouble.settings, "analyses": (), "fuse": True})
         try:
-            tried, ended, lost_now = one_night(seed, tmp_path / str(seed))
+            tried, ended, lost_now = one_night(trouble, tmp_path / str(seed))
         except Exception as error:  # raised again, with the plan that led to it
-            error.add_note(f"seed {seed}: {draw(seed).as_json()}")
+            error.add_note(f"seed {seed}: {trouble.as_json()}")
             raise
         tries, published, lost = tries + tried, published + ended, lost + lost_now
         shutil.rmtree(tmp_path / str(seed))
     ends = f"{published} published after {tries} tries, {plans - published} ended by a failed job"
     told = f"{lost} on demand cut or in flight at a death, {time.monotonic() - began:.0f} s"
-    figures(f"{plans} random plans from seed {FIRST_SEED}: {ends}; {told}: no answer was asked again")
+    drawn = f"{plans} random plans{', fused,' if fuse else ''} from seed {FIRST_SEED}"
+    figures(f"{drawn}: {ends}; {told}: no answer was asked again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.local.baseline.extract import extract, ranked_sentences, shorten
@@ -33,8 +34,7 @@ def complete_answer(asked: Asked, room_characters: int) -> str:
     properties: dict[str, dict[str, Any] | bool] = (asked.schema or {})["properties"]
     began = _BEGUN_NAME.match(asked.begun)
     names = sorted(properties, key=lambda name: began is None or name != began[1])
-    wordy = [name for name in names if _is_wordy(properties[name])]
-    room = max(40, room_characters // max(1, len(wordy)))
+    room = max(40, room_characters // max(1, _count_wordy(properties)))
     answer = {name: _value(asked, name, properties[name], room) for name in names}
     return _after(asked.begun, json.dumps(answer, ensure_ascii=False))
 
@@ -65,7 +65,8 @@ def _value(asked: Asked, name: str, schema: dict[str, Any] | bool, room: int) ->
     if "array" in kinds:
         return _array(asked, schema, room)
     if "object" in kinds:
-        return {inner: _value(asked, inner, each, room) for inner, each in schema.get("properties", {}).items()}
+        of_part = replace(asked, schema={"properties": {}, **schema})  # a part is judged by its own labels
+        return {inner: _value(of_part, inner, each, room) for inner, each in schema.get("properties", {}).items()}
     if "null" in kinds:
         return _score(asked, schema) if "number" in kinds else None
     if "number" in kinds:
@@ -84,6 +85,12 @@ def _kinds(schema: dict[str, Any] | bool) -> set[str]:
     if "anyOf" in schema:
         return {kind for option in schema["anyOf"] for kind in _kinds(option)}
     return {kinds} if isinstance(kinds, str) else set(kinds)
+
+
+def _count_wordy(properties: dict[str, dict[str, Any] | bool]) -> int:
+    """How many properties share the room, those of objects inside included."""
+    parts = [each.get("properties", {}) for each in properties.values() if isinstance(each, dict)]
+    return sum(map(_is_wordy, properties.values())) + sum(map(_count_wordy, parts))
 
 
 def _is_wordy(schema: dict[str, Any] | bool) -> bool:
