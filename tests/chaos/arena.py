@@ -9,15 +9,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from pipeline.analyses import shipped_prompts
-from pipeline.local.bill import Bill
+from pipeline.local.bill import Bill, Charge
 from pipeline.local.stack import Stack
 from pipeline.storage import absolute_uri
+from tests.chaos.night import price_of
 from tests.chaos.one_run import STACK, Ended, Order
 from tests.chaos.scene import THREADS, Billed, faults, put_documents, tables_of
 from tests.local.test_control import Control
@@ -127,9 +129,16 @@ class Arena:
 
     def newly_billed(self) -> Billed:
         """What was billed since this was asked last."""
+        return Billed.of(self._new_charges())
+
+    def newly_billed_usd(self) -> Decimal:
+        """The same at the catalogue's prices."""
+        return price_of(self._new_charges())
+
+    def _new_charges(self) -> list[Charge]:
         charges = [one for one in self.bill.charges() if (one.source_id, one.place) not in self.seen]
         self.seen |= {(one.source_id, one.place) for one in charges}
-        return Billed.of(charges)
+        return charges
 
     @staticmethod
     def calls(order: Order) -> list[str]:

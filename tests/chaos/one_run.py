@@ -14,17 +14,20 @@ import sys
 import traceback
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 
 import orjson
 import pyiceberg.catalog.sql  # noqa: F401 - it takes a second, which the children need not spend
 
+from pipeline.errors import DocbatchError
 from pipeline.local.embedded import embedded_environment, embedded_settings
 from pipeline.local.stack import Stack
 from pipeline.loop import Looped, run_to_the_end
 from pipeline.settings import load_settings
-from pipeline.steps import RunOrder, Services, connect
+from pipeline.steps import RunOrder, Services, connect, plan, prepare, start
+from pipeline.steps.run import Run
 from tests.chaos.seam import Seam, behind
 from tests.world import TODAY, Unseen
 
@@ -36,7 +39,8 @@ THREADS = Path("/proc/self/task")  # where Linux tells them
 class Order:
     """One run. It dies right after call number `dies_after`, counted from 1; 0 before the first, None never.
 
-    Its calls are written to `log`, each when it took effect.
+    Its calls are written to `log`, each when it took effect. The budget is that of all runs of the work store.
+    One that only plans ends before it sends anything.
     """
 
     run_key: str
@@ -46,6 +50,8 @@ class Order:
     log: str
     dies_after: int | None = None
     only_effects: bool = True
+    budget_day_usd: str | None = None
+    only_plans: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +73,23 @@ def obey(order: Order, services: Services) -> int:
 
     if order.dies_after == 0:
         os.kill(os.getpid(), signal.SIGKILL)
+    if order.budget_day_usd is not None:
+        budget = {"budget_day_usd": Decimal(order.budget_day_usd)}
+        services = replace(services, settings=services.settings.model_copy(update=budget))
     asked = RunOrder(order.run_key, TODAY, order.source_uri, order.output_uri, order.work_uri)
     seam = Seam(strike, only_effects=order.only_effects)
+    if order.only_plans:
+        _plan_first_round(behind(seam, services), asked)
+        return 0
     run_to_the_end(behind(seam, services), asked, Unseen(), Looped(services.settings.poll_seconds))
     return 0
+
+
+def _plan_first_round(services: Services, asked: RunOrder) -> None:
+    uri = start(services, asked)
+    for shard in range(Run(services, uri).manifest.shards):
+        prepare(services, uri, 0, shard)
+    plan(services, uri, 0)
 
 
 def main(lines: Iterable[str]) -> None:
@@ -103,7 +122,8 @@ def _end_with(order: Order, services: Services) -> None:
     code = 1
     try:
         code = obey(order, services)
-    except BaseException:  # noqa: BLE001 - it is written down, and the code says so
+    except BaseException as error:  # noqa: BLE001 - it is written down, and the code says so
+        code = error.exit_code if isinstance(error, DocbatchError) else 1
         with suppress(OSError):
             Path(order.log).with_suffix(".error").write_text(traceback.format_exc(), "utf-8")
     os._exit(code)

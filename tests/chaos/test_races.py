@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from random import Random
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests.chaos.arena import Arena
+from pipeline.errors import BudgetExceeded
+from pipeline.storage import absolute_uri
+from tests.chaos.arena import SHORT_DOCUMENTS, Arena
 from tests.chaos.one_run import Ended, Order
 from tests.chaos.scene import THREADS, Billed
 from tests.world import ANALYSES
@@ -90,6 +94,32 @@ def test_two_runs_over_the_same_documents(
         assert billed.all() == alone[1].all(), "the two runs together paid for more than one would have"
     races = len(seeds(chaos))
     figures(f"two runs over the same documents: {races} races, {time.monotonic() - began:.0f} s: nothing billed twice")
+
+
+def test_two_runs_cannot_pass_a_budget_together(
+    arena: Arena, alone: Race, chaos: bool, figures: Callable[[str], None]
+) -> None:
+    """Over different documents at the same moment, with room for one: one is sent, the other is refused."""
+    (row,) = (rows[0] for path, rows in alone[0].items() if path.startswith("tables/runs/"))
+    budget = row["forecast_usd"] * Decimal("1.2")
+    others = arena.folder / "other documents"
+    others.mkdir()
+    for number in range(SHORT_DOCUMENTS + 2):  # none of them is the same: whoever shares a record takes a batch over
+        (others / f"{number}.txt").write_text(f"Another document, number {number}.", "utf-8")
+    began = time.monotonic()
+    for seed in seeds(chaos):
+        place = f"budget-{seed}"
+        limits: dict[str, Any] = {"budget_day_usd": str(budget), "only_plans": True}
+        first = replace(arena.order(place), **limits)
+        second = replace(arena.order(place, "rival", racer=1), **limits)
+        second = replace(arena.elsewhere(second, f"other-{seed}"), source_uri=absolute_uri(str(others)))
+        ends = race(arena, first, second)
+        codes = {Ended(None, 0), Ended(None, BudgetExceeded.exit_code)}
+        assert set(ends) == codes, arena.told(first) + arena.told(second)
+        winner = first if ends[0].code == 0 else second
+        arena.finish(replace(winner, only_plans=False))
+        assert 0 < arena.newly_billed_usd() <= budget
+    figures(f"two runs at one budget: {len(seeds(chaos))} races, {time.monotonic() - began:.0f} s: none passed it")
 
 
 def results(tables: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
