@@ -84,7 +84,7 @@ class Outlook:
         return self.whole.input_tokens(self.densities)
 
     def usual_output_tokens(self, usual: Mapping[str, float | None]) -> int:
-        """By what an answer of each analysis usually takes, None where nobody knows; a fused one takes all its parts."""
+        """By what answers of each analysis usually take, None where nobody knows; a fused one takes all its parts."""
         return sum(one.usual_output_tokens(together(name, usual)) for name, one in self.analyses.items())
 
 
