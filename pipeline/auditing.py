@@ -74,7 +74,10 @@ def reconcile(
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the ledger with what AWS says, and tell what differs and by how much. Exit code 1 when anything does."""
+    """Compare the ledger with what AWS says, and tell what differs and by how much.
+
+    Exit code 1 when anything does, or nothing could be compared.
+    """
     settings = load_settings({"output": output})
     output_uri = absolute_uri(settings.output)
     with connected(sending_nothing(settings), quiet=as_json) as services:
@@ -87,5 +90,5 @@ def reconcile(
         checks += bill_checks(cur, days, run_key) if cur else []
         checks += metric_checks(services, days, periods) if cloudwatch else []
     print_checks(checks, sys.stdout, as_json=as_json)
-    if any(check.differences for check in checks):
+    if any(check.differences for check in checks) or all(check.not_compared for check in checks):
         raise typer.Exit(1)

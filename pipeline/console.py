@@ -156,8 +156,9 @@ def _cost_lines(summary: RunSummary) -> Iterator[str]:
         yield f"Billed     {summary.billed_minutes / 60:.2f} hours x {units} ({summary.billing}): {cost}; not by tokens"
     elif summary.requests:
         forecast, cost = usd(summary.forecast_usd), usd(summary.cost_usd)
-        later = ", with later rounds (corrections, joined parts)" if summary.rounds > 1 else ""
-        yield f"Forecast   at most {forecast} for the first round; actual cost {cost}{later}"
+        later = ", later rounds included" if summary.rounds > 1 else ""
+        most = "unknown" if summary.forecast_usd is None else f"at most {forecast} for the first round"
+        yield f"Forecast   {most}; actual cost {cost}{later}"
     budgets = (summary.budget_usd, summary.budget_day_usd, summary.budget_month_usd)
     if summary.over_budget:
         yield f"Budget     {summary.over_budget}"
@@ -165,7 +166,7 @@ def _cost_lines(summary: RunSummary) -> Iterator[str]:
         yield "Budget     not checked: the price is unknown"
     if summary.unused and summary.unused.requests:
         what = counted(summary.unused.requests, "answer")
-        yield f"Wasted     {usd_of(summary.unused)} of it, for {what} that no result rests on"
+        yield f"Unused     {usd_of(summary.unused)} of it, for {what} that no result rests on"
     for number, (way, amount) in enumerate(summary.savings.items()):
         yield f"{'' if number else 'Saved':<10} {_saved(Way(way), amount)}"
 

@@ -257,7 +257,7 @@ def _none_open(runs: list[RunLine]) -> bool:
 
 def _is_at_rest(run: RunStatus) -> bool:
     """Published, or stopped with every job ended and collected."""
-    return run.phase is Phase.PUBLISHED or (run.phase is Phase.STOPPED and not run.open_jobs)
+    return run.phase in {Phase.PUBLISHED, Phase.REFUSED} or (run.phase is Phase.STOPPED and not run.open_jobs)
 
 
 def _kept(now: RunStatus) -> str:

@@ -56,6 +56,9 @@ def follow(frames: Iterable[Frame], stream: TextIO) -> None:
             print(last := frame.line, file=stream, flush=True)
 
 
+REFUSED = "It was above its budget, and sent nothing; to ask for less or to allow more, begin a run with another key."
+
+
 def runs_frame(runs: list[RunLine]) -> Frame:
     """All runs, a row each."""
     if not runs:
@@ -98,6 +101,8 @@ def came_to(run: RunLine) -> str:
     found = run.counts
     counts = {"answered": found.answered, "failed": found.failed, "missing": found.missing}
     counts |= {"answered on demand and to be collected": found.uncollected}
+    if run.phase is Phase.REFUSED:
+        return "above its budget, nothing sent"
     return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing answered yet"
 
 
@@ -105,7 +110,8 @@ def run_frame(status: RunStatus) -> Frame:
     """One run: what it is about, a row for every batch of every round, and what it came to so far."""
     views = [Text(line) for line in _about(status)]
     tables = [view for one in status.rounds for view in _round(one)]
-    end = Text(_so_far(status)) if status.rounds else Text("No round is planned yet.")
+    unplanned = REFUSED if status.phase is Phase.REFUSED else "No round is planned yet."
+    end = Text(_so_far(status)) if status.rounds else Text(unplanned)
     return Frame(Group(*views, *tables, end), _line(status))
 
 

@@ -62,7 +62,7 @@ Run night: 1,204 documents (3 with a text that another had), 2,410 requests
 └────────────────┴─────────┴──────────┴──────────────┴───────────────┴───────────┘
 Failures   2 empty (see the table `failures`: what to do is in its column `advice`)
 Answered   by baseline, priced as meta.llama3-1-8b-instruct-v1:0
-Forecast   at most $2.25 for the first round; actual cost $1.53, with later rounds (corrections, joined parts)
+Forecast   at most $2.25 for the first round; actual cost $1.53, later rounds included
 Tables     /my tables [final]/tables
 """
 
@@ -80,7 +80,7 @@ Not paid   2,374 unchanged since an earlier run, 12 answered by an earlier run
 Deleted    3 documents are gone from the source; the rows are kept, and marked as deleted
 Failures   2 empty (see the table `failures`: what to do is in its column `advice`)
 Answered   by baseline, priced as meta.llama3-1-8b-instruct-v1:0
-Forecast   at most $0.002100 for the first round; actual cost $0.001972, with later rounds (corrections, joined parts)
+Forecast   at most $0.002100 for the first round; actual cost $0.001972, later rounds included
 Tables     /my tables [final]/tables
 """
 NOTHING_NEW = """\
@@ -148,14 +148,14 @@ def test_unknown_costs_are_called_unknown() -> None:
     """No sum of money is shown as zero when nobody knows it."""
     unpriced = {name: replace(one, cost_usd=None) for name, one in SUMMARY.analyses.items()}
     text = printed(replace(SUMMARY, analyses=unpriced, cost_usd=None, forecast_usd=None))
-    assert "Forecast   at most unknown for the first round; actual cost unknown" in text
+    assert "Forecast   unknown; actual cost unknown" in text
     assert "$" not in text
     assert text.count("unknown") == 5
 
 
 def test_later_rounds_are_named_where_there_were_any() -> None:
     """The forecast is about the first round; what came after adds to the cost, and is no broken promise."""
-    assert "first round; actual cost $1.53, with later rounds (corrections" in printed(SUMMARY)
+    assert "first round; actual cost $1.53, later rounds included" in printed(SUMMARY)
     assert "first round; actual cost $1.53\n" in printed(replace(SUMMARY, rounds=1))
 
 
@@ -169,14 +169,14 @@ def test_what_was_wasted_and_saved_is_said_in_a_line_each() -> None:
     }
     text = printed(replace(SUMMARY, unused=Amount(4, Decimal("0.002"), 0), savings=savings))
     assert text.splitlines()[-6:-1] == [
-        "Wasted     $0.002000 of it, for 4 answers that no result rests on",
+        "Unused     $0.002000 of it, for 4 answers that no result rests on",
         "Saved      $1.53 by batch, against the same tokens at the on-demand price",
         "           $0.000300 by 3 duplicates, against asking for every copy of a text",
         "           at least $0.001200 by 12 known answers, against asking again what other runs have answered",
         "           unknown by 1 unchanged result, against asking again for results that still hold",
     ]
-    assert "Wasted" not in printed(replace(SUMMARY, unused=Amount(0, Decimal(0), 0)))
-    assert "Wasted     unknown of it" in printed(replace(SUMMARY, unused=Amount(1, Decimal(0), 1)))
+    assert "Unused" not in printed(replace(SUMMARY, unused=Amount(0, Decimal(0), 0)))
+    assert "Unused     unknown of it" in printed(replace(SUMMARY, unused=Amount(1, Decimal(0), 1)))
 
 
 def test_a_disagreement_is_said_in_full_on_one_line() -> None:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pydantic import TypeAdapter
 
 from pipeline.batching import choose_mode
-from pipeline.budgets import Budget, lowerings, shown, tightest
+from pipeline.budgets import Budget, Offer, shown, tightest
 from pipeline.domain import Batch, Usage
 from pipeline.errors import BudgetExceeded, ObjectMissing, RunError
 from pipeline.forecasts import Outlook
@@ -57,7 +57,7 @@ def within_budgets(run: Run, round_number: int, made: RoundPlan, outlook: Outloo
     budget = tightest(budgets, forecast)
     if budget is None:
         return made
-    told = f"{made.requests} requests would cost up to ${shown(forecast)}, which is above {budget}"
+    told = f"{made.requests} requests would cost up to ${shown(forecast)}, which is more than is left of {budget}"
     if round_number == 0:
         raise BudgetExceeded(_refusal(run, told, budget, made, outlook))
     awaited = tuple(batch for batch in made.batches if batch.awaits is not None)
@@ -75,16 +75,24 @@ def commit(run: Run, round_number: int, made: RoundPlan) -> None:
 
 
 def _refusal(run: Run, told: str, budget: Budget, made: RoundPlan, outlook: Outlook) -> str:
-    price = run.price(choose_mode(made.requests, run.quotas))
-    forecast = made.forecast_usd or FREE
-    found = lowerings(outlook, price, budget.left_usd, forecast, force=run.manifest.force)
+    quotas, forecast = run.quotas, made.forecast_usd or FREE
+    least = 1 if quotas.on_demand_only else quotas.min_records  # for a job
+    offer = Offer(
+        outlook,
+        lambda requests: run.price(choose_mode(requests, quotas)),
+        forecast,
+        budget.left_usd,
+        least,
+        force=run.manifest.force,
+    )
     lines = [
-        f"run {run.manifest.run_key}: {told}; nothing was submitted. Begin a run with another key, and",
-        *(f"  {one.way}: up to ${shown(one.usd)} less" for one in found),
-        f"  or raise the budget: {budget.advice}",
+        f"run {run.manifest.run_key}: {told}; nothing was submitted. This run keeps the budget that it was begun "
+        "with. In another one, with another key:",
+        *(f"  {one}" for one in offer.lowerings()),
+        f"  raise the budget: {budget.advice}",
     ]
     if budget.setting != "budget_usd":
-        lines.append(f"  or repeat this run when the budget {budget.of} is a new one")
+        lines.append(f"Or repeat this run when the budget {budget.of} is a new one.")
     return "\n".join(lines)
 
 

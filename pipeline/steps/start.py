@@ -278,6 +278,10 @@ def _refuse_another_run(services: Services, order: RunOrder, begun: RunManifest)
         "mode": (settings.mode, "on-demand" if begun.on_demand_only else "auto"),
         "fuse": (settings.fuse, begun.fused is not None),
         "force": (order.force or begun.force, begun.force),
+        **{
+            name: (getattr(settings, name), getattr(begun, name))
+            for name in ("budget_usd", "budget_day_usd", "budget_month_usd")
+        },
     }
     for name, (asked, fixed) in wanted.items():
         if asked != fixed:

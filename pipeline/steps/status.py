@@ -26,9 +26,13 @@ BEGUN = "begun"  # the state of a job that nobody asked Bedrock about
 
 
 class Phase(StrEnum):
-    """How far a run has come. An open one is worked on, or was broken off: nobody can tell from here."""
+    """How far a run has come. An open one is worked on, or was broken off: nobody can tell from here.
+
+    A refused one was above its budget and has sent nothing.
+    """
 
     OPEN = "open"
+    REFUSED = "refused"
     STOPPED = "stopped"
     PUBLISHED = "published"
 
@@ -164,7 +168,9 @@ def phase_of(run: Run) -> Phase:
     """A run whose publication was broken off is open: its tables may not be there."""
     if run.store.exists(PUBLISHED) and not run.work.exists(open_key(run.manifest.run_key)):
         return Phase.PUBLISHED
-    return Phase.STOPPED if run.store.exists(STOPPED) else Phase.OPEN
+    if run.store.exists(STOPPED):
+        return Phase.STOPPED
+    return Phase.OPEN if run.work.exists(open_key(run.manifest.run_key)) else Phase.REFUSED
 
 
 def _round(number: int, plan: RoundPlan, batches: Iterable[BatchStatus]) -> RoundStatus:

@@ -12,9 +12,10 @@ from decimal import Decimal
 import pytest
 
 from pipeline.budgets import shown
-from pipeline.errors import BudgetExceeded
+from pipeline.errors import BudgetExceeded, SettingsError
 from pipeline.steps import plan, prepare, start, submit
 from pipeline.steps.rounds import RoundPlan, read_plan
+from pipeline.steps.status import Phase, phase_of
 from tests.world import ANALYSES, Canned, World
 
 MakeWorld = Callable[..., World]
@@ -89,14 +90,39 @@ def test_a_refusal_says_what_each_way_out_saves(world: World) -> None:
     with pytest.raises(BudgetExceeded) as raised:
         world.run()
     told = str(raised.value)
-    ways = re.findall(r"(leave out summarization|--fuse|--sample (\d+)).*?: up to \$([\d.]+) less", told)
-    assert {way.split(" ")[0] for way, _, _ in ways} == {"leave", "--fuse", "--sample"}
-    assert all(Decimal(usd) > 0 for _, _, usd in ways)
-    (room,) = (int(sample) for _, sample, _ in ways if sample)
+    ways = re.findall(r"(leave out summarization|--fuse|--sample (\d+)).*?: up to \$([\d.]+) less(, .*alone)?", told)
+    assert {way.split(" ")[0] for way, *_ in ways} == {"leave", "--fuse", "--sample"}
+    assert all(Decimal(usd) > 0 for _, _, usd, _ in ways)
+    (room,) = (int(sample) for _, sample, _, not_enough in ways if sample and not not_enough)
     assert 0 < room < 40
     uri = start(world.services, replace(world.order("smaller"), sample=room))
     prepare(world.services, uri, 0, 0)
     assert plan(world.services, uri, 0).requests == 3 * room  # it holds what it promises
+
+
+def test_a_sample_that_is_too_small_for_a_job_is_offered_at_the_price_of_calls(world: World) -> None:
+    """Fewer requests may cost more each; what is offered has room, or is not offered."""
+    world.put_many(40)
+    world.with_settings(budget_usd=Decimal("0.001"), min_records_per_job=100)
+    with pytest.raises(BudgetExceeded) as raised:
+        world.run()
+    found = re.search(r"--sample (\d+)\): up to \$[\d.]+ less\n", str(raised.value))
+    assert found
+    uri = start(world.services, replace(world.order("smaller"), sample=int(found[1])))
+    prepare(world.services, uri, 0, 0)
+    assert plan(world.services, uri, 0).mode == "on-demand"
+
+
+def test_a_refused_run_is_told_as_such_and_keeps_its_budget(world: World) -> None:
+    """It is not open, and whoever names it with another budget is told to name another run."""
+    world.put_many(4)
+    world.with_settings(budget_usd=Decimal("0.0001"))
+    with pytest.raises(BudgetExceeded):
+        world.run()
+    assert phase_of(world.state()) is Phase.REFUSED
+    world.with_settings(budget_usd=Decimal(1))
+    with pytest.raises(SettingsError, match=r"was begun with budget_usd = 0\.0001, not 1"):
+        world.run()
 
 
 def test_with_force_the_way_out_is_to_leave_it(world: World) -> None:
@@ -116,7 +142,7 @@ def test_the_runs_of_a_period_share_its_budget(world: World, period: str, free_a
     assert paid
     world.put("later.txt", "Another document came.")
     world.with_settings(**{f"budget_{period}_usd": paid + Decimal("0.0000001")})
-    with pytest.raises(BudgetExceeded, match=rf"(?s)of it are paid or in flight\); nothing.*--budget-{period}-usd"):
+    with pytest.raises(BudgetExceeded, match=rf"(?s)paid or in flight, .* are left; nothing.*--budget-{period}-usd"):
         world.run("second")
     world.now += free_after
     assert world.run("second").results == 3
@@ -133,8 +159,9 @@ def test_what_is_in_flight_counts_at_its_forecast_until_it_is_collected(world: W
     assert planned.forecast_usd
     world.put("later.txt", "Another document came.")
     world.with_settings(budget_day_usd=planned.forecast_usd + Decimal("0.0001"))
-    with pytest.raises(BudgetExceeded, match=rf"\(\${shown(planned.forecast_usd)} of it are paid or in flight\)"):
+    with pytest.raises(BudgetExceeded, match=rf": \${shown(planned.forecast_usd)} of it are paid or in flight"):
         world.run("second")
+    world.with_settings(budget_day_usd=None)
     paid = world.run("first").cost_usd
     assert paid
     assert paid < planned.forecast_usd
