@@ -42,6 +42,8 @@ def costs(
     wanted = _dimensions(by or [By.DAY])
     if depth is not None and By.SOURCE not in wanted:
         raise SettingsError("depth: divides sources; say --by source as well")
+    if since and until and until < since:
+        raise SettingsError(f"until = {until:%Y-%m-%d}: is before since = {since:%Y-%m-%d}; no day lies between them")
     question = Question(wanted, since.date() if since else None, until.date() if until else None, depth)
     settings = load_settings({"output": output})
     output_uri = absolute_uri(settings.output)

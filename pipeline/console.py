@@ -194,10 +194,11 @@ def print_forecast(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
 
 
 def print_models(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
-    """What the same requests would cost on each model, and each way."""
+    """What the same requests would cost on each model, and each way; with the day of its end of life, if known."""
     table = Table("the same on", _right("batch"), _right("on-demand"), box=box.SIMPLE_HEAD)
     for row in rows:
-        table.add_row(row["model"], usd(row["batch_usd"]), usd(row["on-demand_usd"]))
+        end = f" (until {row['end_of_life']})" if row["end_of_life"] else ""
+        table.add_row(row["model"] + end, usd(row["batch_usd"]), usd(row["on-demand_usd"]))
     console_on(stream).print(table)
 
 

@@ -150,6 +150,7 @@ def _report(forecast: SourceForecast, tariff: Tariff, catalogue: Sequence[Model]
         "models": [
             {
                 "model": one.id,
+                "end_of_life": one.end_of_life,
                 **{f"{way}_usd": replace(tariff, model=one, sent_id=one.id, mode=way).cost(expected) for way in Mode},
             }
             for one in same_tokens

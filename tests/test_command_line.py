@@ -114,7 +114,7 @@ def test_plan_says_the_cost_and_writes_nothing(user: User) -> None:
     assert planned.returncode == 0, planned.stderr
     assert re.search(r"in all +│ +108 │", planned.stdout)
     assert "batch prices of meta.llama3-1-8b-instruct-v1:0 on 2026-11-23" in planned.stdout
-    assert re.search(r"meta.llama3-1-405b-instruct-v1:0 +unknown +\$\d", planned.stdout)
+    assert re.search(r"meta.llama3-1-405b-instruct-v1:0 \(until 2026-07-07\) +unknown +\$\d", planned.stdout)
     assert all(len(line) <= 100 for line in planned.stdout.splitlines()), planned.stdout
     assert user.listing() == before
 
@@ -218,6 +218,12 @@ MISTAKES: list[tuple[str, dict[str, str], int, str]] = [
     ("stop frist", {}, 2, r"docbatch: run frist: there is no such run in s3://docbatch/work; there are: .*first"),
     ("stop", {}, 2, r"Missing argument 'RUN'"),
     ("costs --by weekday", {}, 2, r"docbatch: by = weekday: is none of run, day, month, analysis, model, source, mode"),
+    (
+        "costs --since 2026-12-01 --until 2026-11-01",
+        {},
+        2,
+        r"docbatch: until = 2026-11-01: is before since = 2026-12-01",
+    ),
     ("costs --depth 1", {}, 2, r"docbatch: depth: divides sources; say --by source as well"),
     ("reconcile frist", {}, 1, r"docbatch: .*/frist: nothing is published there; published runs are .*first"),
     ("reconcile --cur bill.csv", {}, 2, r"docbatch: cur = bill.csv: there is no such file"),
