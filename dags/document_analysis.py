@@ -12,6 +12,7 @@ from pipeline.airflow.waiting import BatchSubmit, JobSensor
 from pipeline.settings import load_settings
 
 SETTINGS = load_settings()
+USD = {"type": ["null", "number"], "minimum": 0}
 
 PARAMS = {
     "source": Param(SETTINGS.source, type=["null", "string"], description="Folder or s3:// prefix with the documents"),
@@ -20,23 +21,14 @@ PARAMS = {
     "analyses": Param([], type="array", items={"type": "string"}, description="Analyses to run; none means all"),
     "budget_usd": Param(
         None if SETTINGS.budget_usd is None else float(SETTINGS.budget_usd),
-        type=["null", "number"],
-        minimum=0,
         description="Nothing is submitted when the forecast is above this",
+        **USD,
     ),
-    "budget_day_usd": Param(
-        None, type=["null", "number"], minimum=0, description="The same for all runs of a day (UTC)"
-    ),
-    "budget_month_usd": Param(None, type=["null", "number"], minimum=0, description="The same for a month (UTC)"),
-    "allow_unknown_price": Param(False, type="boolean", description="Check no budget where the price is unknown"),
-    "fuse": Param(
-        SETTINGS.fuse,
-        type="boolean",
-        description="All analyses of a document in one request; its tokens are paid once",
-    ),
-    "sample": Param(
-        None, type=["null", "integer"], minimum=1, description="Only so many documents, drawn by chance; none means all"
-    ),
+    "budget_day_usd": Param(None, description="The same for all runs of a day (UTC)", **USD),
+    "budget_month_usd": Param(None, description="The same for a month (UTC)", **USD),
+    "allow_unknown_price": Param(SETTINGS.allow_unknown_price, type="boolean", description="Send what has no price"),
+    "fuse": Param(SETTINGS.fuse, type="boolean", description="All analyses of a document in one request"),
+    "sample": Param(None, type=["null", "integer"], minimum=1, description="So many documents; none means all"),
     "force": Param(False, type="boolean", description="Ask again what an earlier run has answered, and pay for it"),
 }
 

@@ -25,7 +25,7 @@ def begin(context: Any) -> str:
 
     params, dag_run = context["params"], context["dag_run"]
     given = ("analyses", "budget_usd", "budget_day_usd", "budget_month_usd", "allow_unknown_price")
-    overrides = {name: params.get(name) for name in given if params.get(name) not in (None, [], False)}
+    overrides = {name: params.get(name) for name in given if params.get(name) not in (None, [])}
     overrides["fuse"] = params.get("fuse")
     settings = load_settings(overrides)
     source, output = params.get("source") or settings.source, params.get("output") or settings.output

@@ -48,6 +48,8 @@ def within_budgets(run: Run, round_number: int, made: RoundPlan, outlook: Outloo
     why = _unchecked(run, made, budgets) if budgets else None
     if not budgets or (why and run.manifest.allow_unknown_price):
         return made
+    if why and round_number > 0:  # what was paid for is to be published
+        return _without_sending(made, f"round {round_number} was not sent: {why}, so the budget cannot be checked")
     if why:
         raise BudgetExceeded(
             f"run {run.manifest.run_key}: {why}, so the budget cannot be checked; nothing was submitted. Add the price "
@@ -60,11 +62,14 @@ def within_budgets(run: Run, round_number: int, made: RoundPlan, outlook: Outloo
     told = f"{made.requests} requests would cost up to ${shown(forecast)}, which is more than is left of {budget}"
     if round_number == 0:
         raise BudgetExceeded(_refusal(run, told, budget, made, outlook))
+    return _without_sending(made, f"round {round_number} was not sent: its {told}")
+
+
+def _without_sending(made: RoundPlan, why: str) -> RoundPlan:
     awaited = tuple(batch for batch in made.batches if batch.awaits is not None)
     nothing = {"requests": 0, "input_tokens": 0, "input_low_tokens": 0, "input_high_tokens": 0, "output_tokens": 0}
     free = {"usual_output_tokens": 0, "forecast_usd": FREE, "expected_usd": FREE}
-    told = f"round {round_number} was not sent: its {told}"
-    return replace(made, batches=awaited, over_budget=told, **nothing, **free)  # type: ignore[arg-type] # all are numbers
+    return replace(made, batches=awaited, over_budget=why, **nothing, **free)  # type: ignore[arg-type] # all are numbers
 
 
 def commit(run: Run, round_number: int, made: RoundPlan) -> None:
@@ -177,16 +182,24 @@ def _spent_on(run: Run, round_number: int, plan: RoundPlan) -> tuple[Decimal | N
     whole = sum(batch.input_bytes for batch in own)
     for batch in own:
         if run.store.exists(collected_key(round_number, batch.batch_key)):
-            usd = _paid(run, round_number, batch)
+            usd = _paid(run, round_number, batch, _share(plan, batch, whole))
         elif revoked_by(run, round_number, batch.batch_key) is not None:
             usd = FREE
         else:
-            usd, ended = plan.forecast_usd and plan.forecast_usd * batch.input_bytes / whole, False
+            usd, ended = _share(plan, batch, whole), False
         total = None if total is None or usd is None else total + usd
     return total, ended
 
 
-def _paid(run: Run, round_number: int, batch: Batch) -> Decimal | None:
+def _share(plan: RoundPlan, batch: Batch, whole_bytes: int) -> Decimal | None:
+    return plan.forecast_usd and plan.forecast_usd * batch.input_bytes / whole_bytes
+
+
+def _paid(run: Run, round_number: int, batch: Batch, forecast_usd: Decimal | None) -> Decimal | None:
+    """What a collected batch cost; at least its forecast where tokens were not reported, which are not free."""
     found = read_collected(run, round_number, batch.batch_key)
     usage = Usage(found.input_tokens, found.output_tokens)
-    return FREE if usage == Usage(0, 0) else cost_of(usage, run.price(batch.mode))
+    usd = FREE if usage == Usage(0, 0) else cost_of(usage, run.price(batch.mode))
+    if not found.uncounted or usd is None:
+        return usd
+    return None if forecast_usd is None else max(usd, forecast_usd)

@@ -127,7 +127,8 @@ def _collect(run: Run, round_number: int, batch: Batch) -> Collected:
     used = sum((one.usage for found in outcomes.values() for one in found if one.usage), UNBILLED)
     left_out, tokens = (found.unreadable, found.unknown), (used.input_tokens, used.output_tokens)
     differences = _differences(run, batch, output, found, used)
-    return Collected(batch.records, *counts, *left_out, *tokens, differences, failure, found.called)
+    uncounted = sum(any(one.usage is None for one in found) for found in outcomes.values())
+    return Collected(batch.records, *counts, *left_out, *tokens, differences, failure, found.called, uncounted)
 
 
 def _judge_all(run: Run, output: Output, requests: Requests) -> _Judged:

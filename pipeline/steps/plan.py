@@ -45,8 +45,8 @@ def _plan_as_holder(run: Run, round_number: int, lease: Lease) -> None:
     except BudgetExceeded:
         run.work.delete(open_key(run.manifest.run_key))  # nobody is to resume it by chance
         raise
+    commit(run, round_number, made)  # while the lease holds: whoever has it next sees what this plan may yet cost
     if not lease.lost:  # else another run may have planned the same records, or spent the same budget meanwhile
-        commit(run, round_number, made)
         with suppress(ObjectExists):
             run.store.write(plan_key(round_number), PLAN.dump_json(made, indent=2), create=True)
 

@@ -70,7 +70,7 @@ class Collected:
 
     `sent` counts the records that this run sent and pays for: none of a batch that another run sent or took over.
     `job_failure` says why the batch's job came to nothing as a whole; None where its records count for themselves.
-    `called` says when a model was in use that is billed by time.
+    `called` says when a model was in use that is billed by time, `uncounted` how many records reported no tokens.
     """
 
     sent: int
@@ -84,6 +84,7 @@ class Collected:
     disagreement: str | None
     job_failure: str | None = None
     called: tuple[Span, ...] = ()
+    uncounted: int = 0
 
 
 PLAN = TypeAdapter(RoundPlan)

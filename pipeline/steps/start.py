@@ -73,13 +73,19 @@ def start(services: Services, order: RunOrder) -> str:
     store = services.open(f"{order.work_uri}/runs/{order.run_key}")
     if store.exists(MANIFEST):
         _refuse_another_run(services, order, Run(services, store.uri()).manifest)
+        if not store.exists(PUBLISHED):
+            _open(services, order)
     else:
         analyses = services.analyses(services.settings.analyses, services.settings.output_language)
         refuse_unfusable(services, analyses)
-        _write_once(store, _list(services, order, store, analyses))
-    if not store.exists(PUBLISHED):
-        services.open(order.work_uri).write(open_key(order.run_key), b"")
+        manifest = _list(services, order, store, analyses)
+        _open(services, order)  # first: a run that has a manifest and is not open was refused
+        _write_once(store, manifest)
     return store.uri()
+
+
+def _open(services: Services, order: RunOrder) -> None:
+    services.open(order.work_uri).write(open_key(order.run_key), b"")
 
 
 def _list(services: Services, order: RunOrder, store: ObjectStore, analyses: Mapping[str, Analysis]) -> RunManifest:
