@@ -31,7 +31,7 @@ def extrapolated(run: Run) -> tuple[Decimal, Decimal, Decimal] | None:
     used, requests = _usage_by_document(run)
     whole = sum(one.members for one in strata.values())
     looked_at = max(1, whole - run.manifest.left_out)
-    price = run.price(choose_mode(requests * whole // looked_at, run.services.quotas))
+    price = run.price(choose_mode(requests * whole // looked_at, run.quotas))
     for shard in range(run.manifest.shards):
         documents = _columns(run, "documents", shard, "document_id", "size_bytes", "change")
         for document_id, size, change in zip(*documents.values(), strict=True):
@@ -46,14 +46,14 @@ def extrapolated(run: Run) -> tuple[Decimal, Decimal, Decimal] | None:
 
 
 def _usage_by_document(run: Run) -> tuple[dict[str, Usage], int]:
-    """The tokens that each document used, over all rounds, and how many requests there were."""
-    used, requests = dict[str, Usage](), 0
+    """The tokens that each document used, over all rounds, and how many requests there were: a fused one is one."""
+    used, requests = dict[str, Usage](), set[tuple[str, int]]()
     for shard in range(run.manifest.shards):
-        ledger = _columns(run, "ledger", shard, "document_id", "input_tokens", "output_tokens")
-        for document_id, tokens_in, tokens_out in zip(*ledger.values(), strict=True):
-            requests += 1
+        ledger = _columns(run, "ledger", shard, "record_id", "round", "document_id", "input_tokens", "output_tokens")
+        for record_id, number, document_id, tokens_in, tokens_out in zip(*ledger.values(), strict=True):
+            requests.add((record_id, number))
             used[document_id] = used.get(document_id, Usage(0, 0)) + Usage(tokens_in or 0, tokens_out or 0)
-    return used, requests
+    return used, len(requests)
 
 
 def _columns(run: Run, table: str, shard: int, *names: str) -> dict[str, list[Any]]:
