@@ -17,7 +17,7 @@ def test_an_attempt_that_was_corrected_was_paid_for_nothing(make_world: Any) -> 
     asked = set[str]()
 
     def spoil_first(prompt: str, _before: int) -> str | None:
-        if "number 1 of" not in prompt or asked:
+        if "number 1 of" not in prompt or not prompt.endswith('{"category": "') or asked:
             return None
         asked.add("once")
         return "rubbish"
