@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -119,14 +119,6 @@ class Tally:
             name: Forecast(requests, certain, most_output, uncounted, dict(self._text_bytes[name]))
             for name, (requests, certain, most_output, uncounted) in sorted(self._totals.items())
         }
-
-
-def outlook_for(requests: Iterable[Request], like: Outlook) -> Outlook:
-    """What some requests will use, when their texts are like those of a greater outlook."""
-    tally = Tally(like.bases)
-    for request in requests:
-        tally.add(request)
-    return Outlook(tally.forecasts(), like.densities, like.bases)
 
 
 def _added(mine: Mapping[str, Adding], others: Mapping[str, Adding]) -> dict[str, Adding]:

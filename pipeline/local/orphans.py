@@ -47,7 +47,7 @@ def _look_after(home: Path, state: State) -> None:
         if is_abandoned(home, state):
             break
         store = seen
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_LOOK_SECONDS)  # nothing tells of a folder that is deleted from outside
     _log.warning("%s is gone: the stack ends", home)
     if store is not None:
         launch.end(store, program.marker, patience_seconds=1.0)  # what it would still write has no place
