@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.storage import ObjectStore
+    from pipeline.storage.objects import ObjectStore
 
 # Lists of words would take a line for each word.
 ENGLISH = """the a of and to in for with on at by from this that it we they you will has had was were not more order

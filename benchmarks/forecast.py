@@ -36,9 +36,9 @@ def report(console: Console) -> None:
     console.print(f"Listing is a part of both. Reading all takes {all_[0] / some[0]:.1f} times as long.")
 
 
-def write(folder: str) -> None:
+def write(folder: str, documents: int = DOCUMENTS) -> None:
     corpus = Corpus(SIZE_BYTES)
-    for number in range(DOCUMENTS):
+    for number in range(documents):
         path = Path(folder) / corpus.name(number)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(corpus.content(number))

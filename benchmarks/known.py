@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 from rich.table import Table
 
 from benchmarks.measuring import in_child, peak_bytes
-from pipeline.comparison import Comparison
 from pipeline.domain import Document, short_hash
-from pipeline.sieve import Sieve, Why
+from pipeline.known.comparison import Comparison
+from pipeline.known.sieve import Sieve, Why
 from pipeline.steps.start import AHEAD
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from benchmarks.stage import Stores, answer_round, order_from, services_on, warm
 from pipeline.steps import Services, collect, fold, plan, prepare, start
 from pipeline.steps.plan import read_plan
 from pipeline.steps.run import Run
-from pipeline.storage import ObjectStore
+from pipeline.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,12 +55,12 @@ class Content:
         return Bytes(self.content)
 
 
-def measure_prepare(work_uri: str, count: int) -> tuple[int, int]:
+def measure_prepare(work_uri: str, output_folder: str, count: int) -> tuple[int, int]:
     """Peak bytes before the first document, and after start and prepare."""
     services = _services(count)
     warm_up(services)
     before = peak_bytes()
-    run = Run(services, start(services, order_from(SOURCE, work_uri)))
+    run = Run(services, start(services, order_from(SOURCE, work_uri, output_folder)))
     for shard in range(run.manifest.shards):
         prepare(services, run.store.uri(), 0, shard)
     return before, peak_bytes()
@@ -112,7 +112,7 @@ def peaks(count: int) -> dict[str, tuple[int, int]]:
     """Of each part, measured in a process of its own: peak bytes before its work, and after."""
     with tempfile.TemporaryDirectory(prefix="docbatch-bench-") as folder:
         work_uri = Path(folder).as_uri()
-        found = {"start and prepare": in_child(measure_prepare, work_uri, count)}
+        found = {"start and prepare": in_child(measure_prepare, work_uri, f"{folder}/output", count)}
         found["plan"] = in_child(measure_plan, work_uri, count)
         in_child(answer_and_tidy, work_uri, count)
         return found | {"collect and fold": in_child(measure_collect, work_uri, count)}

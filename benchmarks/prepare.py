@@ -29,9 +29,9 @@ THREE = ("classification", "sentiment", "summarization")
 MEMORY, FOLDER = "memory", "folder"
 
 
-def measure_floor(analyses: tuple[str, ...]) -> float:
+def measure_floor(analyses: tuple[str, ...], documents: int = DOCUMENTS) -> float:
     """CPU seconds to decode, hash, render with plain jinja2 and serialise, document by document."""
-    contents = list(Corpus(SIZE_BYTES).contents(DOCUMENTS))
+    contents = list(Corpus(SIZE_BYTES).contents(documents))
     loaded = load_analyses(shipped_prompts(), analyses, output_language="English").values()
     plain = [(one.map.template.render, one.map.constants, one.generation) for one in loaded]
 
@@ -46,15 +46,16 @@ def measure_floor(analyses: tuple[str, ...]) -> float:
     return cpu_seconds(work)
 
 
-def measure_ours(analyses: tuple[str, ...], place: str) -> tuple[float, float]:
+def measure_ours(analyses: tuple[str, ...], place: str, documents: int = DOCUMENTS) -> tuple[float, float]:
     """CPU seconds of start (listing into shards) and of prepare; documents and work in memory, or in folders."""
     with tempfile.TemporaryDirectory(prefix="docbatch-bench-") as folder:
         root = "memory:/" if place == MEMORY else Path(folder).as_uri()
         stores = Stores()
-        Corpus(SIZE_BYTES).write(stores.open(f"{root}/source"), DOCUMENTS)
+        Corpus(SIZE_BYTES).write(stores.open(f"{root}/source"), documents)
         services = services_on(stores, analyses)
         warm_up(services)
-        started = cpu_seconds(lambda: start(services, order_from(f"{root}/source", f"{root}/work")))
+        order = order_from(f"{root}/source", f"{root}/work", f"{folder}/output")
+        started = cpu_seconds(lambda: start(services, order))
         run = Run(services, f"{root}/work/runs/bench")
         shards = range(run.manifest.shards)
         return started, cpu_seconds(lambda: [prepare(services, run.store.uri(), 0, shard) for shard in shards])

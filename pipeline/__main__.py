@@ -14,7 +14,7 @@ def main() -> None:
     """Run a command; end with 0, 1 (a step failed), 2 (wrong settings), 3 (above the budget) or 130 (Ctrl-C)."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)  # loading the libraries takes a second or two, with nothing to clean up yet
-    from pipeline.commands import app
+    from pipeline.cli.commands import app
     from pipeline.errors import DocbatchError
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -13,7 +13,7 @@ from pipeline.analyses import Analysis
 from pipeline.chunking import chunk
 from pipeline.domain import FUSED_BY, Request, Stage
 from pipeline.errors import DeclarationError, RunError
-from pipeline.forecasts import Base
+from pipeline.forecasts.outlooks import Base
 from pipeline.fusing import Fused
 from pipeline.prompts import neutralise
 from pipeline.settling import Limits, Reduce

@@ -12,7 +12,7 @@ from pipeline.batching import Quotas, Segment
 from pipeline.domain import Request
 from pipeline.manifest import CONTENT_DIGITS, content_digest
 from pipeline.records import from_parquet, to_parquet
-from pipeline.storage import ObjectStore
+from pipeline.storage.objects import ObjectStore
 
 SPOOL_BUFFER_BYTES = 1 << 20
 

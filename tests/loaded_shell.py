@@ -90,7 +90,7 @@ class LoadedShell:
 def main(orders: socket.socket) -> None:
     import pyiceberg.catalog.sql  # noqa: F401 - most commands need it
 
-    import pipeline.commands  # noqa: F401 - what is loaded here need not be loaded by the children
+    import pipeline.cli.commands  # noqa: F401 - what is loaded here need not be loaded by the children
 
     while True:
         order, pipes, _, _ = socket.recv_fds(orders, MOST_BYTES, 3)

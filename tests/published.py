@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.catalog import Catalog, open_catalog
 from pipeline.settings import Settings
-from pipeline.storage import ObjectStore, S3Access, open_store
+from pipeline.storage.objects import ObjectStore, S3Access, open_store
 from pipeline.tables import FIXED, Column, arrow_schema, published_key, write_rows
 
 ACCESS = S3Access("us-west-2")

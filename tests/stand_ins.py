@@ -17,7 +17,7 @@ from pipeline.catalog import Catalog
 from pipeline.local.inprocess import InProcessBedrock
 from pipeline.loop import Step
 from pipeline.steps import Services
-from pipeline.storage import ObjectStore
+from pipeline.storage.objects import ObjectStore
 from pipeline.tokens import TokenCounter, load_counter
 
 BEGUN = {

@@ -13,52 +13,48 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pipeline"
 MOST_LINES = 300
 
-# Low to high: a module imports only from those before it. Packages are one place; steps has an order of its own.
+# Low to high: a module imports only from those before it. A package is one place here, with an order of its own below.
 LOW_TO_HIGH = (
-    "errors domain estimating languages settings prices models vocabulary graphemes tokens densities forecasts "
-    "chunking prompts merging answers analyses fusing wordings settling wire batching hours ledger manifest tables "
-    "records costs refusals folders storage leases segments extraction pacing retries bedrock cloudwatch price_list "
-    "budgets own_models planning recall comparison drawing sieve catalog reading spending booked reconciling billing "
-    "sweeping steps loop console statement showing local airflow connecting operating foretelling pricing auditing "
-    "commands __main__"
+    "errors domain settings prices models vocabulary graphemes tokens chunking prompts merging answers analyses fusing "
+    "wordings settling wire batching ledger manifest tables records storage extraction known forecasts segments "
+    "bedrock catalog money planning steps loop terminal local airflow cli __main__"
 )
 ORDER = LOW_TO_HIGH.split()
-STEPS = [
-    ["run"],
-    ["state"],
-    ["rounds"],
-    ["start"],
-    ["intents"],
-    ["sift"],
-    ["budgeting"],
-    ["plan", "on_demand"],
-    ["sampling"],
-    ["prepare", "submit"],
-    ["stopping", "outputs", "reports"],
-    ["collect"],
-    ["savings"],
-    ["fold"],
-]
-STEPS += [["extrapolating"], ["summary"], ["publish"], ["status", "forecasting", "reconcile"], ["__init__"]]
+
+# Names with a "+" between them stand beside each other: neither imports the other.
+INSIDE = {
+    "storage": "refusals+folders objects leases",
+    "known": "comparison+sieve+recall",
+    "forecasts": "languages+estimating densities outlooks drawing",
+    "bedrock": "pacing+retries client",
+    "catalog": "translation+place+fields making commits opening __init__ reading+sweeping",
+    "money": "costs+hours+budgets booked reconciling billing+cloudwatch spending price_list own_models",
+    "terminal": "console showing statement",
+    "cli": "connecting operating+foretelling+pricing+auditing commands",
+    "steps": (
+        "run state rounds start intents sift budgeting plan+on_demand sampling prepare+submit stopping+outputs+reports "
+        "collect savings fold extrapolating summary publish status+forecasting+reconcile __init__"
+    ),
+}
 
 # Outside library -> the places that may import it.
 ONLY = {
-    "boto3": ["pipeline/bedrock.py", "pipeline/cloudwatch.py", "pipeline/local/"],
+    "boto3": ["pipeline/bedrock/client.py", "pipeline/money/cloudwatch.py", "pipeline/local/"],
     "botocore": [
-        "pipeline/storage.py",
-        "pipeline/bedrock.py",
-        "pipeline/cloudwatch.py",
-        "pipeline/retries.py",
+        "pipeline/storage/objects.py",
+        "pipeline/bedrock/client.py",
+        "pipeline/money/cloudwatch.py",
+        "pipeline/bedrock/retries.py",
         "pipeline/catalog/",
         "pipeline/local/",
     ],
-    "obstore": ["pipeline/storage.py", "pipeline/local/"],
+    "obstore": ["pipeline/storage/objects.py", "pipeline/local/"],
     "duckdb": [
-        "pipeline/comparison.py",
-        "pipeline/sieve.py",
-        "pipeline/reading.py",
-        "pipeline/spending.py",
-        "pipeline/billing.py",
+        "pipeline/known/comparison.py",
+        "pipeline/known/sieve.py",
+        "pipeline/catalog/reading.py",
+        "pipeline/money/spending.py",
+        "pipeline/money/billing.py",
     ],
     "airflow": ["pipeline/airflow/", "dags/"],
     "pyiceberg": ["pipeline/catalog/"],
@@ -114,19 +110,25 @@ def wrong_directions(sources: Sources) -> list[str]:
     return wrong
 
 
-def wrong_steps(sources: Sources) -> list[str]:
-    place = {name: rank for rank, names in enumerate(STEPS) for name in names}
+def wrong_inside(sources: Sources) -> list[str]:
     wrong = []
     for path, tree in sources.items():
-        own = Path(path).stem
-        if own not in place:
-            wrong.append(f"{path}: give {own} a place in STEPS")
+        package = module_of(path)
+        if package not in INSIDE:
+            continue
+        place, own = _places(package), Path(path).stem
+        if own not in place and own != "__init__":
+            wrong.append(f"{path}: give {own} a place in INSIDE[{package!r}]")
             continue
         for name in imports(tree):
-            target = name.split(".")[2] if name.startswith("pipeline.steps.") else ""
-            if target in place and place[target] >= place[own]:
+            target = name.split(".")[2] if name.startswith(f"pipeline.{package}.") else ""
+            if target in place and place[target] >= place.get(own, len(place)):
                 wrong.append(f"{path}: imports {name}, which stands above or beside it")
     return wrong
+
+
+def _places(package: str) -> dict[str, int]:
+    return {name: rank for rank, names in enumerate(INSIDE[package].split()) for name in names.split("+")}
 
 
 def wrong_vendors(sources: Sources) -> list[str]:
@@ -176,7 +178,9 @@ def test_the_checks_look_at_the_package() -> None:
     """The package is not empty, every name of the order exists, and so does everything that is singled out."""
     assert len(MODULES) > 40
     assert set(ORDER) <= {module_of(path) for path in MODULES}
-    assert {name for names in STEPS for name in names} == {Path(path).stem for path in _steps()}
+    for package in INSIDE:
+        there = {path.stem for path in (PACKAGE / package).glob("*.py")}
+        assert _places(package).keys() | {"__init__"} == there, package
     assert len(EVERYWHERE) > len(MODULES)
     for places in ONLY.values():
         assert all(any(path.startswith(place) for path in EVERYWHERE) for place in places)
@@ -187,9 +191,9 @@ def test_imports_point_downwards() -> None:
     assert wrong_directions(MODULES) == []
 
 
-def test_steps_import_earlier_steps_only() -> None:
-    """Inside pipeline/steps the order is that of a run."""
-    assert wrong_steps(_steps()) == []
+def test_imports_inside_a_package_point_downwards() -> None:
+    """Each package has an order of its own; that of pipeline/steps is the order of a run."""
+    assert wrong_inside(MODULES) == []
 
 
 def test_vendors_are_imported_at_the_edge_only() -> None:
@@ -228,9 +232,10 @@ def test_names_say_something() -> None:
         (wrong_directions, "pipeline/domain.py", "import pipeline.steps.plan"),
         (wrong_directions, "pipeline/domain.py", "from . import errors"),
         (wrong_directions, "pipeline/newcomer.py", "import os"),
-        (wrong_steps, "pipeline/steps/plan.py", "from pipeline.steps.collect import collect"),
-        (wrong_steps, "pipeline/steps/submit.py", "from pipeline.steps.prepare import prepare"),
-        (wrong_steps, "pipeline/steps/newcomer.py", "import os"),
+        (wrong_inside, "pipeline/steps/plan.py", "from pipeline.steps.collect import collect"),
+        (wrong_inside, "pipeline/steps/submit.py", "from pipeline.steps.prepare import prepare"),
+        (wrong_inside, "pipeline/steps/newcomer.py", "import os"),
+        (wrong_inside, "pipeline/storage/folders.py", "from pipeline.storage.objects import ObjectStore"),
         (wrong_vendors, "pipeline/steps/run.py", "def f():\n    import boto3.session"),
         (wrong_vendors, "pipeline/planning.py", "from obstore.store import MemoryStore"),
         (wrong_vendors, "pipeline/loop.py", "from airflow.sdk import dag"),
@@ -248,7 +253,3 @@ def test_every_check_can_fail(check: object, path: str, source: str) -> None:
     assert callable(check)
     found: Iterable[str] = check({path: ast.parse(source)})
     assert list(found)
-
-
-def _steps() -> Sources:
-    return {path: tree for path, tree in MODULES.items() if path.startswith("pipeline/steps/")}

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.analyses import load_analyses, shipped_prompts
-from pipeline.costs import fused_saving
 from pipeline.domain import FUSED_BY, Usage, short_hash
 from pipeline.errors import DeclarationError
 from pipeline.fusing import Part, fuse, fused_fingerprint, read_parts
 from pipeline.ledger import shared
+from pipeline.money.costs import fused_saving
 from pipeline.planning import FusedPlanner, Planner, method_id
 from pipeline.prompts import neutralise
 from pipeline.settling import Limits

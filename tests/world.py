@@ -14,19 +14,19 @@ import pytest
 from obstore.store import MemoryStore
 
 from pipeline.analyses import shipped_prompts
-from pipeline.bedrock import BotoBatchClient, BotoOnDemandClient
-from pipeline.folders import Folder
+from pipeline.bedrock.client import BotoBatchClient, BotoOnDemandClient
+from pipeline.catalog.reading import read_table
 from pipeline.local.engine import Engine
 from pipeline.local.inprocess import InProcessBedrock
 from pipeline.local.objects import Objects
 from pipeline.local.vocabulary import LlamaVocabulary
 from pipeline.local.work import Rules
 from pipeline.loop import Looped, Watch, run_to_the_end
-from pipeline.reading import read_table
 from pipeline.settings import Settings
 from pipeline.steps import RunOrder, RunSummary, Services
 from pipeline.steps.run import Run
-from pipeline.storage import ObjectStore, S3Access, absolute_uri, open_store
+from pipeline.storage.folders import Folder
+from pipeline.storage.objects import ObjectStore, S3Access, absolute_uri, open_store
 from pipeline.tokens import load_counter
 from tests.stand_ins import Broken, Canned, Prefixed, Shared, Unseen, Wire, Writing
 

@@ -21,7 +21,7 @@ def begin(context: Any) -> str:
     from pipeline.settings import load_settings, read_aws_environment
     from pipeline.steps import RunOrder, connect, start, work_uri_for
     from pipeline.steps.run import Run
-    from pipeline.storage import absolute_uri
+    from pipeline.storage.objects import absolute_uri
 
     params, dag_run = context["params"], context["dag_run"]
     given = ("analyses", "budget_usd", "budget_day_usd", "budget_month_usd", "allow_unknown_price")

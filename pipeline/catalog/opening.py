@@ -19,7 +19,7 @@ from pipeline.catalog.translation import translated
 from pipeline.domain import short_hash
 from pipeline.errors import ObjectMissing, SettingsError
 from pipeline.settings import Settings
-from pipeline.storage import S3Access
+from pipeline.storage.objects import S3Access
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog as Vendor

@@ -16,9 +16,9 @@ from pyiceberg.exceptions import (
 )
 from sqlalchemy import exc as sql
 
+from pipeline.bedrock.retries import translate
 from pipeline.errors import AccessDenied, ObjectMissing, StorageError
-from pipeline.refusals import refusal
-from pipeline.retries import translate
+from pipeline.storage.refusals import refusal
 
 # What says that somebody else was quicker, so that looking again is right. A database says it by its unique keys.
 LOST_RACE = (

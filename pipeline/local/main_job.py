@@ -12,7 +12,6 @@ from typing import TextIO
 
 import orjson
 
-from pipeline import console
 from pipeline.domain import short_hash
 from pipeline.errors import DocbatchError, RunError, SettingsError
 from pipeline.local import launch, stack
@@ -21,7 +20,8 @@ from pipeline.local.embedded import shell_variables
 from pipeline.settings import load_settings
 from pipeline.steps.start import claim_run_key
 from pipeline.steps.summary import read_summary
-from pipeline.storage import ObjectStore, S3Access, absolute_uri, open_store
+from pipeline.storage.objects import ObjectStore, S3Access, absolute_uri, open_store
+from pipeline.terminal import console
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "sample_data"

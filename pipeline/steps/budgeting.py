@@ -14,12 +14,12 @@ from decimal import Decimal
 from pydantic import TypeAdapter
 
 from pipeline.batching import choose_mode
-from pipeline.budgets import Budget, Offer, shown, tightest
 from pipeline.domain import Batch, Usage
 from pipeline.errors import BudgetExceeded, ObjectMissing, RunError
-from pipeline.forecasts import Outlook
+from pipeline.forecasts.outlooks import Outlook
 from pipeline.ledger import cost_of
 from pipeline.manifest import collected_key, commitment_key, commitments_folder, run_folder
+from pipeline.money.budgets import Budget, Offer, shown, tightest
 from pipeline.steps.intents import revoked_by
 from pipeline.steps.rounds import RoundPlan, read_collected, read_plan
 from pipeline.steps.run import Run

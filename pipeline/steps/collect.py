@@ -13,10 +13,10 @@ from pipeline.answers import Parsed, parse_answer
 from pipeline.domain import Batch, Failure, Fate, JobStatus, Mode, Outcome, Reason, Request, Span, Usage
 from pipeline.errors import JobFailed
 from pipeline.fusing import Fused, read_parts
-from pipeline.hours import joined
+from pipeline.known.recall import remember
 from pipeline.ledger import disagreement, shared
 from pipeline.manifest import REOPENED, STOPPED, collected_key, outcomes_folder, shard_of
-from pipeline.recall import remember
+from pipeline.money.hours import joined
 from pipeline.records import OutcomeRecord, to_parquet
 from pipeline.segments import read_index
 from pipeline.steps.outputs import Output, output_of

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from pipeline.batching import choose_mode
 from pipeline.domain import Change, Usage
-from pipeline.drawing import size_stratum
-from pipeline.estimating import Sums, estimate, member
+from pipeline.forecasts.drawing import size_stratum
+from pipeline.forecasts.estimating import Sums, estimate, member
 from pipeline.ledger import cost_of
 from pipeline.manifest import staged_key
 from pipeline.steps.run import Run

@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipeline.analyses import Analysis
-from pipeline.costs import Amount, amount_of, answered_for_nothing, standing, was_charged
 from pipeline.domain import Change, Failure, Fate, Outcome, Request, Usage
 from pipeline.ledger import add_costs, cost_of
 from pipeline.manifest import staged_counts_key, staged_key
+from pipeline.money.costs import Amount, amount_of, answered_for_nothing, standing, was_charged
 from pipeline.prices import Price
 from pipeline.records import DocumentRecord, OutcomeRecord
 from pipeline.settling import Settled

@@ -13,16 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.analyses import Analysis
-from pipeline.comparison import Comparison, ListedDocument
+from pipeline.catalog.reading import usual_output_tokens
 from pipeline.domain import FUSED_BY, Change, Failure, Request, Usage
-from pipeline.drawing import SEED, draw, strata_of, stratum
 from pipeline.errors import ObjectMissing
-from pipeline.estimating import Estimate, estimate, member
-from pipeline.forecasts import together
+from pipeline.forecasts.drawing import SEED, draw, strata_of, stratum
+from pipeline.forecasts.estimating import Estimate, estimate, member
+from pipeline.forecasts.outlooks import together
 from pipeline.fusing import fuse
+from pipeline.known.comparison import Comparison, ListedDocument
+from pipeline.known.recall import answer_lists, read_ids
 from pipeline.planning import FusedPlanner, Mapper, Planner, method_id
-from pipeline.reading import usual_output_tokens
-from pipeline.recall import answer_lists, read_ids
 from pipeline.settling import Limits
 from pipeline.steps.prepare import ReadDocument, Report, mappers_for, read_documents
 from pipeline.steps.run import Services, limits_for

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from pipeline.bedrock import JobOrder, tag_value
+from pipeline.bedrock.client import JobOrder, tag_value
 from pipeline.domain import Batch, Mode, short_hash
 from pipeline.errors import ObjectExists, ObjectMissing
 from pipeline.manifest import RunManifest, intent_key, job_key

@@ -9,15 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.bedrock import OnDemandClient
+from pipeline.bedrock.client import OnDemandClient
 from pipeline.domain import Batch, Mode, Span
 from pipeline.errors import ObjectExists, PromptRefused, ServiceBusy
-from pipeline.leases import Lease, holding
 from pipeline.manifest import STOPPED, lease_key, output_folder
 from pipeline.prices import Billing
 from pipeline.steps.intents import intend
 from pipeline.steps.run import Run, Services, refuse_stopped
-from pipeline.storage import ObjectStore
+from pipeline.storage.leases import Lease, holding
+from pipeline.storage.objects import ObjectStore
 from pipeline.wire import read_record, read_record_id, write_error, write_reply
 
 

@@ -12,7 +12,7 @@ from pipeline.steps.intents import revoked_by
 from pipeline.steps.rounds import read_batch
 from pipeline.steps.run import Run, refuse_stopped
 from pipeline.steps.submit import job_arn
-from pipeline.storage import ObjectStore
+from pipeline.storage.objects import ObjectStore
 from pipeline.wire import JobSummary, Reply, read_job_summary, read_reply
 
 

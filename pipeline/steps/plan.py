@@ -10,7 +10,6 @@ from dataclasses import replace
 from pipeline.batching import Segment, choose_mode, pack
 from pipeline.domain import Batch, Mode, Request, Usage
 from pipeline.errors import BudgetExceeded, ObjectExists
-from pipeline.leases import Lease, holding
 from pipeline.ledger import add_costs, cost_of
 from pipeline.manifest import PLANNING_LEASE, content_digest, input_key, open_key, output_folder, plan_key, shared_key
 from pipeline.records import to_parquet
@@ -19,6 +18,7 @@ from pipeline.steps.budgeting import commit, within_budgets
 from pipeline.steps.rounds import PLAN, RoundPlan, read_plan
 from pipeline.steps.run import Run, Services, refuse_stopped
 from pipeline.steps.sift import Sifted, sift
+from pipeline.storage.leases import Lease, holding
 
 
 def plan(services: Services, run_uri: str, round_number: int) -> RoundPlan:

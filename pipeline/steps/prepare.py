@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from pipeline.comparison import ListedDocument
 from pipeline.domain import Change, Failure, Reason, Request, short_hash
 from pipeline.errors import AccessDenied, ObjectMissing
 from pipeline.extraction import Text, extract
-from pipeline.folders import BrokenLink
-from pipeline.forecasts import Outlook, Tally
-from pipeline.languages import guess_language
+from pipeline.forecasts.languages import guess_language
+from pipeline.forecasts.outlooks import Outlook, Tally
+from pipeline.known.comparison import ListedDocument
 from pipeline.manifest import content_digest, documents_key, prepared_key, requests_folder
 from pipeline.planning import Mapper, Planner, Rendered
 from pipeline.records import DocumentRecord, from_parquet, to_parquet
@@ -24,7 +23,8 @@ from pipeline.steps.rounds import read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.sampling import Sampler
 from pipeline.steps.state import Key, Prepared, ShardState, load_state, read_prepared, write_prepared
-from pipeline.storage import ObjectStore
+from pipeline.storage.folders import BrokenLink
+from pipeline.storage.objects import ObjectStore
 from pipeline.tokens import count_prompt
 from pipeline.wire import read_prompt, read_record_id, write_record
 from pipeline.wordings import Owed

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pipeline.catalog.sweeping import sweep
 from pipeline.domain import Usage
 from pipeline.errors import AccountingError, ObjectExists
 from pipeline.manifest import PUBLISHED, RunManifest, open_key, staged_key
@@ -14,8 +15,7 @@ from pipeline.steps.fold import ShardCounts, read_counts
 from pipeline.steps.rounds import Collected, RoundPlan, planned_rounds, read_collected, read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.summary import SUMMARY, RunSummary, by_analysis, read_summary, row_of, summarise, used_by
-from pipeline.storage import ObjectStore
-from pipeline.sweeping import sweep
+from pipeline.storage.objects import ObjectStore
 from pipeline.tables import count_rows, published_key, table_schemas, write_rows
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from pipeline.billing import read_bill
-from pipeline.booked import BookedDay, BookedJob, Span
-from pipeline.cloudwatch import MetricsClient, Period
 from pipeline.domain import Mode
 from pipeline.errors import ObjectMissing, ServiceError
 from pipeline.manifest import run_folder
-from pipeline.reconciling import Check, Figure, check_days, check_job, check_tagged
+from pipeline.money.billing import read_bill
+from pipeline.money.booked import BookedDay, BookedJob, Span
+from pipeline.money.cloudwatch import MetricsClient, Period
+from pipeline.money.reconciling import Check, Figure, check_days, check_job, check_tagged
 from pipeline.steps.reports import JobReport, read_reports
 from pipeline.steps.run import Services
 

@@ -14,19 +14,19 @@ from pydantic import ValidationError
 
 from pipeline.analyses import Analysis, load_analyses, shipped_prompts
 from pipeline.batching import Quotas
-from pipeline.bedrock import BatchClient, BedrockAccess, OnDemandClient, connect_batch, connect_on_demand
-from pipeline.cloudwatch import MetricsClient, connect_metrics
+from pipeline.bedrock.client import BatchClient, BedrockAccess, OnDemandClient, connect_batch, connect_on_demand
+from pipeline.bedrock.pacing import Pacer
 from pipeline.domain import FUSED_BY, Mode
 from pipeline.errors import RunError, RunStopped, SettingsError
 from pipeline.fusing import Fused, fuse, fused_fingerprint
 from pipeline.manifest import MANIFEST, RUNS, STOPPED, RunManifest
 from pipeline.models import Model, find_model, load_catalogue
-from pipeline.pacing import Pacer
+from pipeline.money.cloudwatch import MetricsClient, connect_metrics
 from pipeline.planning import FusedPlanner, Planner
 from pipeline.prices import Price
 from pipeline.settings import AwsEnvironment, Settings
 from pipeline.settling import Limits
-from pipeline.storage import ObjectStore, S3Access, open_store
+from pipeline.storage.objects import ObjectStore, S3Access, open_store
 from pipeline.tokens import TokenCounter, load_counter
 
 if TYPE_CHECKING:

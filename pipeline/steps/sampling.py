@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.densities import Density, sample
-from pipeline.forecasts import Outlook
+from pipeline.forecasts.densities import Density, sample
+from pipeline.forecasts.outlooks import Outlook
 from pipeline.planning import Mapper, Planner, Rendered
 from pipeline.tokens import TokenCounter, count_prompt
 

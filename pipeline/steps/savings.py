@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from decimal import Decimal
 
-from pipeline.costs import Amount, Way, amount_of, fused_saving, savings, was_charged
 from pipeline.domain import Mode, Request, Usage
 from pipeline.ledger import cost_of
+from pipeline.money.costs import Amount, Way, amount_of, fused_saving, savings, was_charged
 from pipeline.steps.run import Run
 from pipeline.steps.state import ShardState, usage_of
 

@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 from pipeline.batching import Segment
 from pipeline.domain import Batch, BatchPlace, Request
 from pipeline.errors import ObjectExists, ObjectMissing, RunError
-from pipeline.forecasts import Outlook, Tally
+from pipeline.forecasts.outlooks import Outlook, Tally
+from pipeline.known.recall import answer_lists, as_outcomes, read_answers, read_ids
+from pipeline.known.sieve import Sieve, Why
 from pipeline.manifest import (
     OPEN_RUNS,
     awaited_key,
@@ -29,10 +31,8 @@ from pipeline.manifest import (
     known_key,
     run_folder,
 )
-from pipeline.recall import answer_lists, as_outcomes, read_answers, read_ids
 from pipeline.records import table_to_parquet, to_parquet
 from pipeline.segments import SegmentWriter, read_index
-from pipeline.sieve import Sieve, Why
 from pipeline.steps.intents import REVOKED_BY, revoked_by
 from pipeline.steps.rounds import planned_rounds, read_plan
 from pipeline.steps.run import Run

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import __version__
 from pipeline.analyses import Analysis
-from pipeline.comparison import Comparison, ListedDocument
+from pipeline.catalog.reading import usual_output_tokens
 from pipeline.domain import Change, Document, Mode, short_hash
-from pipeline.drawing import SEED, draw, strata_of
 from pipeline.errors import ObjectExists, SettingsError
+from pipeline.forecasts.drawing import SEED, draw, strata_of
 from pipeline.fusing import fuse
+from pipeline.known.comparison import Comparison, ListedDocument
 from pipeline.manifest import (
     MANIFEST,
     PUBLISHED,
@@ -31,10 +32,9 @@ from pipeline.manifest import (
 )
 from pipeline.models import load_catalogue
 from pipeline.planning import method_id
-from pipeline.reading import usual_output_tokens
 from pipeline.records import to_parquet
 from pipeline.steps.run import Run, Services, limits_for
-from pipeline.storage import ObjectStore, refuse_unwritable
+from pipeline.storage.objects import ObjectStore, refuse_unwritable
 from pipeline.tables import table_schemas
 
 if TYPE_CHECKING:

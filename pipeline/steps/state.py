@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import orjson
 
 from pipeline.batching import Segment
-from pipeline.densities import Density
 from pipeline.domain import Failure, Outcome, Request, Usage
 from pipeline.errors import ObjectExists
-from pipeline.forecasts import Base, Forecast, Outlook
+from pipeline.forecasts.densities import Density
+from pipeline.forecasts.outlooks import Base, Forecast, Outlook
 from pipeline.manifest import outcomes_folder, prepared_key
 from pipeline.records import DocumentRecord, OutcomeRecord, from_parquet
 from pipeline.segments import read_index
 from pipeline.settling import Again, Reduce, Settled, for_want_of_budget, give_up, settle
 from pipeline.steps.run import Run
-from pipeline.storage import ObjectStore
+from pipeline.storage.objects import ObjectStore
 
 Key = tuple[str, str]
 """document_id and analysis."""

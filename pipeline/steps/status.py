@@ -19,7 +19,7 @@ from pipeline.steps.on_demand import count_answers
 from pipeline.steps.rounds import Collected, RoundPlan, planned_rounds, read_collected, read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.summary import RunSummary, read_summary
-from pipeline.storage import ObjectStore
+from pipeline.storage.objects import ObjectStore
 
 READS_AT_ONCE = 16
 BEGUN = "begun"  # the state of a job that nobody asked Bedrock about

@@ -10,13 +10,13 @@ import orjson
 
 from pipeline.domain import Batch, BatchPlace, Mode
 from pipeline.errors import ObjectExists
-from pipeline.leases import Lease, holding
 from pipeline.manifest import REOPENED, STOPPED, collected_key, intent_key, lease_key, open_key
 from pipeline.steps.intents import REVOKED_BY, keep_arn, kept_arn, read_intent, revoked_by
 from pipeline.steps.rounds import planned_rounds, read_plan, times_reopened
 from pipeline.steps.run import Run, Services
 from pipeline.steps.sift import take_over
 from pipeline.steps.submit import TURN
+from pipeline.storage.leases import Lease, holding
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from pipeline.bedrock import BatchClient, JobOrder
+from pipeline.bedrock.client import BatchClient, JobOrder
 from pipeline.domain import Batch, BatchPlace, Job, Mode
 from pipeline.errors import NoFreeSlot, ObjectMissing, RunStopped, ServiceBusy
-from pipeline.leases import Lease, holding
 from pipeline.manifest import job_key, lease_key
 from pipeline.steps.intents import intend, keep_arn, kept_arn, read_intent, revoked_by
 from pipeline.steps.on_demand import ask_on_demand
 from pipeline.steps.rounds import read_batch
 from pipeline.steps.run import Run, Services, refuse_stopped
+from pipeline.storage.leases import Lease, holding
 
 TURN = "turn"  # the lease under which a round's jobs are counted and started, one at a time
 

@@ -15,7 +15,7 @@ import pytest
 from pipeline.airflow.tasks import services
 from pipeline.local import stack
 from pipeline.steps import RunOrder, plan, prepare, start, submit
-from pipeline.storage import absolute_uri
+from pipeline.storage.objects import absolute_uri
 from tests.airflow.conftest import ROOT
 from tests.local.embedded_clients import make_client
 from tests.local.test_control import Control

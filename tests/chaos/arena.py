@@ -18,7 +18,7 @@ import orjson
 from pipeline.analyses import shipped_prompts
 from pipeline.local.bill import Bill, Charge
 from pipeline.local.stack import Stack
-from pipeline.storage import absolute_uri
+from pipeline.storage.objects import absolute_uri
 from tests.chaos.night import price_of
 from tests.chaos.one_run import STACK, Ended, Order
 from tests.chaos.scene import THREADS, Billed, faults, put_documents, tables_of

@@ -13,7 +13,7 @@ from pyiceberg.table import Table
 
 from pipeline.catalog.commits import Catalog
 from pipeline.steps import Services
-from pipeline.storage import Listed, ObjectStore
+from pipeline.storage.objects import Listed, ObjectStore
 from tests.world import Shared
 
 T = TypeVar("T")

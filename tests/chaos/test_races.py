@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import BudgetExceeded
-from pipeline.storage import absolute_uri
+from pipeline.storage.objects import absolute_uri
 from tests.chaos.arena import SHORT_DOCUMENTS, Arena
 from tests.chaos.one_run import Ended, Order
 from tests.chaos.scene import THREADS, Billed

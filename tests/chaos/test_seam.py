@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from pipeline.errors import ObjectExists
-from pipeline.storage import ObjectStore
+from pipeline.storage.objects import ObjectStore
 from tests.chaos.random_plans import draw
 from tests.chaos.scene import Billed
 from tests.chaos.seam import Killed, Seam, SeamStore, dying_at

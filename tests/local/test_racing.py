@@ -17,7 +17,7 @@ from pipeline.manifest import output_folder
 from pipeline.settings import Settings
 from pipeline.steps import RunOrder, connect, plan, prepare, start
 from pipeline.steps.run import Run
-from pipeline.storage import absolute_uri
+from pipeline.storage.objects import absolute_uri
 from tests.local.embedded_clients import wait_for_end
 from tests.local.test_control import Control, control
 

@@ -11,8 +11,8 @@ from decimal import Decimal
 
 import pytest
 
-from pipeline.budgets import shown
 from pipeline.errors import BudgetExceeded, SettingsError
+from pipeline.money.budgets import shown
 from pipeline.steps import plan, prepare, start, submit
 from pipeline.steps.rounds import RoundPlan, read_plan
 from pipeline.steps.status import Phase, phase_of

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
-from pipeline.costs import NONE
 from pipeline.errors import AccountingError
 from pipeline.manifest import RunManifest, staged_counts_key
+from pipeline.money.costs import NONE
 from pipeline.steps.fold import AnalysisCounts, ShardCounts
 from pipeline.steps.publish import check, publish
 from pipeline.steps.rounds import Collected

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.connecting import tell_lifecycle
-from pipeline.console import print_summary
+from pipeline.cli.connecting import tell_lifecycle
 from pipeline.errors import SettingsError
 from pipeline.models import load_catalogue
 from pipeline.steps import start
+from pipeline.terminal.console import print_summary
 from tests.world import TODAY, World
 
 LLAMA_8B = "meta.llama3-1-8b-instruct-v1:0"

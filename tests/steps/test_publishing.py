@@ -18,9 +18,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from pipeline.reading import committed_runs, list_tables, open_views
+from pipeline.catalog.reading import committed_runs, list_tables, open_views
 from pipeline.steps import publish
-from pipeline.storage import absolute_uri
+from pipeline.storage.objects import absolute_uri
 from tests.world import Broken, Unseen, World
 
 TABLES = ("documents", "failures", "ledger", "sentiment")

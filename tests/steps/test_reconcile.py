@@ -11,15 +11,15 @@ from typing import Any
 import orjson
 import pytest
 
-from pipeline.bedrock import BedrockAccess
-from pipeline.booked import BookedDay, booked_days, booked_jobs, spans
-from pipeline.cloudwatch import connect_metrics
+from pipeline.bedrock.client import BedrockAccess
 from pipeline.domain import Mode
-from pipeline.reconciling import Check
+from pipeline.money.booked import BookedDay, booked_days, booked_jobs, spans
+from pipeline.money.cloudwatch import connect_metrics
+from pipeline.money.reconciling import Check
 from pipeline.steps.reconcile import bill_checks, job_checks, metric_checks
-from pipeline.storage import absolute_uri
+from pipeline.storage.objects import absolute_uri
 from tests.cloudwatch_server import Answer, cloudwatch
-from tests.test_billing import Line, make_report
+from tests.money.test_billing import Line, make_report
 from tests.world import WORK_URI, Canned, World
 
 SPOILT = "Document number 1 of 5."

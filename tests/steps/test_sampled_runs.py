@@ -12,7 +12,7 @@ from pipeline.loop import Looped, run_to_the_end
 from pipeline.steps import RunSummary
 from pipeline.steps.forecasting import PlanOrder, SourceForecast, forecast_source
 from pipeline.steps.state import read_prepared
-from pipeline.storage import absolute_uri
+from pipeline.storage.objects import absolute_uri
 from tests.texts import EIGHT, documents
 from tests.world import ANALYSES, WORK_URI, Unseen, World
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.comparison import ListedDocument
 from pipeline.errors import DeclarationError, ObjectMissing, RunError, SettingsError
+from pipeline.known.comparison import ListedDocument
 from pipeline.manifest import derive_run_key, shard_of
 from pipeline.records import from_parquet
 from pipeline.steps import RunOrder, start

@@ -13,9 +13,9 @@ from pipeline.errors import ObjectMissing
 from pipeline.local.fault_plan import FaultPlan, JobFault, RecordFault
 from pipeline.loop import Looped, stop_to_the_end
 from pipeline.manifest import PUBLISHED, open_key
-from pipeline.showing import follow, print_view, run_frame, runs_frame
 from pipeline.steps import plan, prepare, start, submit
 from pipeline.steps.status import Phase, RunStatus, read_status, run_lines
+from pipeline.terminal.showing import follow, print_view, run_frame, runs_frame
 from tests.world import WORK_URI, Broken, Unseen, World
 
 RECORDS = 12

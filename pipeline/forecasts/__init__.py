@@ -1,0 +1,1 @@
+"""What requests will use before they are sent, from samples, with intervals."""

@@ -1,0 +1,1 @@
+"""What is known already and need not be read or asked again."""

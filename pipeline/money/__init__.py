@@ -1,0 +1,1 @@
+"""Money: budgets before, costs after, and what AWS says of both."""

@@ -1,0 +1,281 @@
+"""Object stores: one prefix of an S3 bucket, one local folder, or memory, behind the same few calls."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+from obstore import exceptions as vendor
+from obstore.store import MemoryStore, S3Store
+
+from pipeline.errors import AccessDenied, ObjectChanged, ObjectExists, ObjectMissing, SettingsError, StorageError
+from pipeline.storage.folders import BrokenLink, Folder
+from pipeline.storage.refusals import DENIED, refusal
+
+if TYPE_CHECKING:
+    from obstore.auth.boto3 import Boto3CredentialProvider
+    from obstore.store import ObjectStore as VendorStore
+
+READ_BYTES = 1 << 20
+PART_BYTES = 16 << 20
+PARTS_AT_ONCE = 4  # obstore's default of 12 would hold 192 MB of one file
+_FORBIDDEN = "access denied; check the permissions of the file and its folders"
+KEYS_HOLD = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Access:
+    """How to reach S3. Without keys, boto3's own credential chain is used."""
+
+    region: str
+    url: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One object as a listing shows it; `key` is relative to the store."""
+
+    key: str
+    size_bytes: int
+    etag: str
+    last_modified: datetime
+
+
+class ObjectStore:
+    """The objects below one uri. Keys are relative to it, with `/` between segments."""
+
+    def __init__(self, vendor_store: VendorStore | Folder, uri: str) -> None:
+        self._store = vendor_store
+        self._uri = uri.rstrip("/")
+        self._is_file = uri.startswith("file:")
+
+    @classmethod
+    def in_memory(cls, uri: str = "memory://store") -> ObjectStore:
+        """A store that lives in this process: the fake for tests, shipped."""
+        return cls(MemoryStore(), uri)
+
+    def uri(self, key: str = "") -> str:
+        """The full uri of a key; file: uris are percent-encoded, s3: uris are not."""
+        tail = quote(os.fsencode(key)) if self._is_file else key
+        return f"{self._uri}/{tail}" if key else self._uri
+
+    def key(self, uri: str) -> str:
+        """The key of a uri below this store."""
+        if not uri.startswith(self._uri + "/"):
+            raise StorageError(f"{uri} does not lie below {self._uri}")
+        tail = uri[len(self._uri) + 1 :]
+        return os.fsdecode(unquote_to_bytes(tail)) if self._is_file else tail
+
+    def folders(self, prefix: str) -> list[str]:
+        """The names of the folders directly below `prefix`, without what is in them."""
+        with _Translated(self.uri(prefix)):
+            found = self._store.list_with_delimiter(prefix)["common_prefixes"]
+            return sorted(one.rstrip("/").rpartition("/")[2] for one in found)
+
+    def list(self, prefix: str = "") -> Iterator[Listed]:
+        """Every object below `prefix` (a folder), page by page. S3 gives them in the order of their keys."""
+        with _Translated(self.uri(prefix)):
+            for page in self._store.list(prefix or None):
+                for entry in page:
+                    yield Listed(
+                        entry["path"], entry["size"], (entry["e_tag"] or "").strip('"'), entry["last_modified"]
+                    )
+
+    def read(self, key: str) -> bytes:
+        """The whole object. Raises ObjectMissing."""
+        with _Translated(self.uri(key)):
+            return bytes(self._store.get(key).bytes())
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """The object in pieces of about 1 MiB. Raises ObjectMissing."""
+        with _Translated(self.uri(key)):
+            for piece in self._store.get(key).stream(min_chunk_size=READ_BYTES):
+                yield bytes(piece)
+
+    def lines(self, key: str) -> Iterator[bytes]:
+        """The object's lines without their line ends; one line is the most that is held."""
+        rest: list[bytes] = []
+        for piece in self.stream(key):
+            first, *more = piece.split(b"\n")
+            rest.append(first)
+            for line in more:
+                yield b"".join(rest)
+                rest = [line]
+        if last := b"".join(rest):
+            yield last
+
+    def write(self, key: str, content: bytes | BinaryIO, *, create: bool = False) -> None:
+        """Put an object, from memory or streamed from an open file.
+
+        With `create`, raises ObjectExists if it is there.
+        """
+        with _Translated(self.uri(key)):
+            if create:
+                self._store.put(key, content, mode="create")
+            else:
+                self._store.put(key, content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
+
+    def read_version(self, key: str) -> tuple[bytes, str]:
+        """The whole object and the ETag to replace it by. Raises ObjectMissing, StorageError on a local folder."""
+        with _Translated(self.uri(key)):
+            found = self._conditional(key).get(key)
+            return bytes(found.bytes()), str(found.meta["e_tag"])
+
+    def replace(self, key: str, content: bytes, etag: str) -> str:
+        """Put an object in the place of the one that `read_version` gave; its ETag.
+
+        On S3 an ETag follows from the content: to be told apart, versions must differ.
+        Raises ObjectChanged if another object, or none, is there by now, StorageError on a local folder.
+        """
+        try:
+            with _Translated(self.uri(key)):
+                return str(self._conditional(key).put(key, content, mode={"e_tag": etag})["e_tag"])
+        except (ObjectExists, ObjectMissing) as error:
+            raise ObjectChanged(f"{self.uri(key)}: was changed by somebody else meanwhile") from error
+
+    def _conditional(self, key: str) -> VendorStore:
+        if isinstance(self._store, Folder):  # a file system cannot replace a file on condition of what it holds
+            raise StorageError(f"{self.uri(key)}: conditional replacement needs S3; put the work store there")
+        return self._store
+
+    def delete(self, key: str) -> None:
+        """The object is gone afterwards, whether it was there or not."""
+        with suppress(ObjectMissing), _Translated(self.uri(key)):
+            self._store.delete(key)
+
+    def exists(self, key: str) -> bool:
+        try:
+            with _Translated(self.uri(key)):
+                self._store.head(key)
+        except ObjectMissing:
+            return False
+        return True
+
+
+def absolute_uri(place: str) -> str:
+    """A folder or an s3:// prefix as a uri; relative folders are taken from the current one.
+
+    Raises SettingsError for any other scheme.
+    """
+    if not place.strip():
+        raise SettingsError("an empty place: name a folder or an s3:// prefix (`.` is the current folder)")
+    if place.startswith(("s3://", "file://")):
+        return place.rstrip("/")
+    if "://" in place:
+        raise SettingsError(f"{place!r}: neither a folder nor an s3:// prefix")
+    return Path(os.path.abspath(Path(place).expanduser())).as_uri().rstrip("/")  # noqa: PTH100 - takes out `..`, too
+
+
+def open_store(uri: str, access: S3Access, *, make: bool = False) -> ObjectStore:
+    """The store at an s3:// or file:// uri. `make` creates a missing local folder.
+
+    Raises ObjectMissing for a local folder that is not there, SettingsError for another scheme.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "s3" and parts.netloc:
+        prefix = uri.removeprefix(f"s3://{parts.netloc}").strip("/")
+        return ObjectStore(_open_s3(parts.netloc, prefix, access), uri)
+    if parts.scheme == "file" and parts.path:
+        return ObjectStore(_open_folder(_local_path(uri), make=make), uri)
+    raise SettingsError(f"{uri!r}: neither a folder nor an s3:// prefix")
+
+
+def refuse_unwritable(uri: str) -> None:
+    """Raises SettingsError or AccessDenied for a local folder that cannot be written or made; S3 shows it later.
+
+    Tried with a file that is gone at once: permissions do not tell of read-only disks.
+    """
+    if not uri.startswith("file:"):
+        return
+    path = _local_path(uri)
+    nearest = next(place for place in (path, *path.parents) if place.exists())
+    if not nearest.is_dir():
+        raise SettingsError(f"{nearest}: is a file; name a folder")
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise AccessDenied(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+
+
+def _local_path(uri: str) -> Path:
+    return Path(os.fsdecode(unquote_to_bytes(urlsplit(uri).path)))
+
+
+def _open_folder(path: Path, *, make: bool) -> Folder:
+    if path.is_file():
+        raise SettingsError(f"{path}: is a file; name a folder")
+    if not make and not path.is_dir():
+        raise ObjectMissing(f"{path}: there is no such folder")
+    with _Translated(path.as_uri()):
+        path.mkdir(parents=True, exist_ok=True)
+    return Folder(path)
+
+
+def _open_s3(bucket: str, prefix: str, access: S3Access) -> VendorStore:
+    options: dict[str, Any] = {"region": access.region}
+    if access.url:
+        options |= {"endpoint": access.url, "virtual_hosted_style_request": False}
+    if access.access_key_id:
+        options |= {"access_key_id": access.access_key_id, "secret_access_key": access.secret_access_key}
+    else:
+        options["credential_provider"] = _found_credentials(access)
+    plain_http = {"allow_http": bool(access.url and access.url.startswith("http://"))}
+    return S3Store(bucket, prefix=prefix or None, client_options=plain_http, **options)  # type: ignore[arg-type] # TypedDict
+
+
+@cache
+def _found_credentials(access: S3Access) -> Boto3CredentialProvider:
+    """What boto3's credential chain finds; looked for once, since a run opens thousands of stores.
+
+    The provider asks botocore for the keys of the moment, and botocore renews those that expire. It does so at the
+    latest 10 minutes before: no store may keep them for longer. Raises SettingsError when there are no credentials.
+    """
+    from botocore.exceptions import BotoCoreError
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    try:
+        return Boto3CredentialProvider(ttl=KEYS_HOLD)
+    except (ValueError, BotoCoreError) as error:  # obstore says ValueError when nothing was found
+        reason = f" ({error})" if isinstance(error, BotoCoreError) else ""
+        raise SettingsError(
+            f"{access.url or 'S3'}: no AWS credentials were found{reason}; sign in or set AWS_PROFILE, or "
+            "DOCBATCH_BACKEND=local to use the embedded stack"
+        ) from error
+
+
+class _Translated:
+    """Vendor errors as ours, with the uri that they were about."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, vendor.BaseError | OSError):
+            raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> StorageError:
+        refused = refusal(self._uri, str(error))
+        if isinstance(error, vendor.NotFoundError | FileNotFoundError):
+            why = error.strerror if isinstance(error, BrokenLink) else "not found"
+            return refused if "NoSuchBucket" in str(error) and refused else ObjectMissing(f"{self._uri}: {why}")
+        if isinstance(error, vendor.AlreadyExistsError | vendor.PreconditionError | FileExistsError):
+            return ObjectExists(f"{self._uri}: already exists")
+        if refused:
+            return refused
+        if isinstance(error, vendor.PermissionDeniedError | vendor.UnauthenticatedError | PermissionError):
+            return AccessDenied(f"{self._uri}: {DENIED if self._uri.startswith('s3:') else _FORBIDDEN}")
+        reason = str(error).split("\n\nDebug source", 1)[0].split("<?xml", 1)[0].strip()
+        return StorageError(f"{self._uri}: {reason}")

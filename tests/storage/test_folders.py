@@ -1,0 +1,70 @@
+"""A folder as an object store: any file name, nothing that is no document, writes that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ObjectExists, ObjectMissing
+from pipeline.storage.objects import ObjectStore, S3Access, open_store
+
+NAMES = [
+    "tab\there.txt",
+    "line\nbreak.txt",
+    "back\\slash",
+    "..hidden",
+    "%2e%2e",
+    "a\x01b",
+    os.fsdecode(b"latin-\xe9.txt"),
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    return open_store(tmp_path.as_uri(), S3Access("us-west-2"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_that_a_disk_allows(store: ObjectStore, tmp_path: Path, name: str) -> None:
+    """A file is listed, has a uri of printable characters, and is read by it."""
+    (tmp_path / name).write_bytes(b"text")
+    (listed,) = store.list()
+    uri = store.uri(listed.key)
+    assert uri.isascii()
+    assert uri.isprintable()
+    assert store.read(store.key(uri)) == b"text"
+
+
+def test_what_is_no_document_is_not_listed(store: ObjectStore, tmp_path: Path) -> None:
+    """Pipes would block a reader for ever, links to folders may not end; a broken link is a vanished document."""
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "a.txt")
+    (tmp_path / "broken.txt").symlink_to(tmp_path / "nothing")
+    (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
+    os.mkfifo(tmp_path / "pipe")
+    assert [entry.key for entry in store.list()] == ["a.txt", "broken.txt", "link.txt"]
+    with pytest.raises(ObjectMissing, match=r"broken\.txt: is a link to a file that is not there"):
+        store.read("broken.txt")
+
+
+def test_a_write_that_fails_leaves_nothing(store: ObjectStore, tmp_path: Path) -> None:
+    """Neither half a file nor what was written beside its place."""
+    store.write("a.txt", b"first", create=True)
+    with pytest.raises(ObjectExists):
+        store.write("a.txt", b"second", create=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert store.read("a.txt") == b"first"
+
+
+def test_a_changed_file_has_another_etag(store: ObjectStore, tmp_path: Path) -> None:
+    """The etag follows size and time of change; the same file keeps it."""
+    path = tmp_path / "a.txt"
+    path.write_text("one")
+    os.utime(path, ns=(1, 1_000_000_000))
+    (before,) = store.list()
+    assert [before] == list(store.list())
+    os.utime(path, ns=(1, 2_000_000_000))
+    (after,) = store.list()
+    assert before.etag != after.etag

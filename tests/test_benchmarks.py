@@ -1,0 +1,38 @@
+"""The benchmarks run: what they print is README's, so a change that breaks one must not wait for the next reader."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks import collect, forecast, memory, prepare
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FEW = 40
+
+
+@pytest.mark.parametrize("place", [prepare.MEMORY, prepare.FOLDER])
+def test_preparing_is_measured(place: str) -> None:
+    """Listing and preparing a few documents takes some time, from memory and from a folder."""
+    assert all(seconds > 0 for seconds in prepare.measure_ours(prepare.ONE, place, FEW))
+    assert prepare.measure_floor(prepare.ONE, FEW) > 0
+
+
+def test_collecting_is_measured() -> None:
+    """The floor, collect and fold each take some time, on answers that were checked."""
+    assert all(seconds > 0 for seconds in collect.measure(FEW))
+
+
+def test_memory_is_measured() -> None:
+    """Each part of a run ends with at least the memory it began with."""
+    assert all(0 < before <= after for before, after in memory.peaks(FEW).values())
+
+
+def test_a_forecast_is_measured(tmp_path: Path) -> None:
+    """A forecast of a folder reports the tokens that it expects."""
+    forecast.write(str(tmp_path), FEW)
+    _seconds, _cpu, tokens = forecast.forecast(str(tmp_path), FEW)
+    assert int(tokens.split()[0].replace(",", "")) > FEW
