@@ -1,4 +1,4 @@
-"""Which errors a task may repeat: what asking again cannot change fails at once, throttling waits long."""
+"""When a task is repeated, how long it may take, where it waits: what all tasks of the DAGs have in common."""
 
 from __future__ import annotations
 
@@ -22,4 +22,14 @@ _POLICY = ExceptionRetryPolicy(
     ]
 )
 
-DEFAULT_ARGS = {"owner": "docbatch", "retries": 2, "retry_delay": timedelta(minutes=1), "retry_policy": _POLICY}
+# A timeout is of one stretch of work on a worker: Airflow does not count the time that a task is deferred.
+DEFAULT_ARGS = {
+    "owner": "docbatch",
+    "retries": 2,
+    "retry_delay": timedelta(minutes=1),
+    "retry_policy": _POLICY,
+    "execution_timeout": timedelta(hours=6),
+}
+LONG = {"execution_timeout": timedelta(hours=24)}  # a batch may be asked on demand, at the pace of Bedrock's quotas
+POOL = "docbatch_jobs"
+JOBS = {"pool": POOL}  # counts deferred tasks: as many jobs as the pool has slots

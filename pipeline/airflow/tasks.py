@@ -6,46 +6,28 @@ Imports of the pipeline stand inside the functions, so that parsing the DAG load
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from pipeline.steps import Services
+from pipeline.airflow.connecting import open_run
+from pipeline.airflow.connecting import services as services
 
 log = logging.getLogger(__name__)
 
 
 def begin(context: Any) -> str:
-    """List the source and fix what the run intends; the run's uri."""
-    from pipeline.errors import SettingsError
-    from pipeline.manifest import derive_run_key
-    from pipeline.settings import load_settings, read_aws_environment
-    from pipeline.steps import RunOrder, connect, start, work_uri_for
-    from pipeline.steps.run import Run
-    from pipeline.storage.objects import absolute_uri
+    """List the source and fix what the run intends; the run's uri. Skipped in a dry run, also when it is cleared."""
+    from airflow.sdk.exceptions import AirflowSkipException
 
-    params, dag_run = context["params"], context["dag_run"]
-    given = ("analyses", "budget_usd", "budget_day_usd", "budget_month_usd", "allow_unknown_price")
-    overrides = {name: params.get(name) for name in given if params.get(name) not in (None, [])}
-    overrides["fuse"] = params.get("fuse")
-    settings = load_settings(overrides)
-    source, output = params.get("source") or settings.source, params.get("output") or settings.output
-    if not source:
-        raise SettingsError("source: is missing. Give it in the trigger form, or set DOCBATCH_SOURCE for nightly runs.")
-    output_uri = absolute_uri(output)
-    services = connect(settings, read_aws_environment())
-    order = RunOrder(
-        run_key=derive_run_key(params.get("run_key") or dag_run.run_id),
-        run_date=dag_run.run_after.date(),
-        source_uri=absolute_uri(source),
-        output_uri=output_uri,
-        work_uri=work_uri_for(settings, output_uri),
-        force=bool(params.get("force")),
-        sample=params.get("sample"),
-    )
-    run = Run(services, start(services, order))
+    from pipeline.airflow.orders import read_params
+    from pipeline.steps import start
+    from pipeline.steps.run import Run
+
+    asked = read_params(context["params"], context["dag_run"])
+    if asked.dry_run:
+        raise AirflowSkipException("a dry run ends after its forecast; trigger another run without dry_run")
+    reached = services(asked.settings)
+    run = Run(reached, start(reached, asked.order))
     manifest = run.manifest
-    if warning := services.find_model(settings.model)[0].lifecycle_warning(order.run_date):
-        log.warning("%s", warning)
     log.info("Run %s: %d documents in %s", manifest.run_key, manifest.documents, manifest.source_uri)
     if unchanged := sum(manifest.unchanged.values()):
         log.info("%d results of earlier runs still hold and are not asked again", unchanged)
@@ -56,16 +38,14 @@ def begin(context: Any) -> str:
 
 def shards_of(run_uri: str) -> list[int]:
     """The shards that the run's documents were listed into."""
-    from pipeline.steps.run import Run
-
-    return list(range(Run(services(), run_uri).manifest.shards))
+    return list(range(open_run(run_uri).manifest.shards))
 
 
 def prepare_shard(run_uri: str, round_number: int, shard: int) -> int:
     """Write the requests of one shard for a round; how many there are."""
     from pipeline.steps import prepare
 
-    requests = prepare(services(), run_uri, round_number, shard)
+    requests = prepare(open_run(run_uri).services, run_uri, round_number, shard)
     if requests:
         log.info("Shard %d, round %d: %d requests", shard, round_number, requests)
     return requests
@@ -75,7 +55,7 @@ def plan_round(run_uri: str, round_number: int) -> list[str]:
     """Form the batches of a round, and find those of other runs to wait for; their keys, none where nothing is open."""
     from pipeline.steps import plan
 
-    planned = plan(services(), run_uri, round_number)
+    planned = plan(open_run(run_uri).services, run_uri, round_number)
     batches = f" ({len(planned.batches)} batches)" if len(planned.batches) > 1 else ""
     log.info("Round %d: %s%s", round_number, planned.summary, batches)
     return [batch.batch_key for batch in planned.batches]
@@ -88,7 +68,7 @@ def submit_batch(run_uri: str, round_number: int, batch_key: str) -> str:
     """
     from pipeline.steps import submit
 
-    arn = submit(services(), run_uri, round_number, batch_key)
+    arn = submit(open_run(run_uri).services, run_uri, round_number, batch_key)
     log.info("Batch %s: %s", batch_key, arn or "no job to wait for")
     return arn or ""
 
@@ -97,7 +77,7 @@ def collect_batch(run_uri: str, round_number: int, batch_key: str) -> dict[str, 
     """Turn the batch's output into outcomes; the counts."""
     from pipeline.steps import collect
 
-    found = collect(services(), run_uri, round_number, batch_key)
+    found = collect(open_run(run_uri).services, run_uri, round_number, batch_key)
     log.info("Batch %s: %d answered, %d failed, %d missing", batch_key, found.answered, found.failed, found.missing)
     return {"answered": found.answered, "failed": found.failed, "missing": found.missing}
 
@@ -106,7 +86,7 @@ def fold_shard(run_uri: str, shard: int) -> int:
     """Stage the rows of one shard; how many documents it holds."""
     from pipeline.steps import fold
 
-    return fold(services(), run_uri, shard).documents
+    return fold(open_run(run_uri).services, run_uri, shard).documents
 
 
 def publish_run(run_uri: str) -> dict[str, Any]:
@@ -114,7 +94,7 @@ def publish_run(run_uri: str) -> dict[str, Any]:
     from pipeline.steps import publish
     from pipeline.steps.summary import SUMMARY
 
-    summary = publish(services(), run_uri)
+    summary = publish(open_run(run_uri).services, run_uri)
     log.info(
         "Run %s: %d results, %d failures, %d unchanged, cost %s USD, tables in %s",
         summary.run_key,
@@ -126,10 +106,3 @@ def publish_run(run_uri: str) -> dict[str, Any]:
     )
     found: dict[str, Any] = SUMMARY.dump_python(summary, mode="json")
     return found
-
-
-def services() -> Services:
-    from pipeline.settings import load_settings, read_aws_environment
-    from pipeline.steps import connect
-
-    return connect(load_settings(), read_aws_environment())

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import ValidationError
 
-from pipeline.analyses import Analysis, load_analyses, shipped_prompts
+from pipeline.analyses import Analysis, load_analyses
 from pipeline.batching import Quotas
 from pipeline.bedrock.client import BatchClient, BedrockAccess, OnDemandClient, connect_batch, connect_on_demand
 from pipeline.bedrock.pacing import Pacer
+from pipeline.declared import shipped_prompts
 from pipeline.domain import FUSED_BY, Mode
 from pipeline.errors import RunError, RunStopped, SettingsError
 from pipeline.fusing import Fused, fuse, fused_fingerprint
@@ -229,6 +230,23 @@ def _read_manifest(store: ObjectStore) -> RunManifest:
             f"{store.uri(MANIFEST)}: was written by another version of docbatch ({wrong}); finish the run with that "
             "version, or begin one with another key"
         ) from None
+
+
+def as_begun(settings: Settings, begun: RunManifest) -> Settings:
+    """The settings with which a run was begun, in place of today's."""
+    fixed = {
+        "model": begun.model,
+        "output_language": begun.output_language,
+        "analyses": tuple(begun.analyses),
+        "fuse": begun.fused is not None,
+        "budget_usd": begun.budget_usd,
+        "budget_day_usd": begun.budget_day_usd,
+        "budget_month_usd": begun.budget_month_usd,
+        "allow_unknown_price": begun.allow_unknown_price,
+        "max_rounds": begun.max_rounds,
+        "mode": "on-demand" if begun.on_demand_only else "auto",
+    }
+    return settings.model_copy(update=fixed)
 
 
 def refuse_stopped(run: Run) -> None:

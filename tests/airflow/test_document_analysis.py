@@ -21,7 +21,7 @@ from tests.local.embedded_clients import make_client
 from tests.local.test_control import Control
 
 DAG_FILE = ROOT / "dags" / "document_analysis.py"
-TASKS = {"start", "shards", "fold", "publish"} | {
+TASKS = {"forecast", "start", "shards", "fold", "publish"} | {
     f"round_{number}.{name}"
     for number in range(2)
     for name in ("prepare", "plan", "batch.submit", "batch.wait", "batch.collect")
