@@ -36,7 +36,7 @@ def server(standalone_stack: stack.Stack, tmp_path_factory: pytest.TempPathFacto
     settings = {
         "DOCBATCH_SOURCE": make_documents(home / "nightly", 2),
         "DOCBATCH_OUTPUT": str(home / "output"),
-        "DOCBATCH_MAX_ROUNDS": "2",
+        "DOCBATCH_MAX_ROUNDS": "1",
     }
     started = Server(home, standalone_stack, **settings)
     try:

@@ -15,10 +15,10 @@ from typing import Any
 
 import httpx
 
-from pipeline.airflow.retrying import POOL
 from pipeline.local import launch
 from pipeline.local.airflow_server import (
     PASSWORDS,
+    SET_UP,
     end_group,
     part_states,
     served_environment,
@@ -29,7 +29,7 @@ from pipeline.local.ports import free_port
 from pipeline.local.stack import Stack
 
 PROGRAMS = ("api-server", "scheduler", "dag-processor", "triggerer")
-PATIENCE_SECONDS = 240.0
+PATIENCE_SECONDS = 600.0
 # The dead are missed after seconds, where Airflow waits for minutes.
 QUICK = {
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
@@ -64,13 +64,13 @@ class Server:
         """Make the database, start all programs, and wait until they are well and know the DAG."""
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         self.airflow("db", "migrate")
+        self._ran("-m", SET_UP)
         for program in PROGRAMS:
             self.start(program)
         wait_until_healthy(self._all_alive, self.port, self.log("api-server"))
         login = dict(zip(("username", "password"), self.login(), strict=True))
         token = self._api.post(f"{self.url}/auth/token", json=login).raise_for_status().json()["access_token"]
         self._api.headers["Authorization"] = f"Bearer {token}"
-        self.ask("POST", "/pools", {"name": POOL, "slots": 8, "include_deferred": True})
         self.until(lambda: self._api.get(f"/dags/{DAG}").is_success, "Airflow does not know the DAG")
         self.ask("PATCH", f"/dags/{DAG}", {"is_paused": False})
 
@@ -98,7 +98,10 @@ class Server:
 
     def airflow(self, *arguments: str) -> str:
         """What an `airflow` command prints."""
-        command = [sys.executable, "-m", "airflow", *arguments]
+        return self._ran("-m", "airflow", *arguments)
+
+    def _ran(self, *arguments: str) -> str:
+        command = [sys.executable, *arguments]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
