@@ -14,7 +14,7 @@ from tests.local.test_control import Control
 from tests.standalone.conftest import make_documents
 from tests.standalone.server import DAG, Server
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 WAIT, SUBMIT = "round_0.batch.wait[0]", "round_0.batch.submit[0]"
 DOCUMENTS = 34  # three analyses of each make a batch job
 RESULTS = 3 * DOCUMENTS
