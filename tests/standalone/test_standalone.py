@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 import pytest
+from playwright.sync_api import Page, expect
 
 from pipeline.local import stack
+from pipeline.storage.objects import absolute_uri
 from tests.local.embedded_clients import make_client
 from tests.local.test_control import Control
+from tests.standalone.browser import CHROMIUM, Form, opened
 from tests.standalone.conftest import make_documents
 from tests.standalone.server import DAG, Server
 
@@ -18,6 +23,8 @@ pytestmark = pytest.mark.timeout(1800)
 WAIT, SUBMIT = "round_0.batch.wait[0]", "round_0.batch.submit[0]"
 DOCUMENTS = 34  # three analyses of each make a batch job
 RESULTS = 3 * DOCUMENTS
+ANALYSES = 0  # the first list of the form
+TASKS = ("forecast", "start", "shards", "prepare", "plan", "submit", "wait", "collect", "fold", "publish")
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +34,15 @@ def nightly(server: Server) -> str:
     (run,) = server.runs(run_type="scheduled")
     server.ended(run["dag_run_id"])
     return str(run["dag_run_id"])
+
+
+@pytest.fixture(scope="module")
+def page(server: Server, nightly: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """Airflow's pages in Chromium, for somebody who has logged in. Screenshots of a failed test lie in its folder."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium; on Debian: apt-get install chromium")
+    with opened(server, tmp_path_factory.mktemp("browser")) as shown:
+        yield shown
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +80,7 @@ def _jobs(running: stack.Stack) -> list[str]:
 def test_the_night_runs_by_itself(server: Server, nightly: str) -> None:
     """The scheduler makes a run of the last interval, and it takes everything from the settings."""
     told = server.xcom(nightly, "forecast")
-    assert (told["source"], told["dry_run"]) == (server.environment["DOCBATCH_SOURCE"], False)
+    assert (told["source"], told["dry_run"]) == (absolute_uri(server.environment["DOCBATCH_SOURCE"]), False)
     assert server.xcom(nightly, "publish")["documents"] == 2
 
 
@@ -174,3 +190,55 @@ def test_past_dates_are_filled_in(server: Server, output: Path) -> None:
     rows = [_run_row(output, key) for key in keys]
     assert [str(row["run_date"]) for row in rows] == ["2026-11-01", "2026-11-02"]
     assert sum(row["results"] + row["unchanged"] for row in rows) == 4
+
+
+def test_the_form_starts_a_run(page: Page, server: Server, output: Path) -> None:
+    """It offers the declared analyses; what was filled in is the conf of the run that its button starts."""
+    source = make_documents(output.parent / "by the form", 3)
+    form = Form(page, server)
+    assert form.offered(ANALYSES) == ["classification", "sentiment", "summarization"]
+    form.choose(ANALYSES, "sentiment", "summarization")
+    form.fill("source", source)
+    form.fill("sample", "2")
+    form.switch("dry_run")
+    form.open_section("Budget")
+    form.fill("budget_usd", "2.5")
+    form.open_section("Seldom needed")
+    form.fill("output", str(output))
+    page.screenshot(path=output.parent / "form.png")
+    form.button.click()
+    page.wait_for_url("**/runs/manual__*")
+    run_id = unquote(page.url.rpartition("/")[2])
+    conf = server.ask("GET", f"/dags/{DAG}/dagRuns/{run_id}")["conf"]
+    wanted = {"source": source, "output": str(output), "analyses": ["sentiment", "summarization"], "sample": 2}
+    assert conf.items() >= (wanted | {"budget_usd": 2.5, "dry_run": True, "force": False}).items()
+    server.ended(run_id)
+    assert server.xcom(run_id, "forecast")["documents"] == 2
+
+
+def test_the_form_refuses_what_is_not_allowed(page: Page, server: Server) -> None:
+    """Without a language that a run must have, its button is off."""
+    form = Form(page, server)
+    assert form.button.is_enabled()
+    form.fill("output_language", "")
+    form.button.wait_for(state="visible")
+    expect(form.button).to_be_disabled()
+
+
+def test_the_graph_reads_as_the_flow(page: Page, server: Server, nightly: str, output: Path) -> None:
+    """Every task of a run is on it, by the name that says what it does."""
+    page.goto(f"{server.url}/dags/{DAG}/runs/{nightly}")
+    page.get_by_label("Expand all task groups").first.click()
+    page.get_by_label("Show Graph (Press g)").click()
+    nodes = page.locator(".react-flow__node")
+    nodes.filter(has_text="collect").last.wait_for()
+    page.screenshot(path=output.parent / "graph.png")
+    shown = " ".join(nodes.all_inner_texts())
+    assert [name for name in TASKS if name not in shown] == []
+
+
+def test_a_task_shows_what_it_did(page: Page, server: Server, nightly: str, output: Path) -> None:
+    """The page of `publish` has one line with the counts and the cost of the run in its log."""
+    page.goto(f"{server.url}/dags/{DAG}/runs/{nightly}/tasks/publish")
+    page.get_by_text("6 results, 0 failures, 0 unchanged").first.wait_for()
+    page.screenshot(path=output.parent / "publish.png")
