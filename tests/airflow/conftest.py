@@ -34,7 +34,7 @@ def airflow_database() -> Iterator[Path]:
     """A migrated metadata database that knows our DAGs; the folder is deleted afterwards."""
     for arguments in (["db", "migrate"], ["dags", "reserialize"]):
         command = [sys.executable, "-m", "airflow", *arguments]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        subprocess.run(command, check=True, capture_output=True, timeout=230)
     yield HOME
     shutil.rmtree(HOME, ignore_errors=True)
 
