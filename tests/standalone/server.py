@@ -157,6 +157,13 @@ class Server:
         path = f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/{name}/xcomEntries/return_value"
         return self.ask("GET", path, map_index=int(index) if index else -1, deserialize=True)["value"]
 
+    def told(self, run_id: str, task: str) -> list[str]:
+        """What the first try of a task says in its log, without what Airflow says before it begins."""
+        path = f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/{task}/logs/1"
+        events = [str(line["event"]) for line in self.ask("GET", path)["content"]]
+        begins = max(place for place, event in enumerate(events) if event.startswith("Worker startup parse complete"))
+        return [event for event in events[begins + 1 :] if not event.startswith("::")]
+
     def clear(self, run_id: str, *tasks: str) -> None:
         """Clear these tasks and no others."""
         body = {"dag_run_id": run_id, "task_ids": tasks, "only_failed": False, "dry_run": False}

@@ -84,6 +84,13 @@ def test_the_night_runs_by_itself(server: Server, nightly: str) -> None:
     assert server.xcom(nightly, "publish")["documents"] == 2
 
 
+def test_a_log_has_one_line_of_what_was_done(server: Server, nightly: str) -> None:
+    """No library talks over it, and Airflow does not repeat what XCom holds."""
+    told = [line for line in server.told(nightly, "publish") if not line.startswith("Done. Returned value not shown")]
+    assert len(told) == 1, told
+    assert "6 results, 0 failures, 0 unchanged; " in told[0]
+
+
 def test_a_client_reads_what_a_run_came_to(server: Server, published: str, output: Path) -> None:
     """Triggered with Params and without a logical date; XCom has uris and counts that the tables agree with."""
     summary = server.xcom(published, "publish")
