@@ -25,18 +25,21 @@ make_venv() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 }
 
-compile() {
+pin() {
     "$uv" pip compile --quiet --universal --python-version 3.11 --no-header --generate-hashes --upgrade "$@"
+}
+
+compile() {
+    pin "$@" pyproject.toml
 }
 
 if [ "$1" = --lock ]; then
     make_venv
-    compile pyproject.toml --extra airflow --extra local -o requirements.lock
-    compile pyproject.toml --extra airflow --extra local --extra fast --group dev -c requirements.lock \
-        -o requirements-dev.lock
-    compile pyproject.toml --extra airflow --extra local --extra fast --group dev --group bench \
-        -c requirements-dev.lock -o requirements-bench.lock
-    compile --group awscli -o requirements-awscli.lock
+    pin --group awscli -o requirements-awscli.lock
+    compile --extra airflow --extra local -o requirements.lock
+    compile --extra airflow --extra local --extra fast --group dev -c requirements.lock -o requirements-dev.lock
+    compile --extra airflow --extra local --extra fast --group dev --group bench -c requirements-dev.lock \
+        -o requirements-bench.lock
     exit
 fi
 
