@@ -126,7 +126,7 @@ class Server:
         return answer.status_code, answer.text
 
     def trigger(self, **conf: Any) -> str:
-        """A run without a logical date, as the form makes it unless somebody fills the date in; its id."""
+        """A run without a logical date, as programs and assets make it (the form fills the date in); its id."""
         answer = self.ask("POST", f"/dags/{DAG}/dagRuns", {"logical_date": None, "conf": conf})
         assert answer["logical_date"] is None
         return str(answer["dag_run_id"])
