@@ -4,39 +4,48 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from pipeline.airflow.pausing import pausing_of
-from pipeline.airflow.watching import CALLS_AT_ONCE, Looker, Watch
 from pipeline.settings import load_settings
 
-_WATCHES: WeakKeyDictionary[asyncio.AbstractEventLoop, Watch] = WeakKeyDictionary()
+if TYPE_CHECKING:
+    from pipeline.airflow.watching import Looker, Watch
+
+_WATCHES: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[Watch]] = WeakKeyDictionary()
 
 
 async def shared_watch() -> Watch:
-    """The watch of the running loop; the first caller reads the settings, on a thread."""
+    """The watch of the running loop. Raises SettingsError."""
     loop = asyncio.get_running_loop()
-    if loop not in _WATCHES:
-        settings = await asyncio.to_thread(load_settings)
-        _WATCHES.setdefault(loop, Watch(_connect, pausing_of(settings)))
-    return _WATCHES[loop]
+    made = _WATCHES.get(loop)
+    if made is None or (made.done() and made.exception() is not None):
+        made = _WATCHES[loop] = loop.create_task(asyncio.to_thread(_make_watch))
+    return await asyncio.shield(made)
+
+
+def _make_watch() -> Watch:
+    """On a thread: the import takes a second, in which no other trigger should stand still."""
+    from pipeline.airflow.watching import Watch
+
+    return Watch(_connect, pausing_of(load_settings()))
 
 
 @asynccontextmanager
 async def _connect() -> AsyncIterator[Looker]:
-    connect, access = await asyncio.to_thread(_prepare)
-    async with connect(access, CALLS_AT_ONCE) as client:
+    async with await asyncio.to_thread(_prepare) as client:
         yield client
 
 
-def _prepare() -> tuple[Any, Any]:
+def _prepare() -> AbstractAsyncContextManager[Looker]:
     """On a thread: the import takes a second, and a connection of Airflow's is asked for over a socket."""
     from pipeline.airflow.connection import access
+    from pipeline.airflow.watching import CALLS_AT_ONCE
     from pipeline.bedrock.async_client import connect_async
 
-    return connect_async, access()
+    return connect_async(access(), CALLS_AT_ONCE)
 
 
 async def task_state(task_instance: Any) -> str | None:

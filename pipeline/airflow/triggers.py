@@ -15,7 +15,7 @@ from pipeline.errors import DocbatchError, JobFailed
 if TYPE_CHECKING:
     from pipeline.domain import Job
 
-LOOKS_WHEN_LATE = 4
+LATE_SECONDS = 600.0  # a triggerer that comes back after the limit looks all the same: the job may have ended meanwhile
 
 # A task in one of these states will not come back to its job by itself.
 ENDED_STATES = frozenset({"failed", "success", "skipped", "removed"})
@@ -66,13 +66,16 @@ class JobTrigger(BaseTrigger):
         from pipeline.airflow.sharing import shared_watch
 
         watch = await shared_watch()
-        # However late a triggerer comes back, it looks: the job may have ended meanwhile.
-        left_seconds = max(self.began + self.limit_seconds - time.time(), LOOKS_WHEN_LATE * watch.pausing.first_seconds)
+        now = asyncio.get_running_loop().time()
+        limit = now + self.began + self.limit_seconds - time.time()
         try:
-            async with asyncio.timeout(left_seconds), aclosing(watch.follow(self.arn, self.began)) as seen:
-                async for job in seen:
-                    self._seen = job
-                    self.log.info("Job %s: %s, %d of %d records", *_shown(job))
+            async with asyncio.timeout_at(max(limit, now + LATE_SECONDS)) as timeout:
+                async with aclosing(watch.follow(self.arn, self.began)) as seen:
+                    async for job in seen:
+                        self._seen = job
+                        self.log.info("Job %s: %s, %d of %d records", *_shown(job))
+                        if not job.status.ended:
+                            timeout.reschedule(limit)
         except TimeoutError:
             raise JobFailed(
                 f"Job {self.arn}: has not ended {self.limit_seconds / 3600:.1f} hours after the wait began, though "

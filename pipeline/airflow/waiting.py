@@ -42,10 +42,10 @@ class BatchSubmit(BaseOperator):
             return submit_batch(self.run_uri, self.round_number, self.batch_key)
         except NoFreeSlot as full:
             self.log.info("%s", full)
-            self.defer(trigger=PauseTrigger(began=began, until=_next_try(began)), method_name="resume")
+            self.defer(trigger=PauseTrigger(began=began, until=next_try(began)), method_name="resume")
 
 
-def _next_try(began: float) -> float:
+def next_try(began: float) -> float:
     from pipeline.airflow.pausing import pausing_of
     from pipeline.settings import load_settings
 

@@ -7,8 +7,8 @@ import logging
 import math
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from contextvars import Context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# In a job's order: one that moves on between two calls is seen twice.
 UNENDED = (*IN_FLIGHT, JobStatus.STOPPING)
+ENDED = tuple(status for status in JobStatus if status.ended)
 CALLS_AT_ONCE = 8
 LOOKS_FOR_UNKNOWN = 3  # Bedrock may not know a job at once that it has just created
 BUSY_SECONDS, LONGEST_BUSY_SECONDS = 1.0, 300.0
@@ -61,7 +63,7 @@ class _Waiter:
 
 class Watch:
     """Looks at jobs until they end. A round takes whichever are fewer calls: a Get for every job whose turn it is, or a
-    List of all unended jobs of the region, which is a look at every job; those that are not in it are asked for.
+    List of the unended jobs of the region and, where many have ended, of the newest that have: a look at every job.
 
     When Bedrock is busy, everybody waits longer and nobody fails; when it refuses, those fail whom it refused.
     A watch belongs to the event loop of its first use and ends with it. `chance` gives numbers from 0 up to 1.
@@ -178,10 +180,12 @@ class Watch:
         return [arn for arn, some in self._waiters.items() if any(one.due <= now for one in some)]
 
     async def _look(self, client: Looker) -> None:
-        to_ask = self._due()
-        if len(to_ask) > self._calls_to_list:
-            listed = await self._list(client)
-            to_ask = [arn for arn in self._waiters if arn not in listed]
+        wanted = set(self._due())
+        if len(wanted) > self._calls_to_list:
+            wanted = set(self._waiters)
+            self._calls_to_list = await self._find(client, UNENDED, wanted, len(wanted))
+            await self._find(client, ENDED, wanted, len(wanted) // 10)
+        to_ask = sorted(wanted)
         for start in range(0, len(to_ask), CALLS_AT_ONCE):
             asked = (self._ask(client, arn) for arn in to_ask[start : start + CALLS_AT_ONCE])
             answers = await asyncio.gather(*asked, return_exceptions=True)
@@ -189,17 +193,20 @@ class Watch:
                 if error is not None:
                     raise error
 
-    async def _list(self, client: Looker) -> set[str]:
-        """See all unended jobs; the ARNs of those among them that somebody waits for."""
-        calls, found = 0, set()
-        async for page in _pages(client):
-            calls += 1
-            for job in page.jobs:
-                if job.arn in self._waiters:
-                    found.add(job.arn)
-                    self._see(job)
-        self._calls_to_list = calls
-        return found
+    async def _find(self, client: Looker, statuses: Iterable[JobStatus], wanted: set[str], most_calls: int) -> int:
+        """See the wanted jobs that have one of these statuses, and take them out; in how many calls.
+
+        Leaves off when the rest takes no more calls by Get.
+        """
+        calls = 0
+        async with aclosing(_pages(client, statuses)) as pages:
+            while calls < min(most_calls, len(wanted)) and (page := await anext(pages, None)):
+                calls += 1
+                for job in page.jobs:
+                    if job.arn in wanted:
+                        wanted.remove(job.arn)
+                        self._see(job)
+        return calls
 
     async def _ask(self, client: Looker, arn: str) -> None:
         """See one job. What Bedrock says against this one alone is told to those who wait for it."""
@@ -237,9 +244,9 @@ class Watch:
         )
 
 
-async def _pages(client: Looker) -> AsyncIterator[Page]:
-    """All unended jobs. The statuses are in a job's order: one that moves on between two calls is seen twice."""
-    for status in UNENDED:
+async def _pages(client: Looker, statuses: Iterable[JobStatus]) -> AsyncGenerator[Page, None]:
+    """Jobs of the region by status, the newest of each status first."""
+    for status in statuses:
         page = await client.page(status, None)
         yield page
         while page.more is not None:

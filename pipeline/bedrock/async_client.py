@@ -37,10 +37,10 @@ class AsyncBatchClient:
         return job_of(await _mapped(self._client.get_model_invocation_job(jobIdentifier=arn)))
 
     async def page(self, status: JobStatus, token: str | None) -> Page:
-        """Jobs of the region with this status, as many as a page may hold; the first page without a token."""
-        more = {} if token is None else {"nextToken": token}
-        call = self._client.list_model_invocation_jobs(statusEquals=status.value, maxResults=LISTED_JOBS, **more)
-        found = await _mapped(call)
+        """Jobs of the region with this status, the newest first; the first page without a token."""
+        asked = {"statusEquals": status.value, "maxResults": LISTED_JOBS}
+        asked |= {"sortBy": "CreationTime", "sortOrder": "Descending"} | ({"nextToken": token} if token else {})
+        found = await _mapped(self._client.list_model_invocation_jobs(**asked))
         return Page(tuple(job_of(one) for one in found.get("invocationJobSummaries", ())), found.get("nextToken"))
 
     async def stop(self, arn: str) -> None:

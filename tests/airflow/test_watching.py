@@ -48,7 +48,7 @@ class Bedrock:
 
     async def page(self, status: JobStatus, token: str | None) -> Page:
         self._meet("ListModelInvocationJobs")
-        found = [self._job(arn) for arn in self.ends if self._job(arn).status is status]
+        found = [self._job(arn) for arn in reversed(self.ends) if self._job(arn).status is status]
         start = int(token or 0)
         more = str(start + PAGE) if len(found) > start + PAGE else None
         return Page(tuple(found[start : start + PAGE]), more)
