@@ -102,6 +102,7 @@ def until(true: Callable[[], Any], log: Path) -> Any:
     return found
 
 
+@pytest.mark.timeout(600)  # two triggerers start, one after the other, and a busy machine takes a minute for each
 def test_only_a_task_that_was_ended_by_hand_stops_its_job(
     stuck_jobs: Jobs, session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,7 +125,7 @@ def test_only_a_task_that_was_ended_by_hand_stops_its_job(
 
     with triggerer(log):
         for arn in arns.values():
-            until(said(f"Job {arn}: Submitted"), log)
+            until(said(f"Job {arn}: "), log)
         dag.set_task_instance_state(task_id=TO_FAIL, run_id=RUN, state=TaskInstanceState.FAILED, session=session)
         dag.clear(task_ids=[TO_CLEAR], run_id=RUN, session=session)
         session.commit()
@@ -132,7 +133,7 @@ def test_only_a_task_that_was_ended_by_hand_stops_its_job(
         until(said(f"Job {arns[TO_CLEAR]} goes on"), log)
     assert wait_for_end(stuck_jobs.bedrock, arns[TO_FAIL])["status"] == "Stopped"
     for task_id in (TO_CLEAR, TO_RESTART):
-        assert stuck_jobs.bedrock.get_model_invocation_job(jobIdentifier=arns[task_id])["status"] == "Submitted"
+        assert stuck_jobs.bedrock.get_model_invocation_job(jobIdentifier=arns[task_id])["status"] in {"Submitted", "Validating"}
     assert task_of(session, TO_RESTART).state == TaskInstanceState.DEFERRED
 
     stuck_jobs.bedrock.stop_model_invocation_job(jobIdentifier=arns[TO_RESTART])
