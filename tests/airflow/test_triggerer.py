@@ -133,7 +133,8 @@ def test_only_a_task_that_was_ended_by_hand_stops_its_job(
         until(said(f"Job {arns[TO_CLEAR]} goes on"), log)
     assert wait_for_end(stuck_jobs.bedrock, arns[TO_FAIL])["status"] == "Stopped"
     for task_id in (TO_CLEAR, TO_RESTART):
-        assert stuck_jobs.bedrock.get_model_invocation_job(jobIdentifier=arns[task_id])["status"] in {"Submitted", "Validating"}
+        job = stuck_jobs.bedrock.get_model_invocation_job(jobIdentifier=arns[task_id])
+        assert job["status"] in {"Submitted", "Validating"}
     assert task_of(session, TO_RESTART).state == TaskInstanceState.DEFERRED
 
     stuck_jobs.bedrock.stop_model_invocation_job(jobIdentifier=arns[TO_RESTART])
