@@ -134,6 +134,17 @@ class Settings(BaseModel):
     )
     job_timeout_hours: int = Field(24, ge=24, le=168, description="After this Bedrock ends a job with what it has")
     poll_seconds: float = Field(30.0, gt=0, le=3600, description="Pause between two looks at a job (embedded: 0.2)")
+    poll_longest_seconds: float = Field(
+        300.0,
+        gt=0,
+        le=3600,
+        description="In Airflow that pause grows to a twentieth of the time waited, and at most to this",
+    )
+    stop_jobs_on_kill: bool = Field(
+        False,
+        description="Stop the Bedrock job of a waiting task that somebody marks failed or successful in Airflow; a "
+        "cleared or retried task never stops its job",
+    )
     on_demand_threads: int = Field(8, ge=1, le=128, description="InvokeModel calls at the same time")
     on_demand_requests_per_minute: int | None = Field(
         None,

@@ -26,7 +26,7 @@ INSIDE = {
     "storage": "refusals+folders objects leases",
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities outlooks drawing",
-    "bedrock": "pacing+retries client",
+    "bedrock": "pacing+retries client async_client",
     "catalog": "translation+place+fields making commits opening __init__ reading+sweeping",
     "money": "costs+hours+budgets booked reconciling billing+cloudwatch spending price_list own_models",
     "terminal": "console showing statement+quotes",
@@ -41,6 +41,7 @@ INSIDE = {
 # Outside library -> the places that may import it.
 ONLY = {
     "boto3": ["pipeline/bedrock/client.py", "pipeline/local/"],
+    "aiobotocore": ["pipeline/bedrock/async_client.py"],
     "botocore": [
         "pipeline/storage/objects.py",
         "pipeline/bedrock/client.py",

@@ -18,6 +18,7 @@ from pipeline.bedrock.retries import TOO_MANY, mapped_errors, repeat, says
 from pipeline.domain import Job, JobStatus, short_hash
 from pipeline.errors import ServiceBusy, ServiceRejected
 from pipeline.models import Model, load_catalogue
+from pipeline.settings import AwsEnvironment, Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+DEFAULT_REGION = "us-west-2"
 TAG_CHARACTERS = 256  # botocore, Tag.value: [a-zA-Z0-9\s._:/=+@-]{0,256}
 
 # In the order in which a job goes through them: one that moves on between two calls is listed twice, not missed.
@@ -56,6 +58,14 @@ class BedrockAccess:
     access_key_id: str | None = None
     secret_access_key: str | None = field(default=None, repr=False)
     session: boto3.Session | None = field(default=None, repr=False)
+
+
+def bedrock_access(settings: Settings, environment: AwsEnvironment) -> BedrockAccess:
+    """Where the settings and the AWS variables say that Bedrock is."""
+    region = settings.region or environment.region or DEFAULT_REGION
+    secret = environment.secret_access_key.get_secret_value() if environment.secret_access_key else None
+    urls = (environment.bedrock_url, environment.bedrock_runtime_url)
+    return BedrockAccess(region, *urls, environment.access_key_id, secret, environment.session)
 
 
 class BatchClient(Protocol):
@@ -151,15 +161,7 @@ class BotoBatchClient:
             more = {"nextToken": page["nextToken"]}
 
     def describe(self, arn: str) -> Job:
-        found: Mapping[str, Any] = self._call(lambda: self._client.get_model_invocation_job(jobIdentifier=arn))
-        return Job(
-            arn=found["jobArn"],
-            name=found.get("jobName", ""),
-            status=JobStatus(found["status"]),
-            message=found.get("message"),
-            records_total=found.get("totalRecordCount") or 0,
-            records_done=found.get("processedRecordCount") or 0,
-        )
+        return job_of(self._call(lambda: self._client.get_model_invocation_job(jobIdentifier=arn)))
 
     def _call(self, call: Callable[[], T]) -> T:
         return repeat(call, self._retry_seconds)
@@ -235,6 +237,19 @@ def new_session(access: BedrockAccess) -> boto3.Session:
         region_name=access.region,
         aws_access_key_id=access.access_key_id,
         aws_secret_access_key=access.secret_access_key,
+    )
+
+
+def job_of(found: Mapping[str, Any]) -> Job:
+    """A job as Get and List describe it."""
+    return Job(
+        arn=found["jobArn"],
+        name=found.get("jobName", ""),
+        status=JobStatus(found["status"]),
+        message=found.get("message"),
+        records_total=found.get("totalRecordCount") or 0,
+        records_done=found.get("processedRecordCount") or 0,
+        records_failed=found.get("errorRecordCount") or 0,
     )
 
 
