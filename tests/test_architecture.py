@@ -17,7 +17,7 @@ MOST_LINES = 300
 LOW_TO_HIGH = (
     "errors domain settings prices models vocabulary graphemes tokens chunking prompts merging answers analyses fusing "
     "wordings settling wire batching ledger manifest tables records storage extraction known forecasts segments "
-    "bedrock catalog money planning steps loop terminal local airflow cli __main__"
+    "bedrock catalog money planning steps tidying loop terminal local airflow cli __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 
@@ -29,11 +29,13 @@ INSIDE = {
     "bedrock": "pacing+retries client",
     "catalog": "translation+place+fields making commits opening __init__ reading+sweeping",
     "money": "costs+hours+budgets booked reconciling billing+cloudwatch spending price_list own_models",
+    "tidying": "remains+waiting+snapshots retention+orphans __init__",
     "terminal": "console showing statement",
     "cli": "connecting operating+foretelling+pricing+auditing commands",
     "steps": (
-        "run state rounds start intents sift budgeting plan+on_demand sampling prepare+submit stopping+outputs+reports "
-        "collect savings fold extrapolating summary publish status+forecasting+reconcile __init__"
+        "run tombstones state rounds start intents sift budgeting plan+on_demand sampling prepare+submit "
+        "stopping+outputs+reports collect savings fold extrapolating summary publish status+forecasting+reconcile "
+        "__init__"
     ),
 }
 

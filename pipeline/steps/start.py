@@ -34,6 +34,7 @@ from pipeline.models import load_catalogue
 from pipeline.planning import method_id
 from pipeline.records import to_parquet
 from pipeline.steps.run import Run, Services, limits_for
+from pipeline.steps.tombstones import refuse_tidied
 from pipeline.storage.objects import ObjectStore, refuse_unwritable
 from pipeline.tables import table_schemas
 
@@ -74,6 +75,7 @@ def start(services: Services, order: RunOrder) -> str:
     if store.exists(MANIFEST):
         _refuse_another_run(services, order, Run(services, store.uri()).manifest)
         if not store.exists(PUBLISHED):
+            refuse_tidied(Run(services, store.uri()))
             _open(services, order)
     else:
         analyses = services.analyses(services.settings.analyses, services.settings.output_language)
