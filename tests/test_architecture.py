@@ -30,8 +30,8 @@ INSIDE = {
     "catalog": "translation+place+fields making commits opening __init__ reading+sweeping",
     "money": "costs+hours+budgets booked reconciling billing+cloudwatch spending price_list own_models",
     "tidying": "remains+waiting+snapshots retention+orphans __init__",
-    "terminal": "console showing statement",
-    "cli": "connecting operating+foretelling+pricing+auditing commands",
+    "terminal": "console showing+statement+tidied",
+    "cli": "connecting operating+foretelling+pricing+auditing+maintaining commands",
     "steps": (
         "run tombstones state rounds start intents sift budgeting plan+on_demand sampling prepare+submit "
         "stopping+outputs+reports collect savings fold extrapolating summary publish status+forecasting+reconcile "
