@@ -16,7 +16,7 @@ from pipeline.steps.summary import read_summary
 from pipeline.steps.tombstones import Tombstone, read_tombstone, write_tombstone
 from pipeline.storage.leases import Lease, holding
 from pipeline.storage.objects import ObjectStore
-from pipeline.tidying.remains import count_working, delete_working, is_working
+from pipeline.tidying.remains import count_working, delete_working
 from pipeline.tidying.waiting import awaited_runs
 
 
@@ -93,12 +93,14 @@ class _Look:
 
     def _unpublished(self, run_key: str, store: ObjectStore) -> Leftover | None:
         """A run that nobody has touched for long, and that has no job in flight."""
-        entries = list(store.list())
-        touched = [one.last_modified for one in entries] + [self._opened[run_key]] * (run_key in self._opened)
-        if not touched or max(touched) >= self._before:
+        touched = self._opened.get(run_key)
+        for entry in store.list():
+            touched = entry.last_modified if touched is None else max(touched, entry.last_modified)
+            if touched >= self._before:
+                return None
+        if touched is None:
             return None
-        sizes = [one.size_bytes for one in entries if is_working(one.key)]
-        found = Leftover(run_key, False, max(touched), len(sizes), sum(sizes))
+        found = Leftover(run_key, False, touched, *count_working(store))
         try:
             run = Run(self._services, store.uri())
         except ObjectMissing:  # its documents were being listed when it was broken off

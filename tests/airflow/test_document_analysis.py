@@ -35,7 +35,7 @@ def dag(airflow_database: Path) -> Any:
 
     bag = DagBag(ROOT / "dags", bundle_name="dags-folder", bundle_path=ROOT / "dags")
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"document_analysis"}
+    assert set(bag.dags) == {"document_analysis", "document_maintenance"}
     return bag.dags["document_analysis"]
 
 
