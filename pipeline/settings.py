@@ -163,6 +163,24 @@ class Settings(BaseModel):
         le=3600,
         description="Silence after which another process takes over a dead one's work (embedded: 2)",
     )
+    keep_work_days: int = Field(
+        30,
+        ge=1,
+        description="Working files of a published run (texts, prompts, outputs of jobs) are deleted after so many days "
+        "by `docbatch tidy` and the DAG `document_maintenance`; answers, counts and tables stay",
+    )
+    keep_snapshot_days: int = Field(
+        30, ge=1, description="The same for snapshots of tables that were replaced so long ago; the rows of runs stay"
+    )
+    tidy_abandoned: bool = Field(
+        False, description="Delete as well what was never published, and nobody has touched for as long"
+    )
+    stop_orphans: bool = Field(
+        False, description="Stop Bedrock jobs of this work store that no run waits for; else they are reported"
+    )
+    maintenance_schedule: str | None = Field(
+        "0 5 * * *", description="When the DAG `document_maintenance` runs (cron, UTC)"
+    )
     retry_seconds: float = Field(
         900.0, ge=0, description="How long throttled and failed calls are repeated before the step fails"
     )
