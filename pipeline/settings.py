@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -16,6 +18,8 @@ from pipeline.errors import SettingsError
 PREFIX = "DOCBATCH_"
 CONFIG_FILE = "docbatch.toml"
 ROLE_ARN = r"^arn:aws(-[^:]+)?:iam::([0-9]{12})?:role/.+$"  # botocore, CreateModelInvocationJob.roleArn
+
+NOTIFIED = r"[^@\s]+@[^@\s]+|arn:aws[^:]*:sns:[^:]+:\d{12}:[\w.-]+|http:[\w.-]+"
 
 # Any of these in the environment means that the user has an AWS account in mind (AWS SDKs reference).
 AWS_SIGNS = (
@@ -104,6 +108,29 @@ class Settings(BaseModel):
     allow_unknown_price: bool = Field(
         False, description="Send what has no known price although there is a budget, which is then not checked"
     )
+    approval_above_usd: Decimal | None = Field(
+        None,
+        ge=0,
+        description="In Airflow a run that may cost more than this, or nobody knows what, waits for a person",
+    )
+    approval_without_a_person: Literal["refuse", "go_on"] = Field(
+        "refuse", description="What such a run does where no person can answer (`airflow dags test`, `dag.test()`)"
+    )
+    approval_hours: float = Field(
+        12.0, gt=0, le=720, description="A run that waits longer than this for its approval ends as refused"
+    )
+    notify: tuple[str, ...] = Field(
+        (),
+        description="Who hears of runs that failed, wait for an approval or are late, comma-separated: mail addresses "
+        "(connection `smtp_default`), ARNs of SNS topics, `http:<connection>` for a webhook that takes a JSON `text`",
+    )
+    deadline: dt.time | None = Field(
+        None,
+        description="Time of day (UTC) by which a scheduled run should be done; DOCBATCH_NOTIFY hears when it is not",
+    )
+    source_asset: str | None = Field(
+        None, description="Uri or name of an Airflow asset of another DAG; its events start a run, besides the schedule"
+    )
     cost_centre: str | None = Field(
         None,
         pattern=r"^[a-zA-Z0-9 ._:/=+@-]{1,256}$",
@@ -160,6 +187,15 @@ class Settings(BaseModel):
         if not names:  # nobody who wrote it meant all of them
             raise ValueError("it names no analysis; leave it out to run all that are declared")
         return names
+
+    @field_validator("notify", mode="before")
+    @classmethod
+    def _split_places(cls, value: object) -> object:
+        places = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        for place in places if isinstance(places, list | tuple) else ():
+            if not re.fullmatch(NOTIFIED, str(place)):
+                raise ValueError(f"{place!r} is no mail address, no ARN of an SNS topic, and not http:<connection>")
+        return places
 
 
 class AwsEnvironment(BaseModel):

@@ -23,7 +23,7 @@ ORDER = LOW_TO_HIGH.split()
 
 # Names with a "+" between them stand beside each other: neither imports the other.
 INSIDE = {
-    "storage": "refusals+folders objects leases",
+    "storage": "places+refusals+folders objects leases",
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities outlooks drawing",
     "bedrock": "pacing+retries client",

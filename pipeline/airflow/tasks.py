@@ -89,12 +89,16 @@ def fold_shard(run_uri: str, shard: int) -> int:
     return fold(open_run(run_uri).services, run_uri, shard).documents
 
 
-def publish_run(run_uri: str) -> dict[str, Any]:
-    """Check that the run adds up, publish its tables; the summary that `runs` holds."""
+def publish_run(run_uri: str, context: Any) -> dict[str, Any]:
+    """Check that the run adds up, publish its tables, give them events; the summary that `runs` holds."""
+    from pipeline.airflow.assets import announce
+    from pipeline.airflow.notices import cut_short
+    from pipeline.airflow.notifying import tell
     from pipeline.steps import publish
     from pipeline.steps.summary import SUMMARY
 
-    summary = publish(open_run(run_uri).services, run_uri)
+    run = open_run(run_uri)
+    summary = publish(run.services, run_uri)
     log.info(
         "Run %s: %d results, %d failures, %d unchanged, cost %s USD, tables in %s",
         summary.run_key,
@@ -104,5 +108,8 @@ def publish_run(run_uri: str) -> dict[str, Any]:
         summary.cost_usd,
         summary.tables_uri,
     )
+    announce(context, run, summary)
+    if summary.over_budget:
+        tell(cut_short(summary.run_key, summary.over_budget, summary.cost_usd, summary.failures), context)
     found: dict[str, Any] = SUMMARY.dump_python(summary, mode="json")
     return found

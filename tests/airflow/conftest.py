@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from pipeline.local.embedded import shell_variables
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path(tempfile.mkdtemp(prefix="docbatch-airflow-"))
+OUTPUT = HOME / "output"  # an asset has one place, which all DAGs of a database must agree on
 
 os.environ |= {
     "AIRFLOW_HOME": str(HOME),
@@ -31,9 +33,10 @@ os.environ |= {
 @pytest.fixture(scope="session")
 def airflow_database() -> Iterator[Path]:
     """A migrated metadata database that knows our DAGs; the folder is deleted afterwards."""
+    environment = os.environ | {"DOCBATCH_OUTPUT": OUTPUT.as_uri()}
     for arguments in (["db", "migrate"], ["dags", "reserialize"]):
         command = [sys.executable, "-m", "airflow", *arguments]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        subprocess.run(command, check=True, capture_output=True, timeout=120, env=environment)
     yield HOME
     shutil.rmtree(HOME, ignore_errors=True)
 
@@ -48,7 +51,33 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.St
 
 @pytest.fixture
 def wired(running_stack: stack.Stack, monkeypatch: pytest.MonkeyPatch) -> stack.Stack:
-    """The environment as `docbatch local env` prints it."""
-    for name, value in shell_variables(running_stack).items():
+    """The environment as `docbatch local env` prints it, and the output whose tables are the assets."""
+    for name, value in {**shell_variables(running_stack), "DOCBATCH_OUTPUT": OUTPUT.as_uri()}.items():
         monkeypatch.setenv(name, value)
     return running_stack
+
+
+LoadDag = Callable[[str], Any]
+
+
+@pytest.fixture
+def load_dag(airflow_database: Path) -> LoadDag:
+    """A DAG as Airflow loads it, with the settings that the environment has at that moment."""
+
+    def load(dag_id: str) -> Any:
+        from airflow.dag_processing.dagbag import DagBag
+
+        bag = DagBag(ROOT / "dags", bundle_name="dags-folder", bundle_path=ROOT / "dags")
+        assert bag.import_errors == {}
+        return bag.dags[dag_id]
+
+    return load
+
+
+def write_reviews(folder: Path, count: int) -> Path:
+    """Texts of the test's own: what another test has asked would be known."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        text = f"The kettle number {number} of {folder} works well. It boils quickly; I am very happy."
+        (folder / f"review {number:02d}.txt").write_text(text, "utf-8")
+    return folder

@@ -21,7 +21,7 @@ from tests.local.embedded_clients import make_client
 from tests.local.test_control import Control
 
 DAG_FILE = ROOT / "dags" / "document_analysis.py"
-TASKS = {"forecast", "start", "shards", "fold", "publish"} | {
+TASKS = {"forecast", "approve", "start", "shards", "fold", "publish"} | {
     f"round_{number}.{name}"
     for number in range(2)
     for name in ("prepare", "plan", "batch.submit", "batch.wait", "batch.collect")
@@ -35,7 +35,7 @@ def dag(airflow_database: Path) -> Any:
 
     bag = DagBag(ROOT / "dags", bundle_name="dags-folder", bundle_path=ROOT / "dags")
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"document_analysis"}
+    assert set(bag.dags) == {"document_analysis", "document_digest"}
     return bag.dags["document_analysis"]
 
 
