@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from airflow.sdk import dag, get_current_context, task, task_group
 
-from pipeline.airflow import forecasting, tasks, texts
+from pipeline.airflow import forecasting, links, tasks, texts
 from pipeline.airflow.approval import RunApproval
 from pipeline.airflow.assets import tables_of
 from pipeline.airflow.form import make_params
@@ -65,6 +65,8 @@ def batch(run_uri: str, round_number: int, batch_key: str) -> None:
     submit = BatchSubmit(task_id="submit", doc_md=texts.SUBMIT, **of_batch, **JOBS, **LONG)
     wait = JobSensor(task_id="wait", doc_md=texts.WAIT, arn=submit.output, **JOBS)
     wait >> collect(**of_batch)
+    links.add_link(submit, links.JobsLink())
+    links.add_link(wait, links.JobsLink())
 
 
 @dag(
@@ -95,7 +97,9 @@ def document_analysis() -> None:
         done = one_round()
         earlier >> done
         earlier = done
-    earlier >> fold.partial(run_uri=run_uri).expand(shard=all_shards) >> publish(run_uri)
+    published = publish(run_uri)
+    earlier >> fold.partial(run_uri=run_uri).expand(shard=all_shards) >> published
+    links.add_link(published, links.TablesLink())
 
 
 document_analysis()

@@ -40,7 +40,7 @@ INSIDE = {
 
 # Outside library -> the places that may import it.
 ONLY = {
-    "boto3": ["pipeline/bedrock/client.py", "pipeline/money/cloudwatch.py", "pipeline/local/"],
+    "boto3": ["pipeline/bedrock/client.py", "pipeline/local/"],
     "botocore": [
         "pipeline/storage/objects.py",
         "pipeline/bedrock/client.py",
@@ -59,7 +59,7 @@ ONLY = {
     ],
     "airflow": ["pipeline/airflow/", "dags/"],
     "pyiceberg": ["pipeline/catalog/"],
-    "sqlalchemy": ["pipeline/catalog/"],
+    "sqlalchemy": ["pipeline/catalog/", "pipeline/airflow/setting_up.py"],
 }
 ENVIRONMENT_READER = "pipeline/settings.py"
 BANNED = {"util", "utils", "helper", "helpers", "manager", "process", "handle", "handler", "data", "info"}

@@ -6,10 +6,14 @@ Imports of the pipeline stand inside the functions, so that parsing the DAG load
 from __future__ import annotations
 
 import logging
-from typing import Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 from pipeline.airflow.connecting import open_run
 from pipeline.airflow.connecting import services as services
+
+if TYPE_CHECKING:
+    from pipeline.steps.run import Run
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +42,9 @@ def begin(context: Any) -> str:
 
 def shards_of(run_uri: str) -> list[int]:
     """The shards that the run's documents were listed into."""
-    return list(range(open_run(run_uri).manifest.shards))
+    shards = open_run(run_uri).manifest.shards
+    log.info("%d shards", shards)
+    return list(range(shards))
 
 
 def prepare_shard(run_uri: str, round_number: int, shard: int) -> int:
@@ -46,19 +52,36 @@ def prepare_shard(run_uri: str, round_number: int, shard: int) -> int:
     from pipeline.steps import prepare
 
     requests = prepare(open_run(run_uri).services, run_uri, round_number, shard)
-    if requests:
-        log.info("Shard %d, round %d: %d requests", shard, round_number, requests)
+    log.info("Shard %d, round %d: %d requests", shard, round_number, requests)
     return requests
 
 
 def plan_round(run_uri: str, round_number: int) -> list[str]:
-    """Form the batches of a round, and find those of other runs to wait for; their keys, none where nothing is open."""
+    """Form the batches of a round, and find those of other runs to wait for; their keys, none where nothing is open.
+
+    Raises RunError for more batches than Airflow maps tasks over.
+    """
     from pipeline.steps import plan
 
     planned = plan(open_run(run_uri).services, run_uri, round_number)
     batches = f" ({len(planned.batches)} batches)" if len(planned.batches) > 1 else ""
     log.info("Round %d: %s%s", round_number, planned.summary, batches)
+    _refuse_too_many(len(planned.batches))
     return [batch.batch_key for batch in planned.batches]
+
+
+def _refuse_too_many(batches: int) -> None:
+    from airflow.sdk.configuration import conf
+
+    from pipeline.errors import RunError
+
+    most = conf.getint("core", "max_map_length", fallback=1024)
+    if batches > most:
+        raise RunError(
+            f"{batches} batches are more than the {most} tasks that Airflow maps over; nothing was sent. Set "
+            f"AIRFLOW__CORE__MAX_MAP_LENGTH to {batches} and clear this task, or begin another run with a larger "
+            "DOCBATCH_BATCH_RECORDS"
+        )
 
 
 def submit_batch(run_uri: str, round_number: int, batch_key: str) -> str:
@@ -66,31 +89,53 @@ def submit_batch(run_uri: str, round_number: int, batch_key: str) -> str:
 
     Raises NoFreeSlot.
     """
+    from pipeline.airflow.links import jobs_page
     from pipeline.steps import submit
 
-    arn = submit(open_run(run_uri).services, run_uri, round_number, batch_key)
-    log.info("Batch %s: %s", batch_key, arn or "no job to wait for")
-    return arn or ""
+    arn = submit(open_run(run_uri).services, run_uri, round_number, batch_key) or ""
+    log.info("Batch %s: %s %s", batch_key, arn or "no job to wait for", jobs_page(arn))
+    return arn
 
 
 def collect_batch(run_uri: str, round_number: int, batch_key: str) -> dict[str, Any]:
-    """Turn the batch's output into outcomes; the counts."""
+    """Turn the batch's output into outcomes; the counts, tokens and cost."""
+    from pipeline.domain import Usage
+    from pipeline.ledger import cost_of
     from pipeline.steps import collect
+    from pipeline.steps.rounds import read_batch
 
-    found = collect(open_run(run_uri).services, run_uri, round_number, batch_key)
-    log.info("Batch %s: %d answered, %d failed, %d missing", batch_key, found.answered, found.failed, found.missing)
-    return {"answered": found.answered, "failed": found.failed, "missing": found.missing}
+    run = open_run(run_uri)
+    found = collect(run.services, run_uri, round_number, batch_key)
+    mode = read_batch(run, round_number, batch_key).mode
+    cost = cost_of(Usage(found.input_tokens, found.output_tokens), run.price(mode))
+    counts = f"{found.answered} answered, {found.failed} failed, {found.missing} missing"
+    log.info("Batch %s: %s; %s", batch_key, counts, _spent(found.input_tokens, found.output_tokens, cost))
+    return {
+        "answered": found.answered,
+        "failed": found.failed,
+        "missing": found.missing,
+        "input_tokens": found.input_tokens,
+        "output_tokens": found.output_tokens,
+        "cost_usd": None if cost is None else f"{cost:f}",
+    }
 
 
 def fold_shard(run_uri: str, shard: int) -> int:
     """Stage the rows of one shard; how many documents it holds."""
     from pipeline.steps import fold
 
-    return fold(open_run(run_uri).services, run_uri, shard).documents
+    found = fold(open_run(run_uri).services, run_uri, shard)
+    results = sum(one.results for one in found.analyses.values())
+    failures = sum(one.failures for one in found.analyses.values())
+    log.info("Shard %d: %d documents, %d results, %d failures", shard, found.documents, results, failures)
+    return found.documents
 
 
 def publish_run(run_uri: str, context: Any) -> dict[str, Any]:
-    """Check that the run adds up, publish its tables, give them events; the summary that `runs` holds."""
+    """Check that the run adds up, publish its tables, give them events; the summary that `runs` holds.
+
+    Beside it `tables_page`, where the S3 console shows the tables; None for a local folder, and without AWS.
+    """
     from pipeline.airflow.assets import announce
     from pipeline.airflow.notices import cut_short
     from pipeline.airflow.notifying import tell
@@ -99,17 +144,24 @@ def publish_run(run_uri: str, context: Any) -> dict[str, Any]:
 
     run = open_run(run_uri)
     summary = publish(run.services, run_uri)
-    log.info(
-        "Run %s: %d results, %d failures, %d unchanged, cost %s USD, tables in %s",
-        summary.run_key,
-        summary.results,
-        summary.failures,
-        sum(summary.unchanged.values()),
-        summary.cost_usd,
-        summary.tables_uri,
-    )
+    unchanged = sum(summary.unchanged.values())
+    ends = f"{summary.results} results, {summary.failures} failures, {unchanged} unchanged"
+    spent = _spent(summary.input_tokens, summary.output_tokens, summary.cost_usd)
+    log.info("Run %s: %s; %s; tables in %s", summary.run_key, ends, spent, summary.tables_uri)
     announce(context, run, summary)
     if summary.over_budget:
         tell(cut_short(summary.run_key, summary.over_budget, summary.cost_usd, summary.failures), context)
     found: dict[str, Any] = SUMMARY.dump_python(summary, mode="json")
-    return found
+    return found | {"tables_page": _tables_page(run, summary.tables_uri)}
+
+
+def _tables_page(run: Run, tables_uri: str) -> str | None:
+    from pipeline.airflow.links import place_page
+
+    return None if run.services.s3.url else place_page(tables_uri, run.services.region) or None
+
+
+def _spent(input_tokens: int, output_tokens: int, cost_usd: Decimal | None) -> str:
+    from pipeline.terminal.console import usd
+
+    return f"{input_tokens:,} tokens in, {output_tokens:,} out, {usd(cost_usd)}"

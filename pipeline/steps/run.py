@@ -96,7 +96,8 @@ class Services:
     def quotas(self) -> Quotas:
         chosen = self.settings
         most_records = min(chosen.batch_records, chosen.max_records_per_file)
-        return Quotas(chosen.min_records_per_job, most_records, chosen.max_file_bytes, chosen.mode == "on-demand")
+        on_demand_only, quota = chosen.mode == "on-demand", chosen.max_records_per_file
+        return Quotas(chosen.min_records_per_job, most_records, chosen.max_file_bytes, on_demand_only, quota)
 
     @property
     def region(self) -> str:
@@ -120,7 +121,7 @@ def connect(settings: Settings, environment: AwsEnvironment) -> Services:
         )
     region = settings.region or environment.region or DEFAULT_REGION
     secret = environment.secret_access_key.get_secret_value() if environment.secret_access_key else None
-    keys = (environment.access_key_id, secret)
+    keys = (environment.access_key_id, secret, environment.session)
     bedrock = BedrockAccess(region, environment.bedrock_url, environment.bedrock_runtime_url, *keys)
     s3 = S3Access(region, environment.s3_url, *keys)
     retry_seconds, threads = settings.retry_seconds, settings.on_demand_threads

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,27 +57,9 @@ def wired(running_stack: stack.Stack, monkeypatch: pytest.MonkeyPatch) -> stack.
     return running_stack
 
 
-LoadDag = Callable[[str], Any]
-
-
 @pytest.fixture
-def load_dag(airflow_database: Path) -> LoadDag:
-    """A DAG as Airflow loads it, with the settings that the environment has at that moment."""
+def dag(airflow_database: Path) -> Any:
+    """The DAG as Airflow loads it; afresh for each test, because `dag.test()` leaves its conf in the Params."""
+    from tests.airflow.nights import load_dag
 
-    def load(dag_id: str) -> Any:
-        from airflow.dag_processing.dagbag import DagBag
-
-        bag = DagBag(ROOT / "dags", bundle_name="dags-folder", bundle_path=ROOT / "dags")
-        assert bag.import_errors == {}
-        return bag.dags[dag_id]
-
-    return load
-
-
-def write_reviews(folder: Path, count: int) -> Path:
-    """Texts of the test's own: what another test has asked would be known."""
-    folder.mkdir(parents=True)
-    for number in range(count):
-        text = f"The kettle number {number} of {folder} works well. It boils quickly; I am very happy."
-        (folder / f"review {number:02d}.txt").write_text(text, "utf-8")
-    return folder
+    return load_dag()

@@ -13,7 +13,7 @@ from pipeline.airflow.approval import RunApproval, why_ask
 from pipeline.airflow.notices import to_approve
 from pipeline.errors import ApprovalRefused
 from pipeline.local import stack
-from tests.airflow.conftest import LoadDag, write_reviews
+from tests.airflow.nights import documents, load_dag
 from tests.conftest import Golden
 
 FIGURES = {
@@ -104,7 +104,7 @@ def _states(run: Any) -> dict[str, str]:
     ],
 )
 def test_a_run_under_test_follows_the_rule(
-    load_dag: LoadDag,
+    airflow_database: Path,
     wired: stack.Stack,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -116,7 +116,7 @@ def test_a_run_under_test_follows_the_rule(
     """Nobody can answer under `dag.test()`: above the threshold the rule decides, and a refusal sends nothing."""
     monkeypatch.setenv("DOCBATCH_APPROVAL_ABOVE_USD", above_usd)
     monkeypatch.setenv("DOCBATCH_APPROVAL_WITHOUT_A_PERSON", rule)
-    source, output = write_reviews(tmp_path / "documents", 3), tmp_path / "out"
+    source, output = documents(tmp_path / "documents", 3), tmp_path / "out"
     conf = {"source": str(source), "output": str(output), "analyses": ["sentiment"]}
     run = load_dag("document_analysis").test(run_conf=conf)
     states = _states(run)

@@ -18,7 +18,7 @@ import pytest
 from pipeline.airflow.notices import Failed, Notice, cut_short, ended, failed, late
 from pipeline.airflow.notifying import Told, tell_late
 from pipeline.local import stack
-from tests.airflow.conftest import LoadDag, write_reviews
+from tests.airflow.nights import documents, load_dag
 from tests.airflow.told_servers import Posted, mail_server, web_server
 from tests.conftest import Golden
 
@@ -129,9 +129,11 @@ def test_a_late_run_is_told_of_when_it_is_a_scheduled_one(
     assert "nothing, for nothing was sent" in page
 
 
-def test_a_failed_run_is_told_of_once(load_dag: LoadDag, wired: stack.Stack, tmp_path: Path, places: Places) -> None:
+def test_a_failed_run_is_told_of_once(
+    airflow_database: Path, wired: stack.Stack, tmp_path: Path, places: Places
+) -> None:
     """The DAG's own callbacks: a run above its budget sends one mail that says so, with its cost and the ways out."""
-    source = write_reviews(tmp_path / "documents", 3)
+    source = documents(tmp_path / "documents", 3)
     conf = {"source": str(source), "output": str(tmp_path / "out"), "budget_usd": 0.000001, "run_key": "too-dear"}
     run = load_dag("document_analysis").test(run_conf=conf)
     assert str(run.state) == "failed"

@@ -13,7 +13,7 @@ from airflow.sdk.definitions.asset import AssetNameRef, AssetUriRef
 from pipeline.airflow.scheduling import deadline_of, schedule_of
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
-from tests.airflow.conftest import LoadDag
+from tests.airflow.nights import load_dag
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,7 @@ def test_an_asset_starts_a_run_besides_the_schedule() -> None:
     assert schedule_of(Settings()) == "0 2 * * *"
 
 
-def test_schedule_and_deadline_are_stored_with_the_dag(
-    load_dag: LoadDag, airflow_database: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_schedule_and_deadline_are_stored_with_the_dag(airflow_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both DAGs pass Airflow's serialisation and back; the deadline's callback is one that a triggerer can import."""
     from airflow.serialization.serialized_objects import DagSerialization
     from airflow.timetables.assets import AssetOrTimeSchedule as Stored
