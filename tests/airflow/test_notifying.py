@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from email.message import Message
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,6 +18,7 @@ import pytest
 
 from pipeline.airflow.notices import Failed, Notice, cut_short, ended, failed, late
 from pipeline.airflow.notifying import Told, tell_late
+from pipeline.airflow.places import is_first_to_tell
 from pipeline.local import stack
 from tests.airflow.nights import documents, load_dag
 from tests.airflow.told_servers import Posted, mail_server, web_server
@@ -142,3 +144,8 @@ def test_a_failed_run_is_told_of_once(
     assert "task round_0.plan" in page
     assert "BudgetExceeded: run too-dear: " in page
     assert "**Cost so far:** nothing, for nothing was sent" in page
+
+    again = {"params": conf, "run_id": run.run_id, "dag_run": SimpleNamespace(clear_number=0)}
+    assert not is_first_to_tell(again)  # another task of it that fails
+    cleared = again | {"dag_run": SimpleNamespace(clear_number=1)}
+    assert [is_first_to_tell(cleared) for _ in range(2)] == [True, False]
