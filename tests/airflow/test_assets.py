@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline.airflow.assets import TableAsset, tables_of
+from pipeline.airflow.assets import tables_of
 from pipeline.local import stack
 from pipeline.settings import Settings
 from tests.airflow.conftest import OUTPUT
@@ -93,9 +93,3 @@ def test_events_say_what_a_run_published(airflow_database: Path, wired: stack.St
     (task,) = digest.get_task_instances()
     (line,) = task.xcom_pull(task_ids="digest")
     assert line.startswith(f"Run told of {row['run_date']}: 5 documents, 8 results, 2 failures, ")
-
-
-def test_only_tables_of_the_run_are_announced() -> None:
-    """A task keeps as outlets what has an event: of every other outlet Airflow would say that it changed."""
-    asset = TableAsset("runs", "s3://bucket/out")
-    assert (asset.table, asset.name) == ("runs", "docbatch_runs")
