@@ -34,7 +34,7 @@ SETTINGS = {
     "CORE__EXECUTOR": "CeleryExecutor",
     "CORE__DAGS_FOLDER": str(ROOT / "dags"),
     "CORE__LOAD_EXAMPLES": "False",
-    "CORE__PARALLELISM": "8",
+    "CORE__PARALLELISM": str(2 * SLOTS),  # no task waits in the queue for long: its token ends
     "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
     "API__WORKERS": "1",
     "API__HOST": "127.0.0.1",
@@ -43,7 +43,6 @@ SETTINGS = {
     "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "600",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT_SECONDS),
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-    "SCHEDULER__TASK_QUEUED_TIMEOUT": "120",
     "WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
     "LOGGING__COLORED_CONSOLE_LOG": "False",
     "USAGE_DATA_COLLECTION__ENABLED": "False",
@@ -56,10 +55,8 @@ class Fleet:
 
     folder: Path
     workers: dict[str, Program]
+    others: list[Program]
     api: Api
-
-    def home(self, part: str) -> Path:
-        return self.folder / part
 
 
 class Api:
@@ -115,7 +112,7 @@ def fleet(folder: Path, database: str, broker: str, stack: Stack, settings: dict
         api = Api(f"http://127.0.0.1:{port}")
         _wait_until_healthy(api, [*others, *workers.values()])
         api.log_in()
-        yield Fleet(folder, workers, api)
+        yield Fleet(folder, workers, others, api)
 
 
 def _airflow_variables(database: str, broker: str, port: int) -> dict[str, str]:

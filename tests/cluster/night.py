@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.manifest import prepared_key
+from pipeline.segments import SPOOL_BUFFER_BYTES
 from pipeline.storage.objects import ObjectStore
 from tests.cluster.fleet import Fleet
 from tests.cluster.programs import Program
@@ -17,6 +18,7 @@ from tests.cluster.programs import Program
 DOCUMENTS, SHARDS, EMPTY = 20_000, 8, 20
 LONGEST_SECONDS = 1500.0
 SHARD_TASK = "round_0.prepare"
+LEAST_BYTES = SPOOL_BUFFER_BYTES // 2  # of requests on a worker's disk, by which its shard has begun
 UNDER_WAY = ("queued", "running")
 MOODS = ("It works well and I am happy.", "It broke on the second day.", "It is as it was described.")
 
@@ -61,6 +63,10 @@ class Watch:
             time.sleep(0.1 if self.killed_shard is None else 1.0)
         return state
 
+    def cpu_seconds(self) -> float:
+        """What all parts of the fleet have used, from their start on, but for a worker that is gone."""
+        return sum(one.cpu_seconds() for one in (*self.fleet.others, *self.fleet.workers.values()))
+
     def states(self) -> Counter[str]:
         """How many tasks are in which state."""
         return Counter(f"{one['task_id']} {one['state']}" for one in self.fleet.api.tasks(self.run_id))
@@ -77,7 +83,7 @@ class Watch:
     def _killed_in_the_middle(self, worker: Program, task: dict[str, Any]) -> bool:
         """Kill the worker when it has written a part of the shard to its own disk; False where it was done before."""
         done = prepared_key(0, task["map_index"])
-        while (written := _spooled_bytes(task["pid"])) == 0:
+        while (written := _spooled_bytes(task["pid"])) < LEAST_BYTES:
             if self.work.exists(done) or not Path(f"/proc/{task['pid']}").exists():
                 return False
             time.sleep(0.01)

@@ -43,6 +43,10 @@ class Program:
         """What the tree holds now; pages that its processes share are counted once."""
         return sum(_own_bytes(one) for one in self.tree())
 
+    def cpu_seconds(self) -> float:
+        """What the tree has used so far, with those of it that have ended."""
+        return sum(sum(_cpu_times(one)) for one in self.tree())
+
     def freeze(self) -> None:
         """Stop the tree where it stands, with what it starts meanwhile."""
         for _ in range(2):
@@ -120,6 +124,14 @@ def _own_bytes(process: psutil.Process) -> int:
         return int(process.memory_full_info().pss)
     except psutil.NoSuchProcess:
         return 0
+
+
+def _cpu_times(process: psutil.Process) -> tuple[float, ...]:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return ()
+    return times.user, times.system, times.children_user, times.children_system
 
 
 def _send(process: psutil.Process, what: str) -> None:

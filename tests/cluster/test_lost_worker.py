@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -89,7 +90,7 @@ def test_a_worker_is_lost_in_the_middle_of_a_shard(
     )
     watch = Watch(scene.fleet, open_store(f"s3://docbatch/work/runs/{RUN_KEY}", scene.access), run_id)
     assert watch.until_the_end() == "success", watch.states()
-    seconds = watch.seconds
+    seconds, cpu_seconds = watch.seconds, watch.cpu_seconds()
     assert watch.killed_shard is not None
 
     tasks = scene.fleet.api.tasks(run_id)
@@ -112,6 +113,33 @@ def test_a_worker_is_lost_in_the_middle_of_a_shard(
     catalog.close()
 
     figures(f"cluster: {DOCUMENTS} documents in {seconds:.0f} s, {DOCUMENTS / seconds * 60:.0f} a minute, two workers")
-    figures(f"cluster: {watch.killed}; tried again: {sorted(again)}")
-    figures(f"cluster: billed {billed} = ledger {spent}")
-    figures(f"cluster: peak memory { ({name: f'{size / 1e6:.0f} MB' for name, size in watch.peak_bytes.items()}) }")
+    figures(f"cluster: {watch.killed}; tried again: {', '.join(f'{task}[{shard}]' for task, shard in sorted(again))}")
+    booked = f"{len(ledger)} and {spent[2]} USD in the ledger"
+    figures(f"cluster: billed {billed.records} records, {price_of(charges)} USD; {booked}")
+    peaks = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in watch.peak_bytes.items())
+    figures(f"cluster: peak memory {peaks}; Airflow took {cpu_seconds:.0f} s of CPU")
+
+
+@pytest.mark.timeout(600)
+def test_another_machine_knows_all_of_it(scene: Scene, tmp_path: Path) -> None:
+    """With S3 and the catalog in PostgreSQL a command line elsewhere shows the rows, and its own run asks nothing."""
+    shown = scene.command_line(tmp_path, "show", "sentiment", "--output", OUTPUT, "--limit", "3", "--format", "json")
+    assert (shown.returncode, len(json.loads(shown.stdout))) == (0, 3), shown.stderr
+    before = scene.bill.total()
+    again = scene.command_line(tmp_path, "run", SOURCE, "--output", OUTPUT, "--analyses", "sentiment", "--json")
+    assert again.returncode == 0, again.stderr
+    run = json.loads(again.stdout)
+    assert (run["unchanged"], run["requests"]) == ({"sentiment": DOCUMENTS - EMPTY}, 0)
+    assert scene.bill.total() == before
+
+
+def test_no_worker_left_anything_behind_or_told_a_secret(scene: Scene) -> None:
+    """Nothing of a run is on a worker's disk, and no log of any part has the password of the catalog's database."""
+    for name in scene.fleet.workers:
+        home = scene.fleet.folder / name
+        assert not (home / "docbatch").exists()
+        assert [path.name for path in (home / "tmp").rglob("*.parquet")] == []
+    password = scene.catalog_url.split(":")[2].split("@")[0]
+    logs = [path for path in scene.fleet.folder.rglob("*.log") if path.is_file()]
+    assert len(logs) > SHARDS
+    assert [path for path in logs if password in path.read_text("utf-8", "replace")] == []
