@@ -31,7 +31,7 @@ SOURCE, OUTPUT, RUN_KEY = "s3://docbatch/documents", "s3://docbatch/output", "fl
 SETTINGS = {
     "DOCBATCH_SHARD_DOCUMENTS": str(DOCUMENTS // SHARDS),
     "DOCBATCH_BATCH_RECORDS": "5000",
-    "DOCBATCH_MAX_ROUNDS": "2",
+    "DOCBATCH_MAX_ROUNDS": "1",
     "DOCBATCH_SCHEDULE": "0 0 29 2 *",  # no nightly run beside ours
 }
 
