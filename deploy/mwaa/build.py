@@ -60,10 +60,13 @@ def zip_plugins(wheel: Path, target: Path, epoch: int) -> None:
 
 
 def requirements(wheel_name: str) -> str:
-    """MWAA's constraints first, then our wheel, then what we need that they do not name, pinned as we test it."""
+    """MWAA's constraints first, then our wheel, then what we need that they do not name, pinned as we test it.
+
+    The extra is for what Airflow's image may lack, aiobotocore; whatever else it names is there already.
+    """
     given, ours = pins(HERE / "constraints.txt"), pins(ROOT / "requirements.lock")
     more = [f"{name}=={ours[name]}" for name in sorted(needed("docbatch") - given.keys())]
-    lines = [f'--constraint "{OFFICIAL}"', f"{PLUGINS}/{wheel_name}", *more]
+    lines = [f'--constraint "{OFFICIAL}"', f"{PLUGINS}/{wheel_name}[airflow]", *more]
     return "\n".join(lines) + "\n"
 
 

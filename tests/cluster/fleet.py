@@ -17,12 +17,11 @@ import httpx
 
 from pipeline.local.embedded import shell_variables
 from pipeline.local.launch import own_environment
+from pipeline.local.main_job import DAG, ROOT, SET_UP
 from pipeline.local.ports import free_port
 from pipeline.local.stack import Stack
 from tests.cluster.programs import Program, started
 
-ROOT = Path(__file__).resolve().parents[2]
-DAG = "document_analysis"
 AIRFLOW = [sys.executable, "-m", "airflow"]
 WORKERS = ("worker-1", "worker-2")
 SLOTS = 2  # of a worker
@@ -148,9 +147,9 @@ def _of_its_own(home: Path, shared: dict[str, str]) -> dict[str, str]:
 def _set_up(home: Path, shared: dict[str, str]) -> None:
     """What is done once for a metadata database."""
     environment = _of_its_own(home, shared)
-    command = [*AIRFLOW, "db", "migrate"]
-    done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-4000:]
+    for command in ([*AIRFLOW, "db", "migrate"], [sys.executable, "-m", SET_UP]):
+        done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr[-4000:]
 
 
 def _wait_until_healthy(api: Api, parts: list[Program]) -> None:

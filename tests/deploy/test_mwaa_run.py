@@ -18,11 +18,12 @@ import pytest
 
 from pipeline.local.embedded import shell_variables
 from pipeline.local.launch import own_environment
+from pipeline.local.main_job import DAG, SET_UP
 from pipeline.local.stack import Stack
 from tests.deploy.test_mwaa import ROOT, build
 
 CONSTRAINTS = ROOT / "deploy" / "mwaa" / "constraints.txt"
-IMAGE = ("apache-airflow==3.3.1", "apache-airflow-providers-amazon[aiobotocore]==9.34.0", "pandas")
+IMAGE = ("apache-airflow==3.3.1", "apache-airflow-providers-amazon==9.34.0", "pandas")
 DOCUMENTS = 36  # by three analyses: enough for a job
 
 
@@ -44,8 +45,8 @@ class Image:
         listed = json.loads(_uv("pip", "list", "--python", self.python, "--format", "json"))
         return {one["name"]: one["version"] for one in listed}
 
-    def airflow(self, environment: dict[str, str], *arguments: str) -> str:
-        command = [self.python, "-m", "airflow", *arguments]
+    def run(self, environment: dict[str, str], module: str, *arguments: str) -> str:
+        command = [self.python, "-m", module, *arguments]
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=400, check=False
         )
@@ -117,8 +118,9 @@ def test_a_run_on_the_versions_of_mwaa(
         (source / f"{number}.txt").write_text(f"On MWAA, kettle {number} works well. I am happy.", "utf-8")
     conf = {"source": str(source), "output": str(tmp_path / "output"), "run_key": "on-mwaa"}
     environment = _environment(tmp_path, stack)
-    image.airflow(environment, "db", "migrate")
-    image.airflow(environment, "dags", "test", "document_analysis", "--conf", json.dumps(conf))
+    image.run(environment, "airflow", "db", "migrate")
+    image.run(environment, SET_UP)
+    image.run(environment, "airflow", "dags", "test", DAG, "--conf", json.dumps(conf))
     (run,) = pq.read_table(tmp_path / "output" / "tables" / "runs" / "on-mwaa").to_pylist()
     assert (run["documents"], run["results"], run["failures"]) == (DOCUMENTS, 3 * DOCUMENTS, 0)
     seconds = time.monotonic() - began
