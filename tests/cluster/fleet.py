@@ -62,7 +62,7 @@ class Api:
     """Airflow's REST API, as any client uses it."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, trust_env=False, timeout=30.0)
+        self._client = httpx.Client(base_url=url, trust_env=False, timeout=120.0)  # a busy machine is no failure
 
     def health(self) -> dict[str, Any]:
         found: dict[str, Any] = self._client.get("/api/v2/monitor/health").raise_for_status().json()

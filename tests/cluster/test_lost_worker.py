@@ -56,7 +56,7 @@ class Scene:
         """`docbatch` on a third machine, which shares nothing with the workers but S3 and the catalog."""
         environment = own_environment() | shell_variables(self.stack) | {"DOCBATCH_CATALOG": self.catalog_url}
         command = [sys.executable, "-m", "pipeline", *arguments]
-        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
 
 
 @pytest.fixture(scope="module")
@@ -120,11 +120,11 @@ def test_a_worker_is_lost_in_the_middle_of_a_shard(
     figures(f"cluster: peak memory {peaks}; Airflow took {cpu_seconds:.0f} s of CPU")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1100)
 def test_another_machine_knows_all_of_it(scene: Scene, tmp_path: Path) -> None:
     """With S3 and the catalog in PostgreSQL a command line elsewhere shows the rows, and its own run asks nothing."""
     shown = scene.command_line(tmp_path, "show", "sentiment", "--output", OUTPUT, "--limit", "3", "--format", "json")
-    assert (shown.returncode, len(json.loads(shown.stdout))) == (0, 3), shown.stderr
+    assert (shown.returncode, len(shown.stdout.splitlines())) == (0, 3), shown.stderr
     before = scene.bill.total()
     again = scene.command_line(tmp_path, "run", SOURCE, "--output", OUTPUT, "--analyses", "sentiment", "--json")
     assert again.returncode == 0, again.stderr

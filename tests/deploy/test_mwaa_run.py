@@ -10,7 +10,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -23,7 +23,7 @@ from pipeline.local.stack import Stack
 from tests.deploy.test_mwaa import ROOT, build
 
 CONSTRAINTS = ROOT / "deploy" / "mwaa" / "constraints.txt"
-IMAGE = ("apache-airflow==3.3.1", "apache-airflow-providers-amazon==9.34.0", "pandas")
+IMAGE = ("apache-airflow==3.3.1", "apache-airflow-providers-amazon[aiobotocore]==9.34.0", "pandas")
 DOCUMENTS = 36  # by three analyses: enough for a job
 
 
@@ -32,13 +32,14 @@ class Image:
     """A Python with MWAA's versions in it, and then what requirements.txt says."""
 
     folder: Path
+    constraints: Path = CONSTRAINTS
 
     @property
     def python(self) -> str:
         return str(self.folder / "venv" / "bin" / "python")
 
     def install(self, *what: str) -> None:
-        options = ("--python", self.python, "--quiet", "--constraint", str(CONSTRAINTS))
+        options = ("--python", self.python, "--quiet", "--constraint", str(self.constraints))
         _uv("pip", "install", *options, *what)
 
     def versions(self) -> dict[str, str]:
@@ -75,11 +76,17 @@ def _python_312() -> str:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """MWAA's versions, in an environment of their own."""
+    """MWAA's versions, in an environment of their own, and all of them as constraints.
+
+    Airflow's constraints know of every extra; the image need not have it.
+    """
     made = Image(tmp_path_factory.mktemp("mwaa"))
     _uv("venv", "--quiet", "--python", _python_312(), str(made.folder / "venv"))
     made.install(*IMAGE)
-    return made
+    constraints = made.folder / "constraints.txt"
+    constraints.write_text("".join(f"{name}=={version}\n" for name, version in made.versions().items()), "utf-8")
+    _uv("pip", "uninstall", "--quiet", "--python", made.python, "aiobotocore")
+    return replace(made, constraints=constraints)
 
 
 def _environment(folder: Path, stack: Stack) -> dict[str, str]:
@@ -110,6 +117,7 @@ def test_a_run_on_the_versions_of_mwaa(
     image.install(*(line.replace("/usr/local/airflow/plugins", str(plugins)) for line in wanted))
     after = image.versions()
     assert {name: after[name] for name in before} == before
+    assert "aiobotocore" in after.keys() - before.keys()
     installed = time.monotonic() - began
 
     source = tmp_path / "documents"
