@@ -31,8 +31,8 @@ compile() {
 if [ "$1" = --lock ]; then
     make_venv
     compile --extra airflow --extra local -o requirements.lock
-    compile --extra airflow --extra local --extra fast --group dev -c requirements.lock -o requirements-dev.lock
-    compile --extra airflow --extra local --extra fast --group dev --group bench -c requirements-dev.lock \
+    compile --extra airflow --extra local --extra celery --extra fast --group dev -c requirements.lock -o requirements-dev.lock
+    compile --extra airflow --extra local --extra celery --extra fast --group dev --group bench -c requirements-dev.lock \
         -o requirements-bench.lock
     exit
 fi
