@@ -68,7 +68,6 @@ class Settings(BaseModel):
     region: str | None = Field(None, description="AWS region; default: AWS_REGION, else us-west-2")
     aws_conn_id: str | None = Field(
         None,
-        min_length=1,
         description="Airflow connection from which tasks take credentials, region and endpoints; default: as boto3 "
         "finds them. The command line does not know it",
     )

@@ -113,22 +113,23 @@ def tell(notice: Notice, context: Any) -> None:
     from pipeline.settings import load_settings
 
     log.warning("%s\n%s", notice.subject, notice.text)
-    for place in load_settings().notify:
+    settings = load_settings()
+    for place in settings.notify:
         try:
             # Not called as Airflow calls it: that would take what an error says for a template.
-            notifier_for(place, notice).notify(context)
+            notifier_for(place, notice, settings.aws_conn_id).notify(context)
         except Exception as error:  # noqa: BLE001 - whatever a provider raises, the other places are to hear of it
             log.error("DOCBATCH_NOTIFY: %s was not told (%s: %s)", place, type(error).__name__, error)
 
 
-def notifier_for(place: str, notice: Notice) -> BaseNotifier:
+def notifier_for(place: str, notice: Notice, aws_conn_id: str | None) -> BaseNotifier:
     """Airflow's own notifier for a mail address, an SNS topic or a webhook's connection."""
     if place.startswith("arn:"):
         from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 
         subject = notice.subject.encode("ascii", "replace").decode()[:LONGEST_SNS_SUBJECT]
-        region = place.split(":")[3]
-        return SnsNotifier(target_arn=place, subject=subject, message=notice.text, region_name=region)
+        where = {"aws_conn_id": aws_conn_id, "region_name": place.split(":")[3]}
+        return SnsNotifier(target_arn=place, subject=subject, message=notice.text, **where)
     if place.startswith("http:"):
         from airflow.providers.http.notifications.http import HttpNotifier
 

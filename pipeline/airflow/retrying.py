@@ -5,10 +5,27 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk.exceptions import ParamValidationError
 
-from pipeline.errors import DeclarationError, RunError, ServiceBusy, ServiceRejected, SettingsError, VocabularyError
+from pipeline.errors import (
+    AccessDenied,
+    DeclarationError,
+    RunError,
+    ServiceBusy,
+    ServiceRejected,
+    SettingsError,
+    VocabularyError,
+)
 
-FINAL = [SettingsError, DeclarationError, VocabularyError, ServiceRejected, RunError]
+FINAL = [
+    SettingsError,
+    DeclarationError,
+    VocabularyError,
+    AccessDenied,
+    ServiceRejected,
+    RunError,
+    ParamValidationError,
+]
 
 _POLICY = ExceptionRetryPolicy(
     [

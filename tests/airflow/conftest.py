@@ -36,7 +36,7 @@ def airflow_database() -> Iterator[Path]:
     environment = os.environ | {"DOCBATCH_OUTPUT": OUTPUT.as_uri()}
     for arguments in (["db", "migrate"], ["dags", "reserialize"]):
         command = [sys.executable, "-m", "airflow", *arguments]
-        subprocess.run(command, check=True, capture_output=True, timeout=120, env=environment)
+        subprocess.run(command, check=True, capture_output=True, timeout=230, env=environment)
     yield HOME
     shutil.rmtree(HOME, ignore_errors=True)
 

@@ -55,19 +55,26 @@ def xcom(run: Any, task_id: str, key: str = "return_value") -> Any:
 
 
 def run_cleared(dag: Any, run: Any, task_ids: Collection[str | tuple[str, int]]) -> dict[str, str]:
-    """Clear just these tasks of a run and let it go on to its end, as the scheduler would; the states then."""
+    """Clear just these tasks of a run and let it go on to its end; the states then."""
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState
+
+    with create_session() as session:
+        cleared = {"dag_run_state": DagRunState.RUNNING, "session": session}
+        scheduled(dag).clear(task_ids=task_ids, run_id=run.run_id, **cleared)
+    return go_on(dag, run)
+
+
+def go_on(dag: Any, run: Any) -> dict[str, str]:
+    """Let a run that is in the database go on to its end, as the scheduler would; the states then."""
     from airflow.sdk.definitions.dag import _run_task
-    from airflow.serialization.serialized_objects import DagSerialization
     from airflow.utils.session import create_session
     from airflow.utils.state import DagRunState, TaskInstanceState
 
-    scheduled = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
-    with create_session() as session:
-        scheduled.clear(task_ids=task_ids, run_id=run.run_id, dag_run_state=DagRunState.RUNNING, session=session)
     with create_session() as session:
         run = session.merge(run)
         session.refresh(run)
-        run.dag = scheduled
+        run.dag, run.state = scheduled(dag), DagRunState.RUNNING
         while run.state == DagRunState.RUNNING:
             session.expire_all()
             ready, _ = run.update_state(session=session)
@@ -78,3 +85,10 @@ def run_cleared(dag: Any, run: Any, task_ids: Collection[str | tuple[str, int]])
             for one in ready:
                 _run_task(ti=one, task=dag.task_dict[one.task_id], run_triggerer=True)
         return states(run)
+
+
+def scheduled(dag: Any) -> Any:
+    """The DAG as the scheduler has it."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    return DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -83,9 +84,9 @@ def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(mail))
         hook = {"conn_type": "http", "host": f"http://127.0.0.1:{web_port}/hook"}
         monkeypatch.setenv("AIRFLOW_CONN_CHAT", json.dumps(hook))
-        keys = {"conn_type": "aws", "login": "key", "password": "secret"}
-        keys["extra"] = {"service_config": {"sns": {"endpoint_url": f"http://127.0.0.1:{web_port}"}}}  # type: ignore[assignment] # a connection's extra is an object
-        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(keys))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", f"http://127.0.0.1:{web_port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, os.environ.get(name, "of a test"))
         monkeypatch.setenv("DOCBATCH_NOTIFY", f"ops@example.com, {TOPIC}, http:chat")
         yield Places(mails, posted)
 
