@@ -128,8 +128,10 @@ def notifier_for(place: str, notice: Notice, aws_conn_id: str | None) -> BaseNot
         from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 
         subject = notice.subject.encode("ascii", "replace").decode()[:LONGEST_SNS_SUBJECT]
-        where = {"aws_conn_id": aws_conn_id, "region_name": place.split(":")[3]}
-        return SnsNotifier(target_arn=place, subject=subject, message=notice.text, **where)
+        region = place.split(":")[3]
+        return SnsNotifier(
+            aws_conn_id=aws_conn_id, target_arn=place, subject=subject, message=notice.text, region_name=region
+        )
     if place.startswith("http:"):
         from airflow.providers.http.notifications.http import HttpNotifier
 
