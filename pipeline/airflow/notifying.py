@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import html
 import logging
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.notifier import BaseNotifier
+from airflow.sdk.configuration import conf
 
 if TYPE_CHECKING:
     from pipeline.airflow.notices import Failed, Notice
 
 log = logging.getLogger(__name__)
+SHARE_OF_OVERTIME = 0.6
 LONGEST_SNS_SUBJECT = 99  # characters; SNS refuses a longer one, and anything but ASCII
 
 
@@ -41,12 +45,7 @@ class FailureTold(PlainNotifier):
     """
 
     def notify(self, context: Any) -> None:
-        from pipeline.airflow.notices import failed
-        from pipeline.airflow.places import is_first_to_tell
-
-        cost = cost_so_far(context)
-        if is_first_to_tell(context):
-            tell(failed(_what_failed(context, cost)), context)
+        in_time(lambda: _tell_failure(context))
 
 
 class EndTold(PlainNotifier):
@@ -58,6 +57,30 @@ class EndTold(PlainNotifier):
 
         if context["reason"] != "task_failure":
             tell(ended(context["dag"].dag_id, run_key_of(context), context["reason"], cost_so_far(context)), context)
+
+
+def in_time(work: Callable[[], None]) -> None:
+    """Do it, or leave it: a task that works on for `task_success_overtime` after its end is killed by Airflow, and then
+    repeated, even where it had failed for good."""
+    seconds = conf.getint("core", "task_success_overtime") * SHARE_OF_OVERTIME
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    worker.join(seconds)
+    if worker.is_alive():
+        log.error(
+            "Nobody may have been told of this failure: it took more than %.0f s. Where mail or S3 are slow, raise "
+            "AIRFLOW__CORE__TASK_SUCCESS_OVERTIME",
+            seconds,
+        )
+
+
+def _tell_failure(context: Any) -> None:
+    from pipeline.airflow.notices import failed
+    from pipeline.airflow.places import is_first_to_tell
+
+    cost = cost_so_far(context)
+    if is_first_to_tell(context):
+        tell(failed(_what_failed(context, cost)), context)
 
 
 async def tell_late(context: dict[str, Any]) -> None:

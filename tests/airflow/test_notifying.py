@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import json
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,7 +19,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from pipeline.airflow.notices import Failed, Notice, cut_short, ended, failed, late
-from pipeline.airflow.notifying import Told, tell_late
+from pipeline.airflow.notifying import Told, in_time, tell_late
 from pipeline.airflow.places import is_first_to_tell
 from pipeline.local import stack
 from tests.airflow.nights import documents, load_dag
@@ -116,6 +117,16 @@ def test_a_place_that_is_away_silences_no_other(
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", '{"conn_type": "smtp", "host": "127.0.0.1", "port": 9}')
     Told(NOTICE)({})
     assert (len(places.mails), len(places.posted)) == (0, 2)
+
+
+def test_telling_ends_before_airflow_kills_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes longer is left: a task that is killed while it tells of its end would be repeated."""
+    monkeypatch.setenv("AIRFLOW__CORE__TASK_SUCCESS_OVERTIME", "1")
+    answered, done = threading.Event(), threading.Event()
+    in_time(lambda: (answered.wait(60), done.set())[1])
+    assert not done.is_set()
+    answered.set()
+    assert done.wait(10)
 
 
 def test_a_late_run_is_told_of_when_it_is_a_scheduled_one(
