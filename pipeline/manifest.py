@@ -103,6 +103,7 @@ MANIFEST = "run.json"
 PUBLISHED = "published.json"
 STOPPED = "stopped.json"
 REOPENED = "reopened.json"  # how often a stopped run was taken up again
+TIDIED = "tidied.json"  # that working files of the run were deleted, and when
 
 
 def listing_key(shard: int, digest: str) -> str:
@@ -181,6 +182,7 @@ def collected_key(round_number: int, batch_key: str) -> str:
 # What all runs of a work store share, relative to it.
 COMMITMENTS = "commitments"
 PLANNING_LEASE = "planning.lease"
+TIDYING_LEASE = "tidying.lease"
 OPEN_RUNS = "open"
 RUNS = "runs"
 ANSWERS = "answers"

@@ -161,6 +161,17 @@ class Settings(BaseModel):
     )
     job_timeout_hours: int = Field(24, ge=24, le=168, description="After this Bedrock ends a job with what it has")
     poll_seconds: float = Field(30.0, gt=0, le=3600, description="Pause between two looks at a job (embedded: 0.2)")
+    poll_longest_seconds: float = Field(
+        300.0,
+        gt=0,
+        le=3600,
+        description="In Airflow that pause grows to a twentieth of the time waited, and at most to this",
+    )
+    stop_jobs_on_kill: bool = Field(
+        False,
+        description="Stop the Bedrock job of a waiting task that somebody marks failed or successful in Airflow; a "
+        "cleared or retried task never stops its job",
+    )
     on_demand_threads: int = Field(8, ge=1, le=128, description="InvokeModel calls at the same time")
     on_demand_requests_per_minute: int | None = Field(
         None,
@@ -178,6 +189,24 @@ class Settings(BaseModel):
         ge=0.1,
         le=3600,
         description="Silence after which another process takes over a dead one's work (embedded: 2)",
+    )
+    keep_work_days: int = Field(
+        30,
+        ge=1,
+        description="Working files of a published run (texts, prompts, outputs of jobs) are deleted after so many days "
+        "by `docbatch tidy` and the DAG `document_maintenance`; answers, counts and tables stay",
+    )
+    keep_snapshot_days: int = Field(
+        30, ge=1, description="The same for snapshots of tables that were replaced so long ago; the rows of runs stay"
+    )
+    tidy_abandoned: bool = Field(
+        False, description="Delete as well what was never published, and nobody has touched for as long"
+    )
+    stop_orphans: bool = Field(
+        False, description="Stop Bedrock jobs of this work store that no run waits for; else they are reported"
+    )
+    maintenance_schedule: str | None = Field(
+        "0 5 * * *", description="When the DAG `document_maintenance` runs (cron, UTC)"
     )
     retry_seconds: float = Field(
         900.0, ge=0, description="How long throttled and failed calls are repeated before the step fails"

@@ -17,7 +17,7 @@ MOST_LINES = 300
 LOW_TO_HIGH = (
     "errors domain settings declared prices models vocabulary graphemes tokens chunking prompts merging answers "
     "analyses fusing wordings settling wire batching ledger manifest tables records storage extraction known forecasts "
-    "segments bedrock catalog money planning steps loop terminal local airflow cli __main__"
+    "segments bedrock catalog money planning steps tidying loop terminal local airflow cli __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 
@@ -26,13 +26,14 @@ INSIDE = {
     "storage": "places+refusals+folders objects leases",
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities outlooks drawing",
-    "bedrock": "pacing+retries client",
+    "bedrock": "pacing+retries client async_client",
     "catalog": "translation+place+fields making commits opening __init__ reading+sweeping",
     "money": "costs+hours+budgets booked reconciling billing+cloudwatch spending price_list own_models",
-    "terminal": "console showing statement+quotes",
-    "cli": "connecting operating+foretelling+pricing+auditing commands",
+    "tidying": "remains+waiting+snapshots retention+orphans __init__",
+    "terminal": "console showing+statement+quotes+tidied",
+    "cli": "connecting operating+foretelling+pricing+auditing+maintaining commands",
     "steps": (
-        "run state rounds orders start intents sift budgeting plan+on_demand sampling prepare+submit "
+        "run tombstones state rounds orders start intents sift budgeting plan+on_demand sampling prepare+submit "
         "stopping+outputs+reports collect savings fold extrapolating summary publish "
         "status+forecasting+reconcile quoting __init__"
     ),
@@ -41,6 +42,7 @@ INSIDE = {
 # Outside library -> the places that may import it.
 ONLY = {
     "boto3": ["pipeline/bedrock/client.py", "pipeline/local/"],
+    "aiobotocore": ["pipeline/bedrock/async_client.py"],
     "botocore": [
         "pipeline/storage/objects.py",
         "pipeline/bedrock/client.py",

@@ -51,11 +51,17 @@ WRONG = [
     ("job_timeout_hours", "169", "less than or equal to 168"),
     ("poll_seconds", "0", "greater than 0"),
     ("poll_seconds", "nan", "less than or equal to 3600"),
+    ("poll_longest_seconds", "0", "greater than 0"),
+    ("stop_jobs_on_kill", "perhaps", "valid boolean"),
     ("on_demand_threads", "0", "greater than or equal to 1"),
     ("on_demand_requests_per_minute", "0", "greater than or equal to 1"),
     ("on_demand_tokens_per_minute", "0", "greater than or equal to 1"),
     ("lease_seconds", "0", "greater than or equal to 0.1"),
     ("lease_seconds", "nan", "less than or equal to 3600"),
+    ("keep_work_days", "0", "greater than or equal to 1"),
+    ("keep_snapshot_days", "0", "greater than or equal to 1"),
+    ("tidy_abandoned", "perhaps", "valid boolean"),
+    ("stop_orphans", "perhaps", "valid boolean"),
     ("retry_seconds", "-0.1", "greater than or equal to 0"),
 ]
 

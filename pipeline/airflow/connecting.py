@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pipeline.bedrock.client import BedrockAccess
     from pipeline.settings import AwsEnvironment, Settings
     from pipeline.steps import Services
     from pipeline.steps.run import Run
@@ -17,6 +18,15 @@ def services(settings: Settings | None = None) -> Services:
 
     chosen = settings or load_settings()
     return connect(chosen, environment_of(chosen))
+
+
+def access() -> BedrockAccess:
+    """Where Bedrock is, and with which keys: read again whenever a triggerer connects. Raises SettingsError."""
+    from pipeline.bedrock.client import bedrock_access
+    from pipeline.settings import load_settings
+
+    settings = load_settings()
+    return bedrock_access(settings, environment_of(settings))
 
 
 def open_run(run_uri: str) -> Run:

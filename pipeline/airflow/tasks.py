@@ -66,11 +66,12 @@ def plan_round(run_uri: str, round_number: int) -> list[str]:
     planned = plan(open_run(run_uri).services, run_uri, round_number)
     batches = f" ({len(planned.batches)} batches)" if len(planned.batches) > 1 else ""
     log.info("Round %d: %s%s", round_number, planned.summary, batches)
-    _refuse_too_many(len(planned.batches))
+    refuse_too_many(len(planned.batches))
     return [batch.batch_key for batch in planned.batches]
 
 
-def _refuse_too_many(batches: int) -> None:
+def refuse_too_many(batches: int) -> None:
+    """Raises RunError, saying what to set, where Airflow would only say that a list is too long."""
     from airflow.sdk.configuration import conf
 
     from pipeline.errors import RunError
@@ -78,7 +79,7 @@ def _refuse_too_many(batches: int) -> None:
     most = conf.getint("core", "max_map_length", fallback=1024)
     if batches > most:
         raise RunError(
-            f"{batches} batches are more than the {most} tasks that Airflow maps over; nothing was sent. Set "
+            f"{batches} batches are more than the {most} tasks that Airflow maps over; none of them was sent. Set "
             f"AIRFLOW__CORE__MAX_MAP_LENGTH to {batches} and clear this task, or begin another run with a larger "
             "DOCBATCH_BATCH_RECORDS"
         )

@@ -18,6 +18,7 @@ from pipeline.steps.budgeting import commit, within_budgets
 from pipeline.steps.rounds import PLAN, RoundPlan, read_plan
 from pipeline.steps.run import Run, Services, refuse_stopped
 from pipeline.steps.sift import Sifted, sift
+from pipeline.steps.tombstones import refuse_tidied
 from pipeline.storage.leases import Lease, holding
 
 
@@ -31,6 +32,7 @@ def plan(services: Services, run_uri: str, round_number: int) -> RoundPlan:
     refuse_stopped(run)
     key = plan_key(round_number)
     while not run.store.exists(key):
+        refuse_tidied(run)
         lease = Lease(run.work, PLANNING_LEASE, services.settings.lease_seconds)
         with holding(lease, done=lambda: run.store.exists(key)) as held:
             if held and not run.store.exists(key):

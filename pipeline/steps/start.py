@@ -39,6 +39,7 @@ from pipeline.steps.orders import (
     refuse_unfusable,
 )
 from pipeline.steps.run import Run, Services, limits_for
+from pipeline.steps.tombstones import refuse_tidied
 from pipeline.storage.objects import ObjectStore, refuse_unwritable
 from pipeline.tables import table_schemas
 
@@ -62,6 +63,7 @@ def start(services: Services, order: RunOrder) -> str:
     if store.exists(MANIFEST):
         refuse_another_run(services, order, Run(services, store.uri()).manifest)
         if not store.exists(PUBLISHED):
+            refuse_tidied(Run(services, store.uri()))
             _open(services, order)
     else:
         analyses = services.analyses(services.settings.analyses, services.settings.output_language)

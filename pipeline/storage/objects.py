@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -154,6 +154,11 @@ class ObjectStore:
         """The object is gone afterwards, whether it was there or not."""
         with suppress(ObjectMissing), _Translated(self.uri(key)):
             self._store.delete(key)
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """The objects are gone afterwards; on S3 a thousand go with one request."""
+        with _Translated(self._uri):
+            self._store.delete(keys)
 
     def exists(self, key: str) -> bool:
         try:

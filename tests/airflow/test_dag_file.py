@@ -25,7 +25,7 @@ def test_the_folder_holds_exactly_our_dags(airflow_database: object) -> None:
 
     bag = DagBag(ROOT / "dags", bundle_name="dags-folder", bundle_path=ROOT / "dags")
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"document_analysis", "document_digest"}
+    assert set(bag.dags) == {"document_analysis", "document_digest", "document_maintenance"}
 
 
 def test_the_dag_has_the_flow_of_the_design(dag: Any) -> None:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.airflow.tasks import services
+from pipeline.airflow.tasks import refuse_too_many, services
+from pipeline.errors import RunError
 from pipeline.local import stack
 from pipeline.steps import RunOrder, plan, prepare, start, submit
 from pipeline.storage.objects import absolute_uri
-from tests.airflow.nights import documents, row_of_run, states
+from tests.airflow.nights import documents, row_of_run, states, xcom
 from tests.local.embedded_clients import make_client
 from tests.local.test_control import Control
 
 
-def test_a_run_ends_in_published_tables(dag: Any, wired: stack.Stack, tmp_path: Path) -> None:
-    """A batch job is submitted, waited for by deferring, collected; nothing owed skips the next round's group."""
+def test_a_run_ends_in_published_tables(
+    dag: Any, wired: stack.Stack, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A batch job is submitted, waited for by deferring, collected; nothing owed skips the next round's group.
+
+    Every step says in a line what it did, and none says what stands in a document.
+    """
     source = documents(tmp_path / "the documents", 40)
     run = dag.test(run_conf={"source": str(source), "output": str(tmp_path / "out"), "run_key": "nightly-1"})
     assert str(run.state) == "success", states(run)
@@ -30,6 +38,34 @@ def test_a_run_ends_in_published_tables(dag: Any, wired: stack.Stack, tmp_path: 
     assert [(row["documents"], row["results"], row["failures"]) for row in runs] == [(41, 120, 3)]
     modes = pq.read_table(tmp_path / "out" / "tables" / "ledger" / "nightly-1", columns=["mode"])["mode"]
     assert set(modes.to_pylist()) == {"batch"}
+    said = "".join(capfd.readouterr())
+    for line in (
+        r"Run nightly-1 of \d{4}-\d\d-\d\d: file://",
+        r"Run nightly-1: 41 documents in file://",
+        r"1 shards",
+        r"Shard 0, round 0: 120 requests",
+        r"Round 0: 120 requests, batch, at most \$0.0",
+        r"Batch r00-b0000: arn:aws:bedrock:us-west-2:\d+:model-invocation-job/",
+        r"Batch r00-b0000: 120 answered, 0 failed, 0 missing; [\d,]+ tokens in, [\d,]+ out, \$0.0",
+        r"Shard 0: 41 documents, 120 results, 3 failures",
+        r"Run nightly-1: 120 results, 3 failures, 0 unchanged; [\d,]+ tokens in, [\d,]+ out, \$0.0",
+    ):
+        assert re.search(line, said), line
+    assert "boils quickly" not in said
+    told = xcom(run, "round_0.batch.collect")
+    assert (told["answered"], told["failed"], told["missing"]) == (120, 0, 0)
+    assert Decimal(told["cost_usd"]) == runs[0]["cost_usd"]
+
+
+def test_more_batches_than_airflow_maps_over_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a sentence that says what to set, before anything is sent."""
+    refuse_too_many(1024)
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "3")
+    refuse_too_many(3)
+    with pytest.raises(
+        RunError, match=r"4 batches are more than the 3 tasks .* Set AIRFLOW__CORE__MAX_MAP_LENGTH to 4"
+    ):
+        refuse_too_many(4)
 
 
 def test_the_next_night_asks_nothing_and_a_forced_one_asks_again(dag: Any, wired: stack.Stack, tmp_path: Path) -> None:
