@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import html
 import logging
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.notifier import BaseNotifier
+from airflow.sdk.configuration import conf
 
 if TYPE_CHECKING:
     from pipeline.airflow.notices import Failed, Notice
 
 log = logging.getLogger(__name__)
+SHARE_OF_OVERTIME = 0.6
 LONGEST_SNS_SUBJECT = 99  # characters; SNS refuses a longer one, and anything but ASCII
 
 
@@ -41,12 +45,7 @@ class FailureTold(PlainNotifier):
     """
 
     def notify(self, context: Any) -> None:
-        from pipeline.airflow.notices import failed
-        from pipeline.airflow.places import is_first_to_tell
-
-        cost = cost_so_far(context)
-        if is_first_to_tell(context):
-            tell(failed(_what_failed(context, cost)), context)
+        in_time(lambda: _tell_failure(context))
 
 
 class EndTold(PlainNotifier):
@@ -58,6 +57,30 @@ class EndTold(PlainNotifier):
 
         if context["reason"] != "task_failure":
             tell(ended(context["dag"].dag_id, run_key_of(context), context["reason"], cost_so_far(context)), context)
+
+
+def in_time(work: Callable[[], None]) -> None:
+    """Do it, or leave it: a task that works on for `task_success_overtime` after its end is killed by Airflow, and then
+    repeated, even where it had failed for good."""
+    seconds = conf.getint("core", "task_success_overtime") * SHARE_OF_OVERTIME
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    worker.join(seconds)
+    if worker.is_alive():
+        log.error(
+            "Nobody may have been told of this failure: it took more than %.0f s. Where mail or S3 are slow, raise "
+            "AIRFLOW__CORE__TASK_SUCCESS_OVERTIME",
+            seconds,
+        )
+
+
+def _tell_failure(context: Any) -> None:
+    from pipeline.airflow.notices import failed
+    from pipeline.airflow.places import is_first_to_tell
+
+    cost = cost_so_far(context)
+    if is_first_to_tell(context):
+        tell(failed(_what_failed(context, cost)), context)
 
 
 async def tell_late(context: dict[str, Any]) -> None:
@@ -113,22 +136,25 @@ def tell(notice: Notice, context: Any) -> None:
     from pipeline.settings import load_settings
 
     log.warning("%s\n%s", notice.subject, notice.text)
-    for place in load_settings().notify:
+    settings = load_settings()
+    for place in settings.notify:
         try:
             # Not called as Airflow calls it: that would take what an error says for a template.
-            notifier_for(place, notice).notify(context)
+            notifier_for(place, notice, settings.aws_conn_id).notify(context)
         except Exception as error:  # noqa: BLE001 - whatever a provider raises, the other places are to hear of it
             log.error("DOCBATCH_NOTIFY: %s was not told (%s: %s)", place, type(error).__name__, error)
 
 
-def notifier_for(place: str, notice: Notice) -> BaseNotifier:
+def notifier_for(place: str, notice: Notice, aws_conn_id: str | None) -> BaseNotifier:
     """Airflow's own notifier for a mail address, an SNS topic or a webhook's connection."""
     if place.startswith("arn:"):
         from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 
         subject = notice.subject.encode("ascii", "replace").decode()[:LONGEST_SNS_SUBJECT]
         region = place.split(":")[3]
-        return SnsNotifier(target_arn=place, subject=subject, message=notice.text, region_name=region)
+        return SnsNotifier(
+            aws_conn_id=aws_conn_id, target_arn=place, subject=subject, message=notice.text, region_name=region
+        )
     if place.startswith("http:"):
         from airflow.providers.http.notifications.http import HttpNotifier
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +19,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from pipeline.airflow.notices import Failed, Notice, cut_short, ended, failed, late
-from pipeline.airflow.notifying import Told, tell_late
+from pipeline.airflow.notifying import Told, in_time, tell_late
 from pipeline.airflow.places import is_first_to_tell
 from pipeline.local import stack
 from tests.airflow.nights import documents, load_dag
@@ -83,9 +85,9 @@ def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(mail))
         hook = {"conn_type": "http", "host": f"http://127.0.0.1:{web_port}/hook"}
         monkeypatch.setenv("AIRFLOW_CONN_CHAT", json.dumps(hook))
-        keys = {"conn_type": "aws", "login": "key", "password": "secret"}
-        keys["extra"] = {"service_config": {"sns": {"endpoint_url": f"http://127.0.0.1:{web_port}"}}}  # type: ignore[assignment] # a connection's extra is an object
-        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(keys))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", f"http://127.0.0.1:{web_port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, os.environ.get(name, "of a test"))
         monkeypatch.setenv("DOCBATCH_NOTIFY", f"ops@example.com, {TOPIC}, http:chat")
         yield Places(mails, posted)
 
@@ -115,6 +117,16 @@ def test_a_place_that_is_away_silences_no_other(
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", '{"conn_type": "smtp", "host": "127.0.0.1", "port": 9}')
     Told(NOTICE)({})
     assert (len(places.mails), len(places.posted)) == (0, 2)
+
+
+def test_telling_ends_before_airflow_kills_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes longer is left: a task that is killed while it tells of its end would be repeated."""
+    monkeypatch.setenv("AIRFLOW__CORE__TASK_SUCCESS_OVERTIME", "1")
+    answered, done = threading.Event(), threading.Event()
+    in_time(lambda: (answered.wait(60), done.set())[1])
+    assert not done.is_set()
+    answered.set()
+    assert done.wait(10)
 
 
 def test_a_late_run_is_told_of_when_it_is_a_scheduled_one(
