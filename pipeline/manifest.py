@@ -189,6 +189,11 @@ ANSWERS = "answers"
 CLAIMED = "claimed"
 
 
+def told_key(times_cleared: int) -> str:
+    """Its presence says that people have heard of a failure of the run, since tasks were cleared last."""
+    return f"told/{times_cleared:04d}"
+
+
 def run_folder(run_key: str) -> str:
     return f"{RUNS}/{run_key}"
 

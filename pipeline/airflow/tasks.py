@@ -132,11 +132,14 @@ def fold_shard(run_uri: str, shard: int) -> int:
     return found.documents
 
 
-def publish_run(run_uri: str) -> dict[str, Any]:
-    """Check that the run adds up, publish its tables; the summary that `runs` holds.
+def publish_run(run_uri: str, context: Any) -> dict[str, Any]:
+    """Check that the run adds up, publish its tables, give them events; the summary that `runs` holds.
 
     Beside it `tables_page`, where the S3 console shows the tables; None for a local folder, and without AWS.
     """
+    from pipeline.airflow.assets import announce
+    from pipeline.airflow.notices import cut_short
+    from pipeline.airflow.notifying import tell
     from pipeline.steps import publish
     from pipeline.steps.summary import SUMMARY
 
@@ -146,6 +149,9 @@ def publish_run(run_uri: str) -> dict[str, Any]:
     ends = f"{summary.results} results, {summary.failures} failures, {unchanged} unchanged"
     spent = _spent(summary.input_tokens, summary.output_tokens, summary.cost_usd)
     log.info("Run %s: %s; %s; tables in %s", summary.run_key, ends, spent, summary.tables_uri)
+    announce(context, run, summary)
+    if summary.over_budget:
+        tell(cut_short(summary.run_key, summary.over_budget, summary.cost_usd, summary.failures), context)
     found: dict[str, Any] = SUMMARY.dump_python(summary, mode="json")
     return found | {"tables_page": _tables_page(run, summary.tables_uri)}
 

@@ -18,6 +18,7 @@ from obstore.store import MemoryStore, S3Store
 
 from pipeline.errors import AccessDenied, ObjectChanged, ObjectExists, ObjectMissing, SettingsError, StorageError
 from pipeline.storage.folders import BrokenLink, Folder
+from pipeline.storage.places import absolute_uri as absolute_uri  # for whoever opens what it names
 from pipeline.storage.refusals import DENIED, refusal
 
 if TYPE_CHECKING:
@@ -166,20 +167,6 @@ class ObjectStore:
         except ObjectMissing:
             return False
         return True
-
-
-def absolute_uri(place: str) -> str:
-    """A folder or an s3:// prefix as a uri; relative folders are taken from the current one.
-
-    Raises SettingsError for any other scheme.
-    """
-    if not place.strip():
-        raise SettingsError("an empty place: name a folder or an s3:// prefix (`.` is the current folder)")
-    if place.startswith(("s3://", "file://")):
-        return place.rstrip("/")
-    if "://" in place:
-        raise SettingsError(f"{place!r}: neither a folder nor an s3:// prefix")
-    return Path(os.path.abspath(Path(place).expanduser())).as_uri().rstrip("/")  # noqa: PTH100 - takes out `..`, too
 
 
 def open_store(uri: str, access: S3Access, *, make: bool = False) -> ObjectStore:

@@ -18,6 +18,7 @@ from pipeline.local.embedded import shell_variables
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path(tempfile.mkdtemp(prefix="docbatch-airflow-"))
+OUTPUT = HOME / "output"  # an asset has one place, which all DAGs of a database must agree on
 
 os.environ |= {
     "AIRFLOW_HOME": str(HOME),
@@ -32,9 +33,10 @@ os.environ |= {
 @pytest.fixture(scope="session")
 def airflow_database() -> Iterator[Path]:
     """A migrated metadata database that knows our DAGs; the folder is deleted afterwards."""
+    environment = os.environ | {"DOCBATCH_OUTPUT": OUTPUT.as_uri()}
     for arguments in (["db", "migrate"], ["dags", "reserialize"]):
         command = [sys.executable, "-m", "airflow", *arguments]
-        subprocess.run(command, check=True, capture_output=True, timeout=230)
+        subprocess.run(command, check=True, capture_output=True, timeout=230, env=environment)
     yield HOME
     shutil.rmtree(HOME, ignore_errors=True)
 
@@ -49,8 +51,8 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.St
 
 @pytest.fixture
 def wired(running_stack: stack.Stack, monkeypatch: pytest.MonkeyPatch) -> stack.Stack:
-    """The environment as `docbatch local env` prints it."""
-    for name, value in shell_variables(running_stack).items():
+    """The environment as `docbatch local env` prints it, and the output whose tables are the assets."""
+    for name, value in {**shell_variables(running_stack), "DOCBATCH_OUTPUT": OUTPUT.as_uri()}.items():
         monkeypatch.setenv(name, value)
     return running_stack
 

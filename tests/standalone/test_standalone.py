@@ -24,7 +24,7 @@ WAIT, SUBMIT = "round_0.batch.wait[0]", "round_0.batch.submit[0]"
 DOCUMENTS = 34  # three analyses of each make a batch job
 RESULTS = 3 * DOCUMENTS
 ANALYSES = 0  # the first list of the form
-TASKS = ("forecast", "start", "shards", "prepare", "plan", "submit", "wait", "collect", "fold", "publish")
+TASKS = ("forecast", "approve", "start", "shards", "prepare", "plan", "submit", "wait", "collect", "fold", "publish")
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +82,15 @@ def test_the_night_runs_by_itself(server: Server, nightly: str) -> None:
     told = server.xcom(nightly, "forecast")
     assert (told["source"], told["dry_run"]) == (absolute_uri(server.environment["DOCBATCH_SOURCE"]), False)
     assert server.xcom(nightly, "publish")["documents"] == 2
+
+
+def test_published_tables_have_events(server: Server, nightly: str) -> None:
+    """Each table that the night added rows to has an event, which says of the run what a consumer wants to know."""
+    events = server.ask("GET", "/assets/events", source_run_id=nightly, limit=100)["asset_events"]
+    extras = {event["name"].removeprefix("docbatch_"): event["extra"] for event in events}
+    assert extras.keys() == {"classification", "documents", "ledger", "runs", "sentiment", "summarization"}
+    assert extras["sentiment"]["rows"] == extras["runs"]["documents"] == 2
+    assert {extra["run_key"] for extra in extras.values()} == {server.xcom(nightly, "publish")["run_key"]}
 
 
 def test_a_log_has_one_line_of_what_was_done(server: Server, nightly: str) -> None:
