@@ -196,7 +196,7 @@ def test_past_dates_are_filled_in(server: Server, output: Path) -> None:
     conf = (
         f'{{"source": "{make_documents(output.parent / "past", 2)}", "output": "{output}", "analyses": ["sentiment"]}}'
     )
-    dates = ("--from-date", "2026-11-01", "--to-date", "2026-11-02")
+    dates = ("--from-date", "2026-11-01", "--to-date", "2026-11-03")  # the third at 00:00, before its run
     server.airflow("backfill", "create", "--dag-id", DAG, *dates, "--dag-run-conf", conf)
     server.until(lambda: len(server.runs(run_type="backfill")) == 2, "there are no two runs of the backfill")
     runs = [run["dag_run_id"] for run in server.runs(run_type="backfill", order_by="logical_date")]
