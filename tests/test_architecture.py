@@ -28,12 +28,12 @@ INSIDE = {
     "forecasts": "languages+estimating densities outlooks drawing",
     "bedrock": "pacing+retries client",
     "catalog": "translation+place+fields making commits opening __init__ reading+sweeping",
-    "money": "costs+hours+budgets booked reconciling billing+cloudwatch spending price_list own_models",
+    "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "terminal": "console showing statement",
     "cli": "connecting operating+foretelling+pricing+auditing commands",
     "steps": (
         "run state rounds start intents sift budgeting plan+on_demand sampling prepare+submit stopping+outputs+reports "
-        "collect savings fold extrapolating summary publish status+forecasting+reconcile __init__"
+        "collect savings fold extrapolating summary publish status+forecasting+reconcile+telling __init__"
     ),
 }
 

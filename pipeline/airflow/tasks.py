@@ -73,11 +73,17 @@ def prepare_shard(run_uri: str, round_number: int, shard: int) -> int:
 
 def plan_round(run_uri: str, round_number: int) -> list[str]:
     """Form the batches of a round, and find those of other runs to wait for; their keys, none where nothing is open."""
+    from airflow.sdk import get_current_context
+
     from pipeline.steps import plan
+    from pipeline.steps.telling import told_lines, told_mapping
 
     planned = plan(services(), run_uri, round_number)
     batches = f" ({len(planned.batches)} batches)" if len(planned.batches) > 1 else ""
     log.info("Round %d: %s%s", round_number, planned.summary, batches)
+    for line in told_lines(told := told_mapping(services(), run_uri, planned)):
+        log.info("%s", line)
+    get_current_context()["ti"].xcom_push("forecast", told)
     return [batch.batch_key for batch in planned.batches]
 
 

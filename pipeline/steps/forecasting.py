@@ -22,6 +22,7 @@ from pipeline.forecasts.outlooks import together
 from pipeline.fusing import fuse
 from pipeline.known.comparison import Comparison, ListedDocument
 from pipeline.known.recall import answer_lists, read_ids
+from pipeline.manifest import Held
 from pipeline.planning import FusedPlanner, Mapper, Planner, method_id
 from pipeline.settling import Limits
 from pipeline.steps.prepare import ReadDocument, Report, mappers_for, read_documents
@@ -79,13 +80,15 @@ class PlannedAnalysis:
 
 @dataclass(frozen=True, slots=True)
 class SourceForecast:
-    """The first round of a run over a source. `amounts` are those of all analyses together.
+    """The first round of a run over a source. `amounts` are those of all analyses together, `held` is what the results
+    that still hold had used.
 
     `listed` documents are in the source, `to_do` of them are new or changed, of which `read` were read.
     """
 
     analyses: tuple[PlannedAnalysis, ...]
     amounts: Amounts
+    held: Held
     listed: int
     new: int
     changed: int
@@ -143,6 +146,7 @@ def forecast_source(services: Services, order: PlanOrder, report: Report) -> Sou
             for name, (mapper, parts) in mappers.used.items()
         ),
         totals.of(frozenset(mappers.used)),
+        compared.held,
         compared.listed,
         sum(one.change is Change.NEW for one in present),
         sum(one.change is not Change.NEW for one in present),
@@ -187,6 +191,7 @@ class _Compared:
     documents: list[ListedDocument]
     listed: int
     unchanged: dict[str, int]
+    held: Held
     usual_output_tokens: dict[str, float | None]
 
 
@@ -202,7 +207,7 @@ def _compared(services: Services, order: PlanOrder, methods: Mapping[str, str]) 
                     add_published(comparison, catalog, {} if order.force else methods, "")
         comparison.compare(order.source_uri, methods)
         found = comparison.shard(0, 1)
-        return _Compared(found.documents, comparison.documents, found.unchanged, usual)
+        return _Compared(found.documents, comparison.documents, found.unchanged, comparison.held(), usual)
 
 
 def _affordable(documents: list[ListedDocument]) -> int:

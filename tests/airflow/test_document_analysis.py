@@ -87,6 +87,12 @@ def test_a_run_ends_in_published_tables(dag: Any, wired: stack.Stack, tmp_path: 
     assert [(row["documents"], row["results"], row["failures"]) for row in runs] == [(41, 120, 3)]
     modes = pq.read_table(tmp_path / "out" / "tables" / "ledger" / "nightly-1", columns=["mode"])["mode"]
     assert set(modes.to_pylist()) == {"batch"}
+    (told,) = [
+        ti.xcom_pull(task_ids="round_0.plan", key="forecast", map_indexes=-1)
+        for ti in run.get_task_instances()
+        if ti.task_id == "publish"
+    ]
+    assert told["in_all"]["requests"] == sum(one["requests"] for one in told["analyses"].values()) == 120
 
 
 def _row_of_run(output: Path, key: str) -> dict[str, Any]:
