@@ -173,9 +173,8 @@ def _time_used(manifest: RunManifest, collected: list[Collected]) -> dict[str, A
 def _savings(manifest: RunManifest, shards: list[ShardCounts]) -> dict[str, Amount]:
     """By way. Unchanged results saved what they had used; those that had taken an answer themselves do not say."""
     same, held = sum(manifest.unchanged.values()), manifest.held
-    usd = cost_of(
-        held and Usage(held.input_tokens, held.output_tokens), manifest.batch_price or manifest.on_demand_price
-    )
+    usage = None if held is None else Usage(held.input_tokens, held.output_tokens)
+    usd = cost_of(usage, manifest.batch_price or manifest.on_demand_price)
     unknown = same if usd is None or held is None else held.uncounted
     unchanged = {str(Way.UNCHANGED): Amount(same, usd or Decimal(0), unknown)} if same else {}
     return add_by_way([unchanged, *(shard.savings for shard in shards)])
