@@ -55,6 +55,8 @@ def test_a_run_ends_in_published_tables(
     told = xcom(run, "round_0.batch.collect")
     assert (told["answered"], told["failed"], told["missing"]) == (120, 0, 0)
     assert Decimal(told["cost_usd"]) == runs[0]["cost_usd"]
+    planned = xcom(run, "round_0.plan", "forecast")
+    assert planned["in_all"]["requests"] == sum(one["requests"] for one in planned["analyses"].values()) == 120
 
 
 def test_more_batches_than_airflow_maps_over_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
