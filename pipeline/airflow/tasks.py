@@ -42,17 +42,20 @@ def begin(context: Any) -> str:
 
 def shards_of(run_uri: str) -> list[int]:
     """The shards that the run's documents were listed into."""
+    from pipeline.loop import counted
+
     shards = open_run(run_uri).manifest.shards
-    log.info("%d shards", shards)
+    log.info("%s", counted(shards, "shard"))
     return list(range(shards))
 
 
 def prepare_shard(run_uri: str, round_number: int, shard: int) -> int:
     """Write the requests of one shard for a round; how many there are."""
+    from pipeline.loop import counted
     from pipeline.steps import prepare
 
     requests = prepare(open_run(run_uri).services, run_uri, round_number, shard)
-    log.info("Shard %d, round %d: %d requests", shard, round_number, requests)
+    log.info("Shard %d, round %d: %s", shard, round_number, counted(requests, "request"))
     return requests
 
 
