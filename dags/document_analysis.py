@@ -41,7 +41,7 @@ def prepare(run_uri: str, round_number: int, shard: int) -> int:
 
 @task(doc_md=texts.PLAN)
 def plan(run_uri: str, round_number: int) -> list[str]:
-    return tasks.plan_round(run_uri, round_number)
+    return tasks.plan_round(run_uri, round_number, get_current_context())
 
 
 @task(doc_md=texts.COLLECT)

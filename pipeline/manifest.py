@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
@@ -17,6 +18,16 @@ SCHEMA_VERSION = 1
 LONGEST_RUN_KEY = 200  # characters; tags of a job hold 256, and S3 uris 1,024
 CONTENT_DIGITS = 24  # of the sha256 in the names of files that are named by what is in them
 BUCKET_BITS = 8  # documents fall into 256 buckets by the first digits of their id; a shard is a range of them
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The tokens that the results which still hold had used; `uncounted` of them took an answer that was there already,
+    or do not say."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    uncounted: int = 0
 
 
 class RunManifest(BaseModel):
@@ -52,6 +63,7 @@ class RunManifest(BaseModel):
     shards: int
     documents: int
     unchanged: dict[str, int]  # analysis -> documents whose published result still holds
+    held: Held | None = None  # what those results had used; None where nobody counted
     deleted: int
     left_out: int = 0  # documents that a sampled run does not look at: to the next run they are what they are to this
     seed: int | None = None  # of the sample; None when there is none

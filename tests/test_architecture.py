@@ -26,17 +26,17 @@ INSIDE = {
     "settings": "fields+aws loading",
     "storage": "places+refusals+folders objects leases",
     "known": "comparison+sieve+recall",
-    "forecasts": "languages+estimating densities outlooks drawing",
+    "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
     "catalog": "translation+place+fields making commits opening __init__ reading+sweeping",
-    "money": "costs+hours+budgets booked reconciling billing+cloudwatch spending price_list own_models",
+    "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tidying": "remains+waiting+snapshots retention+orphans __init__",
     "terminal": "console showing+statement+quotes+tidied",
     "cli": "connecting operating+foretelling+pricing+auditing+maintaining commands",
     "steps": (
         "run tombstones state rounds orders start intents sift budgeting plan+on_demand sampling prepare+submit "
         "stopping+outputs+reports collect savings fold extrapolating summary publish "
-        "status+forecasting+reconcile quoting __init__"
+        "status+forecasting+reconcile+telling quoting __init__"
     ),
 }
 

@@ -42,30 +42,39 @@ def begin(context: Any) -> str:
 
 def shards_of(run_uri: str) -> list[int]:
     """The shards that the run's documents were listed into."""
+    from pipeline.loop import counted
+
     shards = open_run(run_uri).manifest.shards
-    log.info("%d shards", shards)
+    log.info("%s", counted(shards, "shard"))
     return list(range(shards))
 
 
 def prepare_shard(run_uri: str, round_number: int, shard: int) -> int:
     """Write the requests of one shard for a round; how many there are."""
+    from pipeline.loop import counted
     from pipeline.steps import prepare
 
     requests = prepare(open_run(run_uri).services, run_uri, round_number, shard)
-    log.info("Shard %d, round %d: %d requests", shard, round_number, requests)
+    log.info("Shard %d, round %d: %s", shard, round_number, counted(requests, "request"))
     return requests
 
 
-def plan_round(run_uri: str, round_number: int) -> list[str]:
+def plan_round(run_uri: str, round_number: int, context: Any) -> list[str]:
     """Form the batches of a round, and find those of other runs to wait for; their keys, none where nothing is open.
 
-    Raises RunError for more batches than Airflow maps tasks over.
+    The XCom `forecast` says what they may cost. Raises RunError for more batches than Airflow maps tasks over.
     """
     from pipeline.steps import plan
+    from pipeline.steps.telling import told_lines, told_mapping
 
-    planned = plan(open_run(run_uri).services, run_uri, round_number)
+    services = open_run(run_uri).services
+    planned = plan(services, run_uri, round_number)
     batches = f" ({len(planned.batches)} batches)" if len(planned.batches) > 1 else ""
     log.info("Round %d: %s%s", round_number, planned.summary, batches)
+    told = told_mapping(services, run_uri, planned)
+    for line in told_lines(told):
+        log.info("%s", line)
+    context["ti"].xcom_push(key="forecast", value=told)
     refuse_too_many(len(planned.batches))
     return [batch.batch_key for batch in planned.batches]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -55,6 +56,27 @@ def wired(running_stack: stack.Stack, monkeypatch: pytest.MonkeyPatch) -> stack.
     for name, value in {**shell_variables(running_stack), "DOCBATCH_OUTPUT": OUTPUT.as_uri()}.items():
         monkeypatch.setenv(name, value)
     return running_stack
+
+
+class _Kept(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@pytest.fixture
+def task_log() -> Iterator[list[str]]:
+    """What our tasks say, line by line, wherever Airflow puts it."""
+    kept, logger = _Kept(), logging.getLogger("pipeline.airflow")
+    before = logger.level
+    logger.addHandler(kept)
+    logger.setLevel(logging.INFO)
+    yield kept.lines
+    logger.setLevel(before)
+    logger.removeHandler(kept)
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from decimal import Decimal
 
 import pytest
 
+from pipeline.forecasts.amounts import SourceForecast
 from pipeline.loop import Looped, run_to_the_end
 from pipeline.steps import RunSummary
-from pipeline.steps.forecasting import PlanOrder, SourceForecast, forecast_source
+from pipeline.steps.forecasting import PlanOrder, forecast_source
 from pipeline.steps.state import read_prepared
 from pipeline.storage.objects import absolute_uri
 from tests.texts import EIGHT, documents
