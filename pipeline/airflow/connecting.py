@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
+
+# At INFO they say dozens of times a task what is no news, and bury the line that says what the task did.
+TALKATIVE = ("pyiceberg", "botocore.credentials", "aiobotocore.credentials")
 
 if TYPE_CHECKING:
     from pipeline.bedrock.client import BedrockAccess
@@ -16,6 +20,7 @@ def services(settings: Settings | None = None) -> Services:
     from pipeline.settings import load_settings
     from pipeline.steps import connect
 
+    _quiet()
     chosen = settings or load_settings()
     return connect(chosen, environment_of(chosen))
 
@@ -35,10 +40,16 @@ def open_run(run_uri: str) -> Run:
     from pipeline.steps import connect
     from pipeline.steps.run import Run, as_begun
 
+    _quiet()
     settings = load_settings()
     environment = environment_of(settings)
     begun = Run(connect(settings, environment), run_uri).manifest
     return Run(connect(as_begun(settings, begun), environment), run_uri)
+
+
+def _quiet() -> None:
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def environment_of(settings: Settings) -> AwsEnvironment:

@@ -6,8 +6,11 @@ DAG = """
 Reads the new and changed documents below `source`, asks the model about each of them by Amazon Bedrock's batch
 inference, and publishes one Iceberg table per analysis, with `documents`, `failures`, `ledger` and `runs`.
 
-    forecast → approve → start → shards → round_0 → round_1 → … → fold → publish
-                                   each round:  prepare (per shard) → plan → batch (per job): submit → wait → collect
+* A run: `forecast` → `approve` → `start` → `shards` → `round_0` → `round_1` → … → `fold` → `publish`
+* A round: `prepare` (per shard) → `plan` → `batch` (per job)
+* A batch: `submit` → `wait` → `collect`
+
+What to know of it:
 
 * **Nightly** it takes everything from the settings (`DOCBATCH_…`, `docbatch.toml`). **Triggered by hand**, the form's
   Params stand above them; with `dry_run` it says what it would cost and ends.

@@ -89,7 +89,7 @@ def forecast_source(services: Services, order: PlanOrder, report: Report) -> Sou
         compared.listed,
         sum(one.change is Change.NEW for one in present),
         sum(one.change is not Change.NEW for one in present),
-        len(compared.documents) - len(present),
+        sum(one.change is Change.DELETED for one in compared.documents),
         len(present),
         len(drawn),
         totals.unreadable,

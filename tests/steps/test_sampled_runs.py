@@ -106,6 +106,17 @@ def test_a_forecast_is_what_the_run_then_sends(world: World) -> None:
     assert found.amounts.repeated.expected == len(ANALYSES)
 
 
+def test_a_forecast_of_a_sample_calls_nothing_deleted_that_is_there(world: World) -> None:
+    """What a run over a sample leaves out is neither asked nor gone; what is gone is told all the same."""
+    world.put_many(12)
+    world.run("first")
+    world.put("new-0.txt", b"One more, and it is good.")
+    world.put("new-1.txt", b"And another one, not so good.")
+    next(world.source.iterdir()).unlink()
+    found = planned(world, sample=1, alone=True)
+    assert (found.to_do, found.deleted) == (1, 1)
+
+
 def test_a_forecast_takes_off_what_is_known(world: World) -> None:
     """Unchanged documents are not asked, moved ones are known, and earlier answers say how long answers are."""
     world.put_many(10)
