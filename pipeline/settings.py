@@ -62,6 +62,11 @@ class Settings(BaseModel):
         description="What answers in the embedded stack: `baseline`, or `openai:<base url>` of a completions server",
     )
     region: str | None = Field(None, description="AWS region; default: AWS_REGION, else us-west-2")
+    aws_conn_id: str | None = Field(
+        None,
+        description="Airflow connection from which tasks take credentials, region and endpoints; default: as boto3 "
+        "finds them. The command line does not know it",
+    )
     role_arn: str | None = Field(
         None, pattern=ROLE_ARN, description="Service role that Bedrock assumes to read and write S3; required on AWS"
     )
@@ -174,7 +179,8 @@ class Settings(BaseModel):
 
 
 class AwsEnvironment(BaseModel):
-    """What the standard AWS variables say. Without keys, credentials are left to boto3."""
+    """What the standard AWS variables say. Without keys, credentials are those of `session`, a boto3 session of the
+    caller's own that renews them, or left to boto3."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -187,6 +193,7 @@ class AwsEnvironment(BaseModel):
     cloudwatch_url: str | None = None
     access_key_id: str | None = None
     secret_access_key: SecretStr | None = None
+    session: Any = Field(None, repr=False)
 
 
 def load_settings(

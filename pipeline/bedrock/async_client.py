@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -61,20 +62,32 @@ async def connect_async(access: BedrockAccess, calls_at_once: int) -> AsyncItera
     session = AioSession()
     # Nobody reads a job's times here, and reading them is four fifths of the work on a page of a thousand jobs.
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
+    key_id, secret, token = await asyncio.to_thread(_keys, access)
     with mapped_errors():
         opened = session.create_client(
             "bedrock",
             region_name=access.region,
             endpoint_url=access.url,
             config=AioConfig(max_pool_connections=calls_at_once, **_CONFIG),
-            aws_access_key_id=access.access_key_id,
-            aws_secret_access_key=access.secret_access_key,
+            aws_access_key_id=key_id,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
         )
         client = await opened.__aenter__()
     try:
         yield AsyncBatchClient(client)
     finally:
         await opened.__aexit__(None, None, None)
+
+
+def _keys(access: BedrockAccess) -> tuple[str | None, str | None, str | None]:
+    """Those of the access or of its session as they are now, which may take a call; none leave it to AWS's chain."""
+    if access.session is None:
+        return access.access_key_id, access.secret_access_key, None
+    with mapped_errors():
+        found = access.session.get_credentials()
+        keys = found.get_frozen_credentials() if found else None
+    return (keys.access_key, keys.secret_key, keys.token) if keys else (None, None, None)
 
 
 async def _mapped(call: Awaitable[Any]) -> Any:

@@ -50,13 +50,14 @@ class JobOrder:
 
 @dataclass(frozen=True, slots=True)
 class BedrockAccess:
-    """Where Bedrock is. Without keys, boto3's own credential chain is used."""
+    """Where Bedrock is. Without keys, those of the boto3 session are used; without it, boto3's own credential chain."""
 
     region: str
     url: str | None = None
     runtime_url: str | None = None
     access_key_id: str | None = None
     secret_access_key: str | None = field(default=None, repr=False)
+    session: boto3.Session | None = field(default=None, repr=False)
 
 
 def bedrock_access(settings: Settings, environment: AwsEnvironment) -> BedrockAccess:
@@ -64,7 +65,7 @@ def bedrock_access(settings: Settings, environment: AwsEnvironment) -> BedrockAc
     region = settings.region or environment.region or DEFAULT_REGION
     secret = environment.secret_access_key.get_secret_value() if environment.secret_access_key else None
     urls = (environment.bedrock_url, environment.bedrock_runtime_url)
-    return BedrockAccess(region, *urls, environment.access_key_id, secret)
+    return BedrockAccess(region, *urls, environment.access_key_id, secret, environment.session)
 
 
 class BatchClient(Protocol):
@@ -213,7 +214,8 @@ def connect_batch(
 ) -> BotoBatchClient:
     """A batch client. Raises ServiceRejected when there are no credentials or no region."""
     with mapped_errors():
-        client = new_session(access).client("bedrock", endpoint_url=access.url, config=CONFIG)
+        session = new_session(access)
+        client = session.client("bedrock", region_name=access.region, endpoint_url=access.url, config=CONFIG)
         return BotoBatchClient(client, retry_seconds, catalogue)
 
 
@@ -221,7 +223,8 @@ def connect_on_demand(access: BedrockAccess, retry_seconds: float, threads: int,
     """An on-demand client for that many threads. Raises ServiceRejected as `connect_batch` does."""
     config = CONFIG.merge(Config(max_pool_connections=threads, read_timeout=300))
     with mapped_errors():
-        client = new_session(access).client("bedrock-runtime", endpoint_url=access.runtime_url, config=config)
+        session, place = new_session(access), access.region
+        client = session.client("bedrock-runtime", region_name=place, endpoint_url=access.runtime_url, config=config)
         return BotoOnDemandClient(client, retry_seconds, pacer)
 
 
@@ -229,8 +232,8 @@ CONFIG = Config(retries={"mode": "standard", "max_attempts": 1}, connect_timeout
 
 
 def new_session(access: BedrockAccess) -> boto3.Session:
-    """A session with the access' keys, or with boto3's own credential chain."""
-    return boto3.Session(
+    """The session of the access, or one with its keys, or with boto3's own credential chain."""
+    return access.session or boto3.Session(
         region_name=access.region,
         aws_access_key_id=access.access_key_id,
         aws_secret_access_key=access.secret_access_key,

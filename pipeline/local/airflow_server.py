@@ -16,7 +16,7 @@ from pipeline.errors import DocbatchError, StackError
 from pipeline.local import launch, stack
 from pipeline.local.borrowing import borrowed
 from pipeline.local.embedded import shell_variables
-from pipeline.local.main_job import DAG, ROOT, airflow_variables, sample_folders, say, upload
+from pipeline.local.main_job import DAG, ROOT, SET_UP, airflow_variables, sample_folders, say, upload
 from pipeline.local.ports import free_port
 from pipeline.settings import load_settings
 
@@ -65,8 +65,9 @@ def _serve(home: Path, running: stack.Stack) -> int:
         child = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)  # noqa: S603
         try:
             _wait_until_healthy(child, port, log)
-            unpause = [sys.executable, "-m", "airflow", "dags", "unpause", "--yes", DAG]
-            subprocess.run(unpause, env=environment, stdout=file, stderr=file, check=False)  # noqa: S603 - ours
+            for module in ([SET_UP], ["airflow", "dags", "unpause", "--yes", DAG]):
+                command = [sys.executable, "-m", *module]
+                subprocess.run(command, env=environment, stdout=file, stderr=file, check=False)  # noqa: S603 - ours
             say(f"Airflow: http://127.0.0.1:{port}  login {_login(home)}")
             say("Trigger document_analysis there; Ctrl-C here ends Airflow and what was started with it.")
             return child.wait()

@@ -104,7 +104,8 @@ class SourceForecast:
 class PlanOrder:
     """What is to be forecast. Without an output or a work store, nothing is taken for known.
 
-    `sample` is how many documents are read at most; None leaves it to the forecast.
+    `sample` is how many documents are read at most; None leaves it to the forecast. With `alone` the forecast is of the
+    sample and not of the source: of a run that asks about so many documents.
     """
 
     source_uri: str
@@ -113,6 +114,7 @@ class PlanOrder:
     sample: int | None = None
     seed: int = SEED
     force: bool = False
+    alone: bool = False
 
 
 def forecast_source(services: Services, order: PlanOrder, report: Report) -> SourceForecast:
@@ -123,7 +125,9 @@ def forecast_source(services: Services, order: PlanOrder, report: Report) -> Sou
     methods = {name: method_id(one, limits, services.fused) for name, one in analyses.items()}
     compared = _compared(services, order, methods)
     present = [one for one in compared.documents if one.change is not Change.DELETED]
-    drawn = draw(present, order.sample or _affordable(present), order.seed)
+    if order.alone and order.sample:
+        present = draw(present, order.sample, order.seed)
+    drawn = draw(present, (not order.alone and order.sample) or _affordable(present), order.seed)
     count = _Count(services.counter, exact=sum(one.size_bytes for one in drawn) <= COUNTED_BYTES)
     mappers = _Mappers(services, analyses, limits)
     asked: list[_Asked] = []

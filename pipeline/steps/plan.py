@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from pipeline.batching import Segment, choose_mode, pack
+from pipeline.batching import Segment, choose_mode, pack, widened
 from pipeline.domain import Batch, Mode, Request, Usage
 from pipeline.errors import BudgetExceeded, ObjectExists
 from pipeline.ledger import add_costs, cost_of
@@ -52,7 +52,8 @@ def _plan_as_holder(run: Run, round_number: int, lease: Lease) -> None:
 
 
 def _make_plan(run: Run, round_number: int, sifted: Sifted) -> RoundPlan:
-    groups = pack(sifted.segments, run.quotas)
+    quotas = widened(run.quotas, sum(segment.records for segment in sifted.segments))
+    groups = pack(sifted.segments, quotas)
     inputs = {f"r{round_number:02d}-b{number:04d}": group for number, group in enumerate(groups)}
     together = {batch_key: _together(run, round_number, batch_key, group) for batch_key, group in inputs.items()}
     batches = [_batch(run, round_number, key, whole, inputs[key]) for key, whole in together.items()]

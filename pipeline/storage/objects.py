@@ -33,12 +33,13 @@ KEYS_HOLD = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class S3Access:
-    """How to reach S3. Without keys, boto3's own credential chain is used."""
+    """How to reach S3. Without keys, those of the boto3 session are used; without it, boto3's own credential chain."""
 
     region: str
     url: str | None = None
     access_key_id: str | None = None
     secret_access_key: str | None = field(default=None, repr=False)
+    session: Any = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,7 @@ def _open_s3(bucket: str, prefix: str, access: S3Access) -> VendorStore:
 
 @cache
 def _found_credentials(access: S3Access) -> Boto3CredentialProvider:
-    """What boto3's credential chain finds; looked for once, since a run opens thousands of stores.
+    """What the session or boto3's credential chain finds; looked for once, since a run opens thousands of stores.
 
     The provider asks botocore for the keys of the moment, and botocore renews those that expire. It does so at the
     latest 10 minutes before: no store may keep them for longer. Raises SettingsError when there are no credentials.
@@ -244,7 +245,7 @@ def _found_credentials(access: S3Access) -> Boto3CredentialProvider:
     from obstore.auth.boto3 import Boto3CredentialProvider
 
     try:
-        return Boto3CredentialProvider(ttl=KEYS_HOLD)
+        return Boto3CredentialProvider(access.session, ttl=KEYS_HOLD)
     except (ValueError, BotoCoreError) as error:  # obstore says ValueError when nothing was found
         reason = f" ({error})" if isinstance(error, BotoCoreError) else ""
         raise SettingsError(

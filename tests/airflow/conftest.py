@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def airflow_database() -> Iterator[Path]:
     """A migrated metadata database that knows our DAGs; the folder is deleted afterwards."""
     for arguments in (["db", "migrate"], ["dags", "reserialize"]):
         command = [sys.executable, "-m", "airflow", *arguments]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        subprocess.run(command, check=True, capture_output=True, timeout=230)
     yield HOME
     shutil.rmtree(HOME, ignore_errors=True)
 
@@ -52,3 +53,11 @@ def wired(running_stack: stack.Stack, monkeypatch: pytest.MonkeyPatch) -> stack.
     for name, value in shell_variables(running_stack).items():
         monkeypatch.setenv(name, value)
     return running_stack
+
+
+@pytest.fixture
+def dag(airflow_database: Path) -> Any:
+    """The DAG as Airflow loads it; afresh for each test, because `dag.test()` leaves its conf in the Params."""
+    from tests.airflow.nights import load_dag
+
+    return load_dag()
