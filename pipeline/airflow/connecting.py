@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 TALKATIVE = ("pyiceberg", "botocore.credentials", "aiobotocore.credentials")
 
 if TYPE_CHECKING:
-    from pipeline.bedrock.client import BedrockAccess
     from pipeline.settings import AwsEnvironment, Settings
     from pipeline.steps import Services
     from pipeline.steps.run import Run
@@ -23,15 +22,6 @@ def services(settings: Settings | None = None) -> Services:
     _quiet()
     chosen = settings or load_settings()
     return connect(chosen, environment_of(chosen))
-
-
-def access() -> BedrockAccess:
-    """Where Bedrock is, and with which keys: read again whenever a triggerer connects. Raises SettingsError."""
-    from pipeline.bedrock.client import bedrock_access
-    from pipeline.settings import load_settings
-
-    settings = load_settings()
-    return bedrock_access(settings, environment_of(settings))
 
 
 def open_run(run_uri: str) -> Run:

@@ -20,6 +20,8 @@ LATE_SECONDS = 600.0  # a triggerer that comes back after the limit looks all th
 # A task in one of these states will not come back to its job by itself.
 ENDED_STATES = frozenset({"failed", "success", "skipped", "removed"})
 
+_STOPPING: set[asyncio.Task[None]] = set()  # asyncio itself holds tasks weakly
+
 
 class PauseTrigger(BaseTrigger):
     """Fires at `until`, and hands on since when the task has waited, both in seconds since the epoch."""
@@ -99,7 +101,15 @@ class JobTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Airflow calls this when a person acted on the task, and also when another triggerer has taken the trigger
         over; only the state of the task tells these apart. What is cleared will wait for the same job again.
+
+        Airflow waits 30 seconds, and may itself take as long to tell the first state: the work goes on without it.
         """
+        stopping = asyncio.create_task(self._stop_if_ended())
+        _STOPPING.add(stopping)
+        stopping.add_done_callback(_STOPPING.discard)
+        await asyncio.shield(stopping)
+
+    async def _stop_if_ended(self) -> None:
         from pipeline.airflow.sharing import shared_watch, task_state
         from pipeline.settings import load_settings
 

@@ -22,7 +22,7 @@ from tests.local.test_control import Control
 
 RUN = "by-hand"
 TO_FAIL, TO_CLEAR, TO_RESTART = "start", "shards", "publish"  # any tasks will do: a triggerer knows triggers alone
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 240
 
 
 @pytest.fixture
@@ -89,15 +89,21 @@ def task_of(session: Any, task_id: str) -> Any:
     """The task as it is in the database now."""
     from airflow.models.taskinstance import TaskInstance
 
-    session.rollback()
+    session.commit()
     session.expire_all()
     return session.query(TaskInstance).filter_by(run_id=RUN, task_id=task_id).one()
+
+
+def written(log: Path) -> str:
+    """What the triggerer has written, the logs of the tasks included."""
+    logs = [log, *Path(os.environ["AIRFLOW_HOME"]).rglob("*.trigger.*.log")]
+    return "\n".join(path.read_text("utf-8", "replace") for path in logs)
 
 
 def until(true: Callable[[], Any], log: Path) -> Any:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := true()):
-        assert time.monotonic() < deadline, log.read_text("utf-8", "replace")[-4_000:]
+        assert time.monotonic() < deadline, written(log)[-6_000:]
         time.sleep(0.3)  # nothing tells when another process has come so far
     return found
 
@@ -115,26 +121,22 @@ def test_only_a_task_that_was_ended_by_hand_stops_its_job(
     dag = deferred_tasks(session, arns)
 
     def said(text: str) -> Callable[[], bool]:
-        return lambda: (
-            text in log.read_text("utf-8", "replace")
-            or any(
-                text in path.read_text("utf-8", "replace")
-                for path in Path(os.environ["AIRFLOW_HOME"]).rglob("*.trigger.*.log")
-            )
-        )
+        return lambda: text in written(log)
 
     with triggerer(log):
         for arn in arns.values():
             until(said(f"Job {arn}: "), log)
         dag.set_task_instance_state(task_id=TO_FAIL, run_id=RUN, state=TaskInstanceState.FAILED, session=session)
         dag.clear(task_ids=[TO_CLEAR], run_id=RUN, session=session)
+        # Airflow lets go of the trigger of a cleared task when the scheduler, which does not run here, takes it up.
+        task_of(session, TO_CLEAR).state = TaskInstanceState.SCHEDULED
         session.commit()
         until(said(f"Job {arns[TO_FAIL]} was told to stop"), log)
         until(said(f"Job {arns[TO_CLEAR]} goes on"), log)
     assert wait_for_end(stuck_jobs.bedrock, arns[TO_FAIL])["status"] == "Stopped"
     for task_id in (TO_CLEAR, TO_RESTART):
         job = stuck_jobs.bedrock.get_model_invocation_job(jobIdentifier=arns[task_id])
-        assert job["status"] in {"Submitted", "Validating"}
+        assert job["status"] not in {"Stopping", "Stopped"}
     assert task_of(session, TO_RESTART).state == TaskInstanceState.DEFERRED
 
     stuck_jobs.bedrock.stop_model_invocation_job(jobIdentifier=arns[TO_RESTART])

@@ -50,11 +50,11 @@ def jobs(wired: stack.Stack) -> Jobs:
 
 
 @pytest.fixture
-def stuck(running_stack: stack.Stack) -> Iterator[None]:
-    """New jobs stay as they are for a while."""
+def stuck(running_stack: stack.Stack) -> Iterator[Callable[[], object]]:
+    """Jobs stay as they are, unless they are stopped, until this is called."""
     control = Control(running_stack)
-    control.plan(jobs=[{"kind": "stuck", "seconds": 6}])
-    yield
+    control.plan(jobs=[{"kind": "stuck"}])
+    yield lambda: control.ask("DELETE", "faults")
     control.ask("DELETE", "faults")
 
 
@@ -147,8 +147,9 @@ def test_a_job_that_does_not_end_fails_the_wait_in_the_end(jobs: Jobs) -> None:
         sensor().resume({}, event)
 
 
-@pytest.mark.usefixtures("stuck")
-def test_a_wait_survives_the_triggerer(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_survives_the_triggerer(
+    jobs: Jobs, stuck: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A triggerer that shuts down stops no job, and the next one goes on from what was serialised."""
     monkeypatch.setenv("DOCBATCH_STOP_JOBS_ON_KILL", "true")
     arn = jobs.start()
@@ -165,6 +166,7 @@ def test_a_wait_survives_the_triggerer(jobs: Jobs, monkeypatch: pytest.MonkeyPat
         return await event_of(runner, runner.add(trigger, task_instance()))
 
     in_runner(shut_down)
+    stuck()
     event = in_runner(go_on)
     assert event["status"] == "Completed"
     assert event["waited_seconds"] >= 100
@@ -188,7 +190,6 @@ class Supervisor:
         return TaskStatesResult(task_states={"monday": {"wait_3": self._state}})
 
 
-@pytest.mark.usefixtures("stuck")
 @pytest.mark.parametrize(
     ("setting", "state", "others", "stopped"),
     [
@@ -204,7 +205,13 @@ class Supervisor:
     ids=["failed", "success", "not-set", "cleared", "retried", "timed-out", "taken-over", "shared"],
 )
 def test_a_job_is_stopped_when_a_person_ends_the_task(
-    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, setting: str, state: str | None, others: int, stopped: bool
+    jobs: Jobs,
+    stuck: Callable[[], object],
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    state: str | None,
+    others: int,
+    stopped: bool,
 ) -> None:
     """If the settings say so; not when the task comes back to it, nor while another task waits for it."""
     from airflow.sdk.execution_time.supervisor import set_supervisor_comms
@@ -225,6 +232,7 @@ def test_a_job_is_stopped_when_a_person_ends_the_task(
 
     with set_supervisor_comms(Supervisor(state)):
         in_runner(use)
+    stuck()
     status = wait_for_end(jobs.bedrock, arn)["status"]
     assert status == ("Stopped" if stopped else "Completed")
 
