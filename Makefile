@@ -50,7 +50,7 @@ install:
 	@cd "$(HERE)" && PYTHON="$(PYTHON)" sh install.sh requirements.lock
 
 install-dev:
-	@cd "$(HERE)" && PYTHON="$(PYTHON)" sh install.sh requirements-dev.lock
+	@cd "$(HERE)" && PYTHON="$(PYTHON)" sh install.sh requirements-dev.lock && sh install.sh requirements-awscli.lock
 
 lock: install
 	@cd "$(HERE)" && sh install.sh --lock

@@ -14,7 +14,15 @@ from pydantic import ValidationError
 
 from pipeline.analyses import Analysis, load_analyses
 from pipeline.batching import Quotas
-from pipeline.bedrock.client import BatchClient, BedrockAccess, OnDemandClient, connect_batch, connect_on_demand
+from pipeline.bedrock.client import (
+    DEFAULT_REGION,
+    BatchClient,
+    BedrockAccess,
+    OnDemandClient,
+    bedrock_access,
+    connect_batch,
+    connect_on_demand,
+)
 from pipeline.bedrock.pacing import Pacer
 from pipeline.declared import shipped_prompts
 from pipeline.domain import FUSED_BY, Mode
@@ -32,8 +40,6 @@ from pipeline.tokens import TokenCounter, load_counter
 
 if TYPE_CHECKING:
     from pipeline.catalog import Catalog
-
-DEFAULT_REGION = "us-west-2"
 
 
 class Opener(Protocol):
@@ -119,11 +125,9 @@ def connect(settings: Settings, environment: AwsEnvironment) -> Services:
             "role_arn: is missing. Set DOCBATCH_ROLE_ARN to the service role that Bedrock assumes to read and write "
             "S3 (README, On AWS), or DOCBATCH_BACKEND=local to use the embedded stack."
         )
-    region = settings.region or environment.region or DEFAULT_REGION
-    secret = environment.secret_access_key.get_secret_value() if environment.secret_access_key else None
-    keys = (environment.access_key_id, secret, environment.session)
-    bedrock = BedrockAccess(region, environment.bedrock_url, environment.bedrock_runtime_url, *keys)
-    s3 = S3Access(region, environment.s3_url, *keys)
+    bedrock = bedrock_access(settings, environment)
+    keys = (bedrock.access_key_id, bedrock.secret_access_key, bedrock.session)
+    s3 = S3Access(bedrock.region, environment.s3_url, *keys)
     retry_seconds, threads = settings.retry_seconds, settings.on_demand_threads
     pacer = cache(lambda: _pacer(settings))  # one for all clients of the process
     return Services(
