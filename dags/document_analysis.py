@@ -17,6 +17,9 @@ from pipeline.airflow.waiting import BatchSubmit, JobSensor
 from pipeline.settings import load_settings
 
 SETTINGS = load_settings()
+RUN_URI = (
+    "{{ ti.xcom_pull(task_ids='start', map_indexes=-1) }}"  # as an argument it would draw arrows all over the graph
+)
 
 
 @task(doc_md=texts.FORECAST)
@@ -82,11 +85,11 @@ def batch(run_uri: str, round_number: int, batch_key: str) -> None:
     doc_md=texts.DAG,
 )
 def document_analysis() -> None:
-    run_uri = start()
-    RunApproval(task_id="approve", doc_md=texts.APPROVE, forecast=forecast()) >> run_uri
-    all_shards = earlier = shards(run_uri)
+    approved = RunApproval(task_id="approve", doc_md=texts.APPROVE, forecast=forecast())
+    all_shards = earlier = shards(RUN_URI)
+    approved >> start() >> all_shards
     for number in range(SETTINGS.max_rounds):
-        with_number = {"run_uri": run_uri, "round_number": number}
+        with_number = {"run_uri": RUN_URI, "round_number": number}
 
         @task_group(group_id=f"round_{number}", tooltip=texts.ROUND)
         def one_round(with_number: dict = with_number) -> None:
@@ -97,8 +100,8 @@ def document_analysis() -> None:
         done = one_round()
         earlier >> done
         earlier = done
-    published = publish(run_uri)
-    earlier >> fold.partial(run_uri=run_uri).expand(shard=all_shards) >> published
+    published = publish(RUN_URI)
+    earlier >> fold.partial(run_uri=RUN_URI).expand(shard=all_shards) >> published
     links.add_link(published, links.TablesLink())
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import Param, dag, get_current_context, task
 
 from pipeline.airflow import maintenance
+from pipeline.airflow.notifying import UntidiedTold
 from pipeline.airflow.retrying import DEFAULT_ARGS
 from pipeline.settings import load_settings
 
@@ -53,7 +54,7 @@ def snapshots() -> dict:
     catchup=False,
     max_active_runs=1,
     params=PARAMS,
-    default_args=DEFAULT_ARGS | {"execution_timeout": timedelta(hours=6)},
+    default_args=DEFAULT_ARGS | {"execution_timeout": timedelta(hours=6), "on_failure_callback": UntidiedTold()},
     tags=["docbatch", "maintenance"],
     doc_md=DOCS,
 )

@@ -25,6 +25,7 @@ def make_params(settings: Settings) -> dict[str, Param]:
             "Folder or s3:// prefix with the documents",
             type=["null", "string"],
             minLength=1,
+            title="Documents",
         ),
         "analyses": Param(
             list(settings.analyses) or None,
@@ -33,33 +34,83 @@ def make_params(settings: Settings) -> dict[str, Param]:
             items={"type": "string", "enum": analyses},
             examples=analyses,  # what makes Airflow's form offer them
             uniqueItems=True,
+            title="Analyses",
         ),
-        "model": Param(settings.model, "Model or inference profile of the catalogue", type="string", enum=models),
+        "model": Param(
+            settings.model, "Model or inference profile of the catalogue", type="string", enum=models, title="Model"
+        ),
         "output_language": Param(
-            settings.output_language, "Language of summaries, in English words", type="string", pattern=LANGUAGE
+            settings.output_language,
+            "Language of summaries, in English words",
+            type="string",
+            pattern=LANGUAGE,
+            title="Language of summaries",
         ),
         "sample": Param(
-            None, "Ask only so many documents, drawn by chance; none means all", type=["null", "integer"], minimum=1
+            None,
+            "Ask only so many documents, drawn by chance; none means all",
+            type=["null", "integer"],
+            minimum=1,
+            title="Sample (documents)",
         ),
-        "dry_run": Param(False, "Forecast what it would cost, and end there; nothing is sent", type="boolean"),
-        "force": Param(False, "Ask again what an earlier run has answered, and pay for it", type="boolean"),
-        "fuse": Param(settings.fuse, "All analyses of a document in one request", type="boolean"),
-        "budget_usd": Param(_number(settings.budget_usd), "Nothing is sent when the forecast is above this", **MONEY),
-        "budget_day_usd": Param(_number(settings.budget_day_usd), "The same for all runs of a day (UTC)", **MONEY),
-        "budget_month_usd": Param(_number(settings.budget_month_usd), "The same for all runs of a month", **MONEY),
+        "dry_run": Param(
+            False,
+            "Say what it would cost, and end there; nothing is sent (a limit for real runs: under Budget)",
+            type="boolean",
+            title="Dry run",
+        ),
+        "force": Param(
+            False, "Ask again what an earlier run has answered, and pay for it", type="boolean", title="Ask again"
+        ),
+        "fuse": Param(
+            settings.fuse,
+            "All analyses of a document in one request",
+            type="boolean",
+            title="One request for all analyses",
+        ),
+        "budget_usd": Param(
+            _number(settings.budget_usd),
+            "Nothing is sent when the forecast is above this",
+            **MONEY,
+            title="Budget of this run (USD)",
+        ),
+        "budget_day_usd": Param(
+            _number(settings.budget_day_usd),
+            "The same for all runs of a day (UTC)",
+            **MONEY,
+            title="Budget of the day (USD)",
+        ),
+        "budget_month_usd": Param(
+            _number(settings.budget_month_usd),
+            "The same for all runs of a month",
+            **MONEY,
+            title="Budget of the month (USD)",
+        ),
         "allow_unknown_price": Param(
-            settings.allow_unknown_price, "Send what has no known price", type="boolean", section="Budget"
+            settings.allow_unknown_price,
+            "Send what has no known price",
+            type="boolean",
+            section="Budget",
+            title="Allow an unknown price",
         ),
         "run_date": Param(
             None,
-            "The day whose prices hold; default: the day of the run's data interval",
+            "The day whose prices hold; left empty, that of the logical date, else today",
             type=["null", "string"],
             format="date",
             **RARE,
+            title="Date of prices",
         ),
-        "output": Param(settings.output, "Folder or s3:// prefix for the tables", type="string", minLength=1, **RARE),
+        "output": Param(
+            settings.output, "Folder or s3:// prefix for the tables", type="string", minLength=1, **RARE, title="Tables"
+        ),
         "run_key": Param(
-            None, "Name of the run; default: Airflow's run id", type=["null", "string"], minLength=1, **RARE
+            None,
+            "Name of the run; default: Airflow's run id",
+            type=["null", "string"],
+            minLength=1,
+            **RARE,
+            title="Name of the run",
         ),
     }
 

@@ -63,6 +63,17 @@ def failed(what: Failed) -> Notice:
     return Notice(f"docbatch: run {what.run_key} {headline}", _lines(lines))
 
 
+def untidied(what: Failed) -> Notice:
+    """Maintenance failed; no run has to do with it."""
+    lines = {
+        "What": f"{what.dag_id}, task {what.task}",
+        "Why": f"{what.kind}: {what.message}" if what.kind else what.message,
+        "Next": "Clear the task when the trouble is gone: it goes on where it broke off. No row was touched.",
+        "Log": what.log_url,
+    }
+    return Notice("docbatch: maintenance failed", _lines(lines))
+
+
 def ended(dag_id: str, run_key: str, reason: str, cost: str) -> Notice:
     """The run as a whole failed, and no task did."""
     reasons = {"timed_out": "it took longer than the DAG's `dagrun_timeout`", "all_tasks_deadlocked": "no task can run"}

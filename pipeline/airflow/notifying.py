@@ -48,6 +48,15 @@ class FailureTold(PlainNotifier):
         in_time(lambda: _tell_failure(context))
 
 
+class UntidiedTold(PlainNotifier):
+    """Tells of a task of the maintenance DAG that failed for good."""
+
+    def notify(self, context: Any) -> None:
+        from pipeline.airflow.notices import untidied
+
+        in_time(lambda: tell(untidied(_what_failed(context, cost="")), context))
+
+
 class EndTold(PlainNotifier):
     """Of a run that failed although no task did: it took too long, or nothing in it can run."""
 

@@ -13,6 +13,7 @@ from pipeline.airflow.connecting import open_run
 from pipeline.airflow.connecting import services as services
 
 if TYPE_CHECKING:
+    from pipeline.domain import Batch
     from pipeline.steps.run import Run
 
 log = logging.getLogger(__name__)
@@ -101,10 +102,23 @@ def submit_batch(run_uri: str, round_number: int, batch_key: str) -> str:
     """
     from pipeline.airflow.links import jobs_page
     from pipeline.steps import submit
+    from pipeline.steps.rounds import read_batch
 
-    arn = submit(open_run(run_uri).services, run_uri, round_number, batch_key) or ""
-    log.info("Batch %s: %s %s", batch_key, arn or "no job to wait for", jobs_page(arn))
-    return arn
+    run = open_run(run_uri)
+    batch, arn = read_batch(run, round_number, batch_key), submit(run.services, run_uri, round_number, batch_key)
+    log.info(
+        "Batch %s of %d records: %s %s", batch_key, batch.records, arn or _without_job(batch), jobs_page(arn or "")
+    )
+    return arn or ""
+
+
+def _without_job(batch: Batch) -> str:
+    """Why there is no job to wait for."""
+    from pipeline.domain import Mode
+
+    if batch.mode is Mode.ON_DEMAND:
+        return "asked on demand, since Bedrock takes no job so small or the run is to have none"
+    return "another run has taken it over"
 
 
 def collect_batch(run_uri: str, round_number: int, batch_key: str) -> dict[str, Any]:

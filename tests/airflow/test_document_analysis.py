@@ -45,7 +45,7 @@ def test_a_run_ends_in_published_tables(
         r"\n1 shard\n",
         r"Shard 0, round 0: 120 requests",
         r"Round 0: 120 requests, batch, at most \$0.0",
-        r"Batch r00-b0000: arn:aws:bedrock:us-west-2:\d+:model-invocation-job/",
+        r"Batch r00-b0000 of 120 records: arn:aws:bedrock:us-west-2:\d+:model-invocation-job/",
         r"Batch r00-b0000: 120 answered, 0 failed, 0 missing; [\d,]+ tokens in, [\d,]+ out, \$0.0",
         r"Shard 0: 41 documents, 120 results, 3 failures",
         r"Run nightly-1: 120 results, 3 failures, 0 unchanged; [\d,]+ tokens in, [\d,]+ out, \$0.0",

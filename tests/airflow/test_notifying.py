@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from pipeline.airflow.notices import Failed, Notice, cut_short, ended, failed, late
+from pipeline.airflow.notices import Failed, Notice, cut_short, ended, failed, late, untidied
 from pipeline.airflow.notifying import Told, in_time, tell_late
 from pipeline.airflow.places import is_first_to_tell
 from pipeline.local import stack
@@ -53,6 +53,12 @@ def test_a_run_that_is_late_too_long_or_cut_short_is_told_of(golden: Golden) -> 
     _compare(golden, "timed_out", ended("document_analysis", "nightly-1", "timed_out", "$0.12"))
     why = "round 1 would cost up to $0.3, which is more than is left of the budget of $0.5 for the run"
     _compare(golden, "cut_short", cut_short("nightly-1", why, Decimal("0.21"), 1234))
+
+
+def test_maintenance_that_failed_is_told_of(golden: Golden) -> None:
+    """It says what to do, and speaks of no run."""
+    what = Failed("document_maintenance", "work_files", "", "StorageError", "s3://work: away", "", URL)
+    _compare(golden, "untidied", untidied(what))
 
 
 def _compare(golden: Golden, name: str, notice: Notice) -> None:
