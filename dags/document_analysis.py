@@ -7,8 +7,12 @@ from datetime import UTC, datetime
 from airflow.sdk import dag, get_current_context, task, task_group
 
 from pipeline.airflow import forecasting, links, tasks, texts
+from pipeline.airflow.approval import RunApproval
+from pipeline.airflow.assets import tables_of
 from pipeline.airflow.form import make_params
+from pipeline.airflow.notifying import EndTold, FailureTold
 from pipeline.airflow.retrying import DEFAULT_ARGS, JOBS, LONG
+from pipeline.airflow.scheduling import deadline_of, schedule_of
 from pipeline.airflow.waiting import BatchSubmit, JobSensor
 from pipeline.settings import load_settings
 
@@ -37,7 +41,7 @@ def prepare(run_uri: str, round_number: int, shard: int) -> int:
 
 @task(doc_md=texts.PLAN)
 def plan(run_uri: str, round_number: int) -> list[str]:
-    return tasks.plan_round(run_uri, round_number)
+    return tasks.plan_round(run_uri, round_number, get_current_context())
 
 
 @task(doc_md=texts.COLLECT)
@@ -50,9 +54,9 @@ def fold(run_uri: str, shard: int) -> int:
     return tasks.fold_shard(run_uri, shard)
 
 
-@task(doc_md=texts.PUBLISH)
+@task(doc_md=texts.PUBLISH, outlets=tables_of(SETTINGS))
 def publish(run_uri: str) -> dict:
-    return tasks.publish_run(run_uri)
+    return tasks.publish_run(run_uri, get_current_context())
 
 
 @task_group(tooltip=texts.BATCH)
@@ -66,18 +70,20 @@ def batch(run_uri: str, round_number: int, batch_key: str) -> None:
 
 
 @dag(
-    schedule=SETTINGS.schedule,
+    schedule=schedule_of(SETTINGS),
+    deadline=deadline_of(SETTINGS),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
     params=make_params(SETTINGS),
-    default_args=DEFAULT_ARGS,
+    default_args=DEFAULT_ARGS | {"on_failure_callback": FailureTold()},
+    on_failure_callback=EndTold(),
     tags=["docbatch", "bedrock"],
     doc_md=texts.DAG,
 )
 def document_analysis() -> None:
     run_uri = start()
-    forecast() >> run_uri
+    RunApproval(task_id="approve", doc_md=texts.APPROVE, forecast=forecast()) >> run_uri
     all_shards = earlier = shards(run_uri)
     for number in range(SETTINGS.max_rounds):
         with_number = {"run_uri": run_uri, "round_number": number}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+# At INFO they say dozens of times a task what is no news, and bury the line that says what the task did.
+TALKATIVE = ("pyiceberg", "botocore.credentials", "aiobotocore.credentials")
+
 if TYPE_CHECKING:
+    from pipeline.bedrock.client import BedrockAccess
     from pipeline.settings import AwsEnvironment, Settings
     from pipeline.steps import Services
     from pipeline.steps.run import Run
@@ -15,8 +20,18 @@ def services(settings: Settings | None = None) -> Services:
     from pipeline.settings import load_settings
     from pipeline.steps import connect
 
+    _quiet()
     chosen = settings or load_settings()
     return connect(chosen, environment_of(chosen))
+
+
+def access() -> BedrockAccess:
+    """Where Bedrock is, and with which keys: read again whenever a triggerer connects. Raises SettingsError."""
+    from pipeline.bedrock.client import bedrock_access
+    from pipeline.settings import load_settings
+
+    settings = load_settings()
+    return bedrock_access(settings, environment_of(settings))
 
 
 def open_run(run_uri: str) -> Run:
@@ -25,10 +40,16 @@ def open_run(run_uri: str) -> Run:
     from pipeline.steps import connect
     from pipeline.steps.run import Run, as_begun
 
+    _quiet()
     settings = load_settings()
     environment = environment_of(settings)
     begun = Run(connect(settings, environment), run_uri).manifest
     return Run(connect(as_begun(settings, begun), environment), run_uri)
+
+
+def _quiet() -> None:
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def environment_of(settings: Settings) -> AwsEnvironment:

@@ -52,8 +52,8 @@ class Asked:
 
     @property
     def needs_forecast(self) -> bool:
-        """Whether documents are read before anything is begun."""
-        return self.dry_run
+        """Whether documents are read before anything is begun: somebody is to see what the run would cost."""
+        return self.dry_run or self.settings.approval_above_usd is not None
 
 
 def read_params(params: Mapping[str, Any], dag_run: DagRun) -> Asked:

@@ -46,6 +46,7 @@ DEFAULT_ARGS = {
     "retry_delay": timedelta(minutes=1),
     "retry_policy": _POLICY,
     "execution_timeout": timedelta(hours=6),
+    "show_return_value_in_logs": False,  # the log has one line of its own, XCom the whole
 }
 LONG = {"execution_timeout": timedelta(hours=24)}  # a batch may be asked on demand, at the pace of Bedrock's quotas
 POOL = "docbatch_jobs"

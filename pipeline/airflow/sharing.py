@@ -41,13 +41,11 @@ async def _connect() -> AsyncIterator[Looker]:
 
 def _prepare() -> AbstractAsyncContextManager[Looker]:
     """On a thread: the import takes a second, and a connection of Airflow's is asked for over a socket."""
-    from pipeline.airflow.connecting import environment_of
+    from pipeline.airflow.connecting import access
     from pipeline.airflow.watching import CALLS_AT_ONCE
     from pipeline.bedrock.async_client import connect_async
-    from pipeline.bedrock.client import bedrock_access
 
-    settings = load_settings()
-    return connect_async(bedrock_access(settings, environment_of(settings)), CALLS_AT_ONCE)
+    return connect_async(access(), CALLS_AT_ONCE)
 
 
 async def task_state(task_instance: Any) -> str | None:

@@ -42,30 +42,39 @@ def begin(context: Any) -> str:
 
 def shards_of(run_uri: str) -> list[int]:
     """The shards that the run's documents were listed into."""
+    from pipeline.loop import counted
+
     shards = open_run(run_uri).manifest.shards
-    log.info("%d shards", shards)
+    log.info("%s", counted(shards, "shard"))
     return list(range(shards))
 
 
 def prepare_shard(run_uri: str, round_number: int, shard: int) -> int:
     """Write the requests of one shard for a round; how many there are."""
+    from pipeline.loop import counted
     from pipeline.steps import prepare
 
     requests = prepare(open_run(run_uri).services, run_uri, round_number, shard)
-    log.info("Shard %d, round %d: %d requests", shard, round_number, requests)
+    log.info("Shard %d, round %d: %s", shard, round_number, counted(requests, "request"))
     return requests
 
 
-def plan_round(run_uri: str, round_number: int) -> list[str]:
+def plan_round(run_uri: str, round_number: int, context: Any) -> list[str]:
     """Form the batches of a round, and find those of other runs to wait for; their keys, none where nothing is open.
 
-    Raises RunError for more batches than Airflow maps tasks over.
+    The XCom `forecast` says what they may cost. Raises RunError for more batches than Airflow maps tasks over.
     """
     from pipeline.steps import plan
+    from pipeline.steps.telling import told_lines, told_mapping
 
-    planned = plan(open_run(run_uri).services, run_uri, round_number)
+    services = open_run(run_uri).services
+    planned = plan(services, run_uri, round_number)
     batches = f" ({len(planned.batches)} batches)" if len(planned.batches) > 1 else ""
     log.info("Round %d: %s%s", round_number, planned.summary, batches)
+    told = told_mapping(services, run_uri, planned)
+    for line in told_lines(told):
+        log.info("%s", line)
+    context["ti"].xcom_push(key="forecast", value=told)
     refuse_too_many(len(planned.batches))
     return [batch.batch_key for batch in planned.batches]
 
@@ -132,11 +141,14 @@ def fold_shard(run_uri: str, shard: int) -> int:
     return found.documents
 
 
-def publish_run(run_uri: str) -> dict[str, Any]:
-    """Check that the run adds up, publish its tables; the summary that `runs` holds.
+def publish_run(run_uri: str, context: Any) -> dict[str, Any]:
+    """Check that the run adds up, publish its tables, give them events; the summary that `runs` holds.
 
     Beside it `tables_page`, where the S3 console shows the tables; None for a local folder, and without AWS.
     """
+    from pipeline.airflow.assets import announce
+    from pipeline.airflow.notices import cut_short
+    from pipeline.airflow.notifying import tell
     from pipeline.steps import publish
     from pipeline.steps.summary import SUMMARY
 
@@ -146,6 +158,9 @@ def publish_run(run_uri: str) -> dict[str, Any]:
     ends = f"{summary.results} results, {summary.failures} failures, {unchanged} unchanged"
     spent = _spent(summary.input_tokens, summary.output_tokens, summary.cost_usd)
     log.info("Run %s: %s; %s; tables in %s", summary.run_key, ends, spent, summary.tables_uri)
+    announce(context, run, summary)
+    if summary.over_budget:
+        tell(cut_short(summary.run_key, summary.over_budget, summary.cost_usd, summary.failures), context)
     found: dict[str, Any] = SUMMARY.dump_python(summary, mode="json")
     return found | {"tables_page": _tables_page(run, summary.tables_uri)}
 

@@ -6,8 +6,11 @@ DAG = """
 Reads the new and changed documents below `source`, asks the model about each of them by Amazon Bedrock's batch
 inference, and publishes one Iceberg table per analysis, with `documents`, `failures`, `ledger` and `runs`.
 
-    forecast → start → shards → round_0 → round_1 → … → fold → publish
-                                   each round:  prepare (per shard) → plan → batch (per job): submit → wait → collect
+* A run: `forecast` → `approve` → `start` → `shards` → `round_0` → `round_1` → … → `fold` → `publish`
+* A round: `prepare` (per shard) → `plan` → `batch` (per job)
+* A batch: `submit` → `wait` → `collect`
+
+What to know of it:
 
 * **Nightly** it takes everything from the settings (`DOCBATCH_…`, `docbatch.toml`). **Triggered by hand**, the form's
   Params stand above them; with `dry_run` it says what it would cost and ends.
@@ -24,6 +27,12 @@ one sentence that says what is allowed; repeating cannot help then.
 
 With `dry_run` it reads the documents (of many, a sample), logs what `docbatch plan` prints, and skips what follows.
 Its XCom has the figures. Without, it reads no document.
+"""
+
+APPROVE = """
+Goes on at once where the forecast is at most `DOCBATCH_APPROVAL_ABOVE_USD`, or that is not set. Above it, or where the
+price is unknown, it waits for a person, who sees the forecast under *Required Actions*. **Refused,** or not answered
+within `DOCBATCH_APPROVAL_HOURS`, the run fails here, with nothing sent. **Cleared:** asks again.
 """
 
 START = """
@@ -67,7 +76,8 @@ Stages the rows of one shard for every table. What is owed after the last round 
 
 PUBLISH = """
 Checks that every document ended once in every analysis and every token is in the ledger, then makes the run visible,
-`runs` last. **Cleared:** completes what was broken off; of a published run it changes nothing and adds no row twice.
+`runs` last. Each table that has new rows gets an asset event with run, rows, tokens and cost. **Cleared:** completes
+what was broken off; of a published run it changes nothing and adds no row twice, but repeats the events.
 """
 
 BATCH = "One Bedrock job from its start to its outcomes."

@@ -62,8 +62,8 @@ async def connect_async(access: BedrockAccess, calls_at_once: int) -> AsyncItera
     session = AioSession()
     # Nobody reads a job's times here, and reading them is four fifths of the work on a page of a thousand jobs.
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
-    key_id, secret, token = await asyncio.to_thread(_keys, access)
     with mapped_errors():
+        key_id, secret, token = await asyncio.to_thread(_keys, access)
         opened = session.create_client(
             "bedrock",
             region_name=access.region,
@@ -81,13 +81,15 @@ async def connect_async(access: BedrockAccess, calls_at_once: int) -> AsyncItera
 
 
 def _keys(access: BedrockAccess) -> tuple[str | None, str | None, str | None]:
-    """Those of the access or of its session as they are now, which may take a call; none leave it to AWS's chain."""
-    if access.session is None:
+    """Key id, secret and token of the moment; three times None leaves it to the credential chain.
+
+    A session may ask AWS for them. When they have expired, whoever uses the client connects again.
+    """
+    found = access.session.get_credentials() if access.session else None
+    if found is None:
         return access.access_key_id, access.secret_access_key, None
-    with mapped_errors():
-        found = access.session.get_credentials()
-        keys = found.get_frozen_credentials() if found else None
-    return (keys.access_key, keys.secret_key, keys.token) if keys else (None, None, None)
+    keys = found.get_frozen_credentials()
+    return keys.access_key, keys.secret_key, keys.token
 
 
 async def _mapped(call: Awaitable[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -68,6 +69,16 @@ def bedrock_access(settings: Settings, environment: AwsEnvironment) -> BedrockAc
     return BedrockAccess(region, *urls, environment.access_key_id, secret, environment.session)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """A job that has been submitted and not ended, as a listing shows it."""
+
+    arn: str
+    name: str
+    output_uri: str
+    submitted: dt.datetime
+
+
 class BatchClient(Protocol):
     """What the pipeline needs of batch inference."""
 
@@ -85,6 +96,9 @@ class BatchClient(Protocol):
 
     def in_flight(self, model_id: str) -> int:
         """How many jobs of the model, whoever started them, have been submitted and not ended. Raises ServiceError."""
+
+    def unended(self, name: str) -> list[OpenJob]:
+        """The jobs whose names contain this, that have been submitted and not ended. Raises ServiceError."""
 
     def stop(self, arn: str) -> None:
         """Ask that the job ends early; one that has ended stays as it is. Raises ServiceError."""
@@ -138,6 +152,14 @@ class BotoBatchClient:
         wanted = self._base_model(model_id)
         found = (job for status in IN_FLIGHT for job in self._listed(statusEquals=status, maxResults=LISTED_JOBS))
         return len({job["jobArn"] for job in found if self._base_model(job["modelId"]) == wanted})
+
+    def unended(self, name: str) -> list[OpenJob]:
+        found = (
+            job
+            for status in IN_FLIGHT
+            for job in self._listed(statusEquals=status, nameContains=name, maxResults=LISTED_JOBS)
+        )
+        return list({job["jobArn"]: _open_job(job) for job in found}.values())
 
     def _base_model(self, model_id: str) -> str:
         """Jobs of a model and of its inference profiles count together, however they name it: by id or by ARN."""
@@ -260,6 +282,11 @@ def tag_value(text: str) -> str:
         return legal
     digest = short_hash(text)
     return f"{legal[: TAG_CHARACTERS - len(digest) - 1]}-{digest}"
+
+
+def _open_job(listed: Mapping[str, Any]) -> OpenJob:
+    place = listed["outputDataConfig"]["s3OutputDataConfig"]["s3Uri"]
+    return OpenJob(listed["jobArn"], listed["jobName"], place, listed["submitTime"])
 
 
 def _tokens_used(reply: Mapping[str, Any]) -> int | None:

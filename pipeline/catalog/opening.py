@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError, ProgrammingError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from pipeline.catalog.commits import Catalog
@@ -83,10 +83,13 @@ def _connected(settings: Settings, place: Place, access: S3Access, *, make: bool
 
 
 def _sql_catalog(url: URL, properties: dict[str, str]) -> Vendor:
-    """A second try, because two that open a new database at once both make its tables, and one is told so."""
+    """A second try, because two that open a new database at once both make its tables, and one is told so.
+
+    SQLite says that the table exists, PostgreSQL that its name breaks a unique key of the system's.
+    """
     from pyiceberg.catalog.sql import SqlCatalog
 
-    quicker = retry_if_exception_type((OperationalError, ProgrammingError))
+    quicker = retry_if_exception_type((OperationalError, ProgrammingError, IntegrityError))
     properties_with_url: dict[str, Any] = {**properties, "uri": url}  # as text, a `%` or `?` of a path would be read
     try:
         return Retrying(retry=quicker, stop=stop_after_attempt(2), reraise=True)(

@@ -21,6 +21,7 @@ from pipeline.steps.run import Run, as_begun
 from pipeline.steps.status import Phase, RunLine, RunStatus, phase_of, read_status, run_keys, run_lines
 from pipeline.steps.stopping import reopen
 from pipeline.steps.summary import SUMMARY, read_summary
+from pipeline.steps.tombstones import read_tombstone
 from pipeline.storage.objects import absolute_uri
 from pipeline.terminal import console, showing
 from pipeline.terminal.showing import Frame, run_frame, runs_frame
@@ -196,6 +197,8 @@ def _tell_published(run: Run, *, as_json: bool) -> None:
         return
     place = console.shown_place(summary.tables_uri)
     print(f"{_when_published(summary)}: nothing is left to do. Its tables are in {place}")
+    if tombstone := read_tombstone(run.store):
+        print(f"Its work files were deleted on {tombstone.tidied:%Y-%m-%d %H:%M} UTC.")
     print("To begin another run: docbatch run, without --run-key or with another one.")
 
 
@@ -239,7 +242,8 @@ def _none_open(runs: list[RunLine]) -> bool:
 
 def _is_at_rest(run: RunStatus) -> bool:
     """Published, or stopped with every job ended and collected."""
-    return run.phase in {Phase.PUBLISHED, Phase.REFUSED} or (run.phase is Phase.STOPPED and not run.open_jobs)
+    ended = {Phase.PUBLISHED, Phase.REFUSED, Phase.ABANDONED}
+    return run.phase in ended or (run.phase is Phase.STOPPED and not run.open_jobs)
 
 
 def _kept(now: RunStatus) -> str:

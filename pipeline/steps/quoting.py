@@ -9,11 +9,12 @@ from decimal import Decimal
 from typing import Any
 
 from pipeline.batching import choose_mode
-from pipeline.domain import FUSED_BY, Mode, Usage
+from pipeline.domain import Mode, Usage
+from pipeline.forecasts.amounts import PlannedAnalysis, SourceForecast
 from pipeline.forecasts.estimating import Estimate
-from pipeline.ledger import add_costs, cost_of
+from pipeline.ledger import cost_of
 from pipeline.models import Model, load_catalogue
-from pipeline.steps.forecasting import PlannedAnalysis, SourceForecast
+from pipeline.money.comparing import on_every_model
 from pipeline.steps.run import Services
 
 
@@ -57,7 +58,7 @@ def _report(forecast: SourceForecast, tariff: Tariff, catalogue: Sequence[Model]
         "cost_usd": tariff.cost(expected),
         "cost_at_most_usd": tariff.cost(most),
     }
-    same_tokens = [one for one in catalogue if one.family == tariff.model.family]
+    elsewhere = on_every_model(catalogue, tariff.model, tariff.sent_id, expected, tariff.day, tariff.region)
     return {
         "mode": tariff.mode,
         "model": tariff.model.id,
@@ -76,11 +77,12 @@ def _report(forecast: SourceForecast, tariff: Tariff, catalogue: Sequence[Model]
         "answers_looked_up": forecast.answers_looked_up,
         "models": [
             {
-                "model": one.id,
+                "model": one.model,
                 "end_of_life": one.end_of_life,
-                **{f"{way}_usd": replace(tariff, model=one, sent_id=one.id, mode=way).cost(expected) for way in Mode},
+                **{f"{way}_usd": one.usd[way] for way in Mode},
+                "why": one.why,
             }
-            for one in same_tokens
+            for one in elsewhere
         ],
     }
 
@@ -99,30 +101,21 @@ def _row(one: PlannedAnalysis, tariff: Tariff) -> dict[str, Any]:
 
 
 def _saved(forecast: SourceForecast, tariff: Tariff) -> dict[str, Any]:
-    """What need not be sent, in requests and dollars; for unchanged documents as what the others of an analysis cost.
-
-    Where no other document was read, what the unchanged ones would cost is unknown.
-    """
+    """What need not be sent, in requests and dollars. Unchanged results are worth what they had used, at today's price;
+    those that had taken an answer themselves do not say what asking costs, and are counted as unknown."""
     found: dict[str, Any] = {}
+    batch = replace(tariff, mode=Mode.BATCH) if tariff.model.batch_refusal(tariff.sent_id) is None else tariff
     for name in ("known", "repeated"):
         requests = [getattr(one.amounts, name) for one in forecast.analyses]
         tokens = [getattr(one.amounts, f"{name}_tokens") for one in forecast.analyses]
         parts = zip(forecast.analyses, requests, tokens, strict=True)
         usage = _summed([one.usage_of(count, size) for one, count, size in parts])
         found[name] = {"requests": round(sum(one.expected for one in requests)), "usd": tariff.cost(usage)}
-    costs = [_unchanged_cost(one, forecast.to_do, tariff) for one in forecast.analyses]
-    found["unchanged"] = {"requests": sum(one.unchanged for one in forecast.analyses), "usd": add_costs(costs)}
-    return found
-
-
-def _unchanged_cost(one: PlannedAnalysis, to_do: int, tariff: Tariff) -> Decimal | None:
-    if not one.unchanged:
-        return Decimal(0)
-    cost = tariff.cost(one.expected)
-    asked = round(one.amounts.requests.expected)
-    return (
-        None if cost is None or not asked or not to_do else cost / asked * one.unchanged / len(one.name.split(FUSED_BY))
-    )
+    held, same = forecast.held, sum(one.unchanged for one in forecast.analyses)
+    usd = batch.cost(Usage(held.input_tokens, held.output_tokens))
+    unknown = same if usd is None else held.uncounted
+    found["unchanged"] = {"requests": same, "usd": usd if unknown < same or not same else None}
+    return {name: {"unknown_requests": unknown if name == "unchanged" else 0, **one} for name, one in found.items()}
 
 
 def _summed(parts: list[Usage]) -> Usage:

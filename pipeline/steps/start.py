@@ -22,6 +22,7 @@ from pipeline.known.comparison import Comparison, ListedDocument
 from pipeline.manifest import (
     MANIFEST,
     PUBLISHED,
+    Held,
     RunManifest,
     claimed_key,
     content_digest,
@@ -39,6 +40,7 @@ from pipeline.steps.orders import (
     refuse_unfusable,
 )
 from pipeline.steps.run import Run, Services, limits_for
+from pipeline.steps.tombstones import refuse_tidied
 from pipeline.storage.objects import ObjectStore, refuse_unwritable
 from pipeline.tables import table_schemas
 
@@ -62,6 +64,7 @@ def start(services: Services, order: RunOrder) -> str:
     if store.exists(MANIFEST):
         refuse_another_run(services, order, Run(services, store.uri()).manifest)
         if not store.exists(PUBLISHED):
+            refuse_tidied(Run(services, store.uri()))
             _open(services, order)
     else:
         analyses = services.analyses(services.settings.analyses, services.settings.output_language)
@@ -99,7 +102,8 @@ def _list(services: Services, order: RunOrder, store: ObjectStore, analyses: Map
             unchanged.update(found.unchanged)
             deleted += sum(one.change is Change.DELETED for one in found.documents)
         counts = {name: unchanged[name] for name in methods}
-        listed = Listing(documents, counts, deleted, listing, usual, sample)
+        held = None if sample.left_out else comparison.held()  # those left out may hold some
+        listed = Listing(documents, counts, held, deleted, listing, usual, sample)
         return _manifest(services, order, analyses, methods, listed)
 
 
@@ -123,13 +127,12 @@ def _drawn(comparison: Comparison, order: RunOrder) -> Sample:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What was listed: documents in the source, by analysis those whose result still holds, deleted ones; the keys.
-
-    `usual_output_tokens` are those of a request in earlier runs, by analysis.
-    """
+    """What was listed: documents, by analysis those whose result still holds and what these had used, deleted ones; the
+    keys, and by analysis the output tokens that a request had in earlier runs."""
 
     documents: int
     unchanged: dict[str, int]
+    held: Held | None
     deleted: int
     keys: list[str]
     usual_output_tokens: dict[str, float | None]
@@ -147,7 +150,7 @@ def add_published(comparison: Comparison, catalog: Catalog, methods: Mapping[str
     comparison.add_published(catalog.dataset("documents").scanner(columns=columns, **AHEAD).to_reader())
     for name, method in methods.items():
         if name in tables:
-            columns = ["document_id", "content_hash", "method_id", "run_key"]
+            columns = ["document_id", "content_hash", "method_id", "input_tokens", "output_tokens", "run_key"]
             held = catalog.dataset(name).scanner(columns=columns, **AHEAD)
             comparison.add_held(name, method, held.to_reader())
 
@@ -215,6 +218,7 @@ def _manifest(
         shards=len(listing.keys),
         documents=listing.documents,
         unchanged=listing.unchanged,
+        held=listing.held,
         deleted=listing.deleted,
         left_out=len(listing.sample.left_out),
         seed=None if order.sample is None else order.seed,

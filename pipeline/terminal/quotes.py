@@ -39,7 +39,8 @@ def _notes(quote: Mapping[str, Any]) -> Iterator[str]:
         ("repeated", "requests for a text that another document has"),
     ):
         if saved[name]["requests"]:
-            worth = f"worth {console.usd(saved[name]['usd'])}"
+            least = "at least " if saved[name]["unknown_requests"] and saved[name]["usd"] is not None else ""
+            worth = f"worth {least}{console.usd(saved[name]['usd'])}"
             yield f"Saved      {saved[name]['requests']:,} {text}, {worth}"
     if not quote["answers_looked_up"]:
         yield "Not seen   answers that earlier runs have kept: the embedded stack is not running (docbatch local up)"

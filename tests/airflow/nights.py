@@ -12,12 +12,13 @@ ROOT = Path(__file__).resolve().parents[2]
 DAG_FILE = ROOT / "dags" / "document_analysis.py"
 
 
-def load_dag() -> Any:
+def load_dag(dag_id: str = "document_analysis") -> Any:
+    """A DAG as Airflow loads it, with the settings that the environment has at that moment."""
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(ROOT / "dags", bundle_name="dags-folder", bundle_path=ROOT / "dags")
     assert bag.import_errors == {}
-    return bag.dags["document_analysis"]
+    return bag.dags[dag_id]
 
 
 def documents(folder: Path, count: int) -> Path:

@@ -12,7 +12,7 @@ from tests.airflow.nights import DAG_FILE, ROOT
 
 ROUNDS = range(2)
 OF_ROUND = ("prepare", "plan", "batch.submit", "batch.wait", "batch.collect")
-TASKS = {"forecast", "start", "shards", "fold", "publish"} | {
+TASKS = {"forecast", "approve", "start", "shards", "fold", "publish"} | {
     f"round_{number}.{name}" for number in ROUNDS for name in OF_ROUND
 }
 LIMIT_CPU_SECONDS = 0.5
@@ -25,7 +25,7 @@ def test_the_folder_holds_exactly_our_dags(airflow_database: object) -> None:
 
     bag = DagBag(ROOT / "dags", bundle_name="dags-folder", bundle_path=ROOT / "dags")
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"document_analysis"}
+    assert set(bag.dags) == {"document_analysis", "document_digest", "document_maintenance"}
 
 
 def test_the_dag_has_the_flow_of_the_design(dag: Any) -> None:

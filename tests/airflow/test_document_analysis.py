@@ -23,7 +23,7 @@ from tests.local.test_control import Control
 
 
 def test_a_run_ends_in_published_tables(
-    dag: Any, wired: stack.Stack, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    dag: Any, wired: stack.Stack, tmp_path: Path, task_log: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A batch job is submitted, waited for by deferring, collected; nothing owed skips the next round's group.
 
@@ -38,11 +38,11 @@ def test_a_run_ends_in_published_tables(
     assert [(row["documents"], row["results"], row["failures"]) for row in runs] == [(41, 120, 3)]
     modes = pq.read_table(tmp_path / "out" / "tables" / "ledger" / "nightly-1", columns=["mode"])["mode"]
     assert set(modes.to_pylist()) == {"batch"}
-    said = "".join(capfd.readouterr())
+    said = "\n".join(task_log)
     for line in (
         r"Run nightly-1 of \d{4}-\d\d-\d\d: file://",
         r"Run nightly-1: 41 documents in file://",
-        r"1 shards",
+        r"\n1 shard\n",
         r"Shard 0, round 0: 120 requests",
         r"Round 0: 120 requests, batch, at most \$0.0",
         r"Batch r00-b0000: arn:aws:bedrock:us-west-2:\d+:model-invocation-job/",
@@ -51,10 +51,12 @@ def test_a_run_ends_in_published_tables(
         r"Run nightly-1: 120 results, 3 failures, 0 unchanged; [\d,]+ tokens in, [\d,]+ out, \$0.0",
     ):
         assert re.search(line, said), line
-    assert "boils quickly" not in said
+    assert "boils quickly" not in "".join([said, *capfd.readouterr()])
     told = xcom(run, "round_0.batch.collect")
     assert (told["answered"], told["failed"], told["missing"]) == (120, 0, 0)
     assert Decimal(told["cost_usd"]) == runs[0]["cost_usd"]
+    planned = xcom(run, "round_0.plan", "forecast")
+    assert planned["in_all"]["requests"] == sum(one["requests"] for one in planned["analyses"].values()) == 120
 
 
 def test_more_batches_than_airflow_maps_over_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

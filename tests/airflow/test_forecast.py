@@ -14,9 +14,7 @@ from tests.airflow.nights import documents, run_cleared, states, xcom
 FIGURES = ("documents", "requests", "input_tokens", "output_tokens", "cost_usd", "at_most_usd", "analyses")
 
 
-def test_a_dry_run_ends_with_its_forecast(
-    dag: Any, wired: stack.Stack, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_ends_with_its_forecast(dag: Any, wired: stack.Stack, tmp_path: Path, task_log: list[str]) -> None:
     """The log has the table that `docbatch plan` prints, the XCom its figures; all that follows is skipped."""
     source, output = documents(tmp_path / "the documents", 40), tmp_path / "out"
     run = dag.test(run_conf={"source": str(source), "output": str(output), "dry_run": True, "run_date": "2026-11-01"})
@@ -24,9 +22,10 @@ def test_a_dry_run_ends_with_its_forecast(
     found = states(run)
     assert found.pop("forecast[-1]") == "success"
     assert set(found.values()) == {"skipped"}
-    said = capfd.readouterr()
-    assert "41 documents listed: 41 new" in said.out + said.err
-    assert "batch prices of meta.llama3-1-8b-instruct-v1:0 on 2026-11-01; later rounds are not" in said.out + said.err
+    assert "41 documents listed: 41 new" in task_log
+    assert any("│ in all         │      120 │" in line for line in task_log)
+    prices = "batch prices of meta.llama3-1-8b-instruct-v1:0 on 2026-11-01; later rounds are not included"
+    assert prices in task_log
     told = xcom(run, "forecast")
     assert (told["dry_run"], told["run_date"], told["documents"], told["requests"]) == (True, "2026-11-01", 41, 120)
     parts = [Decimal(one["cost_usd"]) for one in told["analyses"].values()]
