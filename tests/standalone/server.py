@@ -28,6 +28,7 @@ from pipeline.local.main_job import DAG
 from pipeline.local.ports import free_port
 from pipeline.local.stack import Stack
 
+FOLLOWER, UPSTREAM = "document_digest", "lake"
 PROGRAMS = ("api-server", "scheduler", "dag-processor", "triggerer")
 PATIENCE_SECONDS = 600.0
 # The dead are missed after seconds, where Airflow waits for minutes.
@@ -71,8 +72,9 @@ class Server:
         login = dict(zip(("username", "password"), self.login(), strict=True))
         token = self._api.post(f"{self.url}/auth/token", json=login).raise_for_status().json()["access_token"]
         self._api.headers["Authorization"] = f"Bearer {token}"
-        self.until(lambda: self._api.get(f"/dags/{DAG}").is_success, "Airflow does not know the DAG")
-        self.ask("PATCH", f"/dags/{DAG}", {"is_paused": False})
+        for dag in (FOLLOWER, UPSTREAM, DAG):
+            self.until(lambda dag=dag: self._api.get(f"/dags/{dag}").is_success, f"Airflow does not know {dag}")
+            self.ask("PATCH", f"/dags/{dag}", {"is_paused": False})
 
     def end(self) -> None:
         for child in self._running.values():
@@ -131,8 +133,8 @@ class Server:
         assert answer["logical_date"] is None
         return str(answer["dag_run_id"])
 
-    def runs(self, **query: Any) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.ask("GET", f"/dags/{DAG}/dagRuns", **query)["dag_runs"]
+    def runs(self, dag: str = DAG, **query: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.ask("GET", f"/dags/{dag}/dagRuns", **query)["dag_runs"]
         return found
 
     def states(self, run_id: str) -> dict[str, str | None]:

@@ -17,7 +17,7 @@ from tests.local.embedded_clients import make_client
 from tests.local.test_control import Control
 from tests.standalone.browser import CHROMIUM, Form, opened
 from tests.standalone.conftest import make_documents
-from tests.standalone.server import DAG, Server
+from tests.standalone.server import DAG, FOLLOWER, UPSTREAM, Server
 
 pytestmark = pytest.mark.timeout(1800)
 WAIT, SUBMIT = "round_0.batch.wait[0]", "round_0.batch.submit[0]"
@@ -91,6 +91,31 @@ def test_published_tables_have_events(server: Server, nightly: str) -> None:
     assert extras.keys() == {"classification", "documents", "ledger", "runs", "sentiment", "summarization"}
     assert extras["sentiment"]["rows"] == extras["runs"]["documents"] == 2
     assert {extra["run_key"] for extra in extras.values()} == {server.xcom(nightly, "publish")["run_key"]}
+
+
+def test_a_published_run_starts_who_follows(server: Server, nightly: str) -> None:
+    """The example DAG runs on the event of `runs`, and says in a line what the run came to."""
+    server.until(
+        lambda: "success" in {run["state"] for run in server.runs(FOLLOWER, run_type="asset_triggered")},
+        lambda: f"{FOLLOWER} has not run: {server.runs(FOLLOWER)}",
+    )
+    (run, *_) = server.runs(FOLLOWER, run_type="asset_triggered", order_by="run_after")
+    path = f"/dags/{FOLLOWER}/dagRuns/{run['dag_run_id']}/taskInstances/digest/xcomEntries/return_value"
+    (line,) = server.ask("GET", path, deserialize=True)["value"]
+    assert line.startswith(f"Run {server.xcom(nightly, 'publish')['run_key']} of ")
+    assert "2 documents, 6 results, 0 failures" in line
+
+
+def test_an_asset_of_another_dag_starts_a_run(server: Server, published: str) -> None:
+    """DOCBATCH_SOURCE_ASSET names it. The run has no logical date, and takes everything from the settings."""
+    server.ask("POST", f"/dags/{UPSTREAM}/dagRuns", {"logical_date": None, "conf": {}})
+    server.until(lambda: bool(server.runs(run_type="asset_triggered")), "the asset's event starts no run")
+    (run,) = server.runs(run_type="asset_triggered")
+    assert run["logical_date"] is None
+    server.ended(run["dag_run_id"])
+    summary = server.xcom(run["dag_run_id"], "publish")
+    assert (summary["documents"], summary["results"]) == (2, 0)
+    assert sum(summary["unchanged"].values()) == 6
 
 
 def test_a_log_has_one_line_of_what_was_done(server: Server, nightly: str) -> None:
