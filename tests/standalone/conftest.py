@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.local import stack
 from pipeline.local.main_job import ROOT
+from tests.cluster.servers import make_database, postgres
 from tests.local.test_control import Control
 from tests.standalone.server import Server
 
@@ -47,12 +48,20 @@ def standalone_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack
 
 
 @pytest.fixture(scope="session")
-def server(standalone_stack: stack.Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def database() -> Iterator[str]:
+    """For Airflow. In SQLite one of its programs at a time may write, and a busy machine makes another fail."""
+    with postgres() as url:
+        yield make_database(url, "airflow")
+
+
+@pytest.fixture(scope="session")
+def server(database: str, standalone_stack: stack.Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Airflow, with two documents for the nightly run."""
     home = tmp_path_factory.mktemp("airflow")
     dags = Path(shutil.copytree(ROOT / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__")))
     (dags / "lake.py").write_text(UPSTREAM, "utf-8")
     settings = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "DOCBATCH_SOURCE_ASSET": "lake_documents",
         "DOCBATCH_SOURCE": make_documents(home / "nightly", 2),
