@@ -24,6 +24,7 @@ ORDER = LOW_TO_HIGH.split()
 # Names with a "+" between them stand beside each other: neither imports the other.
 INSIDE = {
     "storage": "refusals+folders objects leases",
+    "extraction": "values forms+packages+packed plain+office+mail reading __init__ worker workers",
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities outlooks drawing",
     "bedrock": "pacing+retries client",
@@ -32,8 +33,9 @@ INSIDE = {
     "terminal": "console showing statement",
     "cli": "connecting operating+foretelling+pricing+auditing commands",
     "steps": (
-        "run state rounds start intents sift budgeting plan+on_demand sampling prepare+submit stopping+outputs+reports "
-        "collect savings fold extrapolating summary publish status+forecasting+reconcile __init__"
+        "run state rounds start intents sift budgeting plan+on_demand sampling reading prepare+submit "
+        "stopping+outputs+reports collect savings fold extrapolating summary publish "
+        "status+forecasting+reconcile __init__"
     ),
 }
 
@@ -56,6 +58,9 @@ ONLY = {
         "pipeline/money/spending.py",
         "pipeline/money/billing.py",
     ],
+    "anydoc": ["pipeline/extraction/office.py"],
+    "pypdfium2": ["pipeline/extraction/office.py"],
+    "oxmsg": ["pipeline/extraction/mail.py"],
     "airflow": ["pipeline/airflow/", "dags/"],
     "pyiceberg": ["pipeline/catalog/"],
     "sqlalchemy": ["pipeline/catalog/"],
