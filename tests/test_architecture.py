@@ -24,7 +24,7 @@ ORDER = LOW_TO_HIGH.split()
 # Names with a "+" between them stand beside each other: neither imports the other.
 INSIDE = {
     "storage": "refusals+folders objects leases",
-    "extraction": "values forms+packages+packed plain+office+mail reading __init__ worker workers",
+    "extraction": "values+forms packages+packed plain+office+mail reading __init__ worker workers",
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities outlooks drawing",
     "bedrock": "pacing+retries client",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import lzma
 import re
 import struct
 import zipfile
+import zlib
 
 # In Python, so that a look at a listing's 100,000 texts costs a microsecond each. Offset, signature, form.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
@@ -58,6 +60,18 @@ _OF_MAIL = re.compile(rb"^(?:MIME-Version|Message-ID|Received|Return-Path):", re
 _SENDER = re.compile(rb"^From:", re.IGNORECASE | re.MULTILINE)
 _MOST_MEMBERS = 100_000  # of a ZIP: its directory is read whole
 
+# What zipfile lets through for a broken archive: its own error, those of the decompressors, and a password's.
+BROKEN_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+)
+
 OFFICE = ("docx", "pptx", "xlsx", "odt", "ods", "odp", "epub", "rtf", "doc", "ppt")
 READ = ("text", "markdown", "html", "csv", "json", "pdf", *OFFICE, "eml", "msg")
 
@@ -81,7 +95,7 @@ def _is_mail(content: bytes, suffix: str) -> bool:
 
 
 def zipped_form(content: bytes) -> str:
-    """The form of a ZIP: that of a document, or zip. Raises BadZipFile."""
+    """The form of a ZIP: that of a document, or zip. Raises one of BROKEN_ZIP."""
     with zipfile.ZipFile(io.BytesIO(content)) as packed:
         names = packed.namelist()
         if len(names) > _MOST_MEMBERS:

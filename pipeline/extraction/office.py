@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from pipeline.extraction.values import Text, moment, plain_line
 
 # FPDF_GetLastError after an unsuccessful FPDF_LoadMemDocument (fpdfview.h).
 _PASSWORD, _SECURITY = 4, 5
+_LETTER = re.compile(r"[^\W_]")  # fonts that do not say what their glyphs mean give control characters
 About = dict[str, str | datetime | int | None]
 
 
@@ -33,7 +35,9 @@ def read_pdf(content: bytes) -> Text | Failure:
             found = _markdown(content, "pdf")
             if isinstance(found, Failure):
                 bare = _bare(document)
-                found = bare if bare.strip() else _without_text(len(document), found)
+                found = bare if _LETTER.search(bare) else _without_text(len(document), found)
+            elif not _LETTER.search(found):
+                found = _without_text(len(document), Failure(Reason.DAMAGED, "glyphs without a meaning"))
     except pypdfium2.PdfiumError as error:
         return _not_opened(error)
     return found if isinstance(found, Failure) else _text(found, "pdf", about)
@@ -45,7 +49,7 @@ def _markdown(content: bytes, form: str) -> str | Failure:
     except anydoc.EncryptedError:
         return Failure(Reason.ENCRYPTED, f"{form} that opens with a password only")
     except anydoc.ResourceLimitError as error:
-        return Failure(Reason.EXCEEDED, f"{form} that unpacks to more than is read ({error.limit})")
+        return Failure(Reason.EXCEEDED, f"{form} that unpacks to more than its reader allows ({error.limit})")
     except anydoc.ConvertError as error:
         return Failure(Reason.DAMAGED, f"{form} that cannot be read: {type(error).__name__}")
 

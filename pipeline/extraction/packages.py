@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from xml.etree import ElementTree
 
+from pipeline.extraction.forms import BROKEN_ZIP
 from pipeline.extraction.values import moment, plain_line
 
 _MOST_BYTES = 1_000_000
@@ -27,7 +28,7 @@ def about_package(content: bytes) -> dict[str, str | datetime | int | None]:
                 with packed.open(name) as member:
                     for key, value in _elements(member.read(_MOST_BYTES)):
                         told.setdefault(key, value)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
+    except BROKEN_ZIP:
         return {}  # what a document says about itself is not worth losing its text for
     pages = _first(told, _PAGES)
     found = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-import lzma
 import tarfile
 import zipfile
 import zlib
@@ -15,6 +14,7 @@ from typing import IO, BinaryIO, cast
 import zstandard
 
 from pipeline.domain import Failure, Reason
+from pipeline.extraction.forms import BROKEN_ZIP
 
 _OPENED: dict[str, Callable[[IO[bytes]], BinaryIO]] = {
     "gz": lambda packed: cast("BinaryIO", gzip.GzipFile(fileobj=packed)),
@@ -23,7 +23,7 @@ _OPENED: dict[str, Callable[[IO[bytes]], BinaryIO]] = {
         packed, read_across_frames=True
     ),
 }
-_BROKEN = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+_BROKEN = (OSError, EOFError, ValueError, zlib.error, zstandard.ZstdError)
 _READ_BYTES = 1_000_000
 
 
@@ -49,7 +49,7 @@ def archive(content: bytes, form: str) -> Failure:
     """Why an archive is not read, with how many files are in it."""
     try:
         count = _count_zip(content) if form == "zip" else _count_tar(content)
-    except (zipfile.BadZipFile, tarfile.TarError, *_BROKEN) as error:
+    except (tarfile.TarError, *BROKEN_ZIP) as error:
         return Failure(Reason.DAMAGED, f"{form} that cannot be opened: {type(error).__name__}")
     files = f"{count} {'file' if count == 1 else 'files'}"
     return Failure(Reason.UNSUPPORTED, f"an archive ({form}) of {files}; put them into the source one by one")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import zipfile
-
 from pipeline.domain import Failure, Reason
 from pipeline.extraction import plain
-from pipeline.extraction.forms import OFFICE, compound_form, signed_form, zipped_form
+from pipeline.extraction.forms import BROKEN_ZIP, OFFICE, compound_form, signed_form, zipped_form
 from pipeline.extraction.values import Bounds, Text
 
 MOST_INSIDE = 3  # documents within one another: a message in an archive's message
@@ -37,7 +35,7 @@ def _extract(content: bytes, name: str, bounds: Bounds, inside: int) -> Text | F
     form = signed_form(content, plain.suffix(name))
     try:
         form = zipped_form(content) if form == "zip" else compound_form(content) if form == "compound" else form
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
+    except BROKEN_ZIP as error:
         return Failure(Reason.DAMAGED, f"ZIP or Office file that cannot be opened: {type(error).__name__}")
     if form is None:
         return plain.read(content, name, plain.MOST_NESTED) or _too_deep()

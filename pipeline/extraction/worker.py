@@ -21,7 +21,7 @@ from pipeline.extraction.values import Bounds, Text
 
 REQUEST = struct.Struct(">IQ")  # bytes of the name, bytes of the document
 REPLY = struct.Struct(">Q")
-GRACE_SECONDS = 5  # of CPU, after which even a worker that nobody watches any more ends
+PARALLEL = 2  # CPU seconds in one second; by this limit even a worker that nobody watches any more ends
 
 
 def main(seconds: float, memory_bytes: int, output_bytes: int, unpacked_bytes: int) -> None:
@@ -72,6 +72,6 @@ def _limit(which: int, most: int) -> None:
 
 def _limit_cpu(seconds: float) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    soft = int(used.ru_utime + used.ru_stime + seconds) + GRACE_SECONDS
+    soft = int(used.ru_utime + used.ru_stime + PARALLEL * seconds) + 1
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))

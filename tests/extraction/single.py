@@ -71,6 +71,15 @@ def scanned_pdf(pages: int = 1) -> bytes:
     return _file(objects + [page] * pages, "")
 
 
+def one_page_pdf(content: bytes) -> bytes:
+    """A page with a stream as its content, in a font that every reader has."""
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
+    page += b"/Resources << /Font << /F 5 0 R >> >> >>"
+    pages = b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+    return _file([b"<< /Type /Catalog /Pages 2 0 R >>", pages, page, content, font], "")
+
+
 def locked_pdf() -> bytes:
     """As if encrypted with a password that nobody has."""
     lock = f"/Encrypt << /Filter /Standard /V 2 /R 3 /Length 128 /P -3904 /O <{'5a' * 32}> /U <{'a5' * 32}> >>"
