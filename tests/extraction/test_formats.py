@@ -164,6 +164,28 @@ def test_a_letter_that_begins_like_mail_is_text() -> None:
     assert text_of(b"MIME-Version: 1.0\n" + letter, "a.txt").form == "eml"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GIF89 is a format",
+        "ID3 tags",
+        "Rar! it said",
+        "BZhelp",
+        "PAR1 is Parquet's mark",
+        "OggS",
+        "a %PDF-1.7 begins so",
+    ],
+)
+def test_a_text_about_formats_is_text(text: str) -> None:
+    """A mark that is letters alone makes no picture, sound or archive of a text."""
+    assert text_of(text.encode()).form == "text"
+
+
+def test_what_stands_before_a_pdf_is_no_matter() -> None:
+    """As readers do, its mark is looked for in the first kilobyte."""
+    assert text_of(b"HTTP/1.1 200 OK\r\n\r\n" + single.story_pdf(ENGLISH)).form == "pdf"
+
+
 def test_the_readable_forms_are_tried() -> None:
     """Every format that the tables may name is written here, but the old and the rare ones."""
     assert set(READ) - WRITERS.keys() == {"text", "markdown", "ods", "odp", "doc", "ppt"}
