@@ -80,6 +80,16 @@ def one_page_pdf(content: bytes) -> bytes:
     return _file([b"<< /Type /Catalog /Pages 2 0 R >>", pages, page, content, font], "")
 
 
+def two_columns_pdf(left: Sequence[str], right: Sequence[str]) -> bytes:
+    """A page in two columns, which is drawn line by line across both."""
+    lines = [
+        f"BT /F 10 Tf 1 0 0 1 {across} {770 - 14 * down} Tm ({text}) Tj ET"
+        for down, pair in enumerate(zip(left, right, strict=True))
+        for across, text in zip((50, 320), pair, strict=True)
+    ]
+    return one_page_pdf(_stream("\n".join(lines).encode(), compress=True))
+
+
 def locked_pdf() -> bytes:
     """As if encrypted with a password that nobody has."""
     lock = f"/Encrypt << /Filter /Standard /V 2 /R 3 /Length 128 /P -3904 /O <{'5a' * 32}> /U <{'a5' * 32}> >>"

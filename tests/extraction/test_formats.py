@@ -91,6 +91,13 @@ def test_tables_are_markdown(form: str) -> None:
     assert lines[at : at + 4] == ["| Item | Price |", "| --- | --- |", "| Bearings | 1,250 |", "| Night shifts | 980 |"]
 
 
+def test_columns_are_read_one_after_the_other() -> None:
+    """A page in two columns reads down the first, then down the second, in whatever order it was drawn."""
+    left = [f"left line {number} speaks about the harbour and" for number in range(30)]
+    right = [f"right line {number} tells of the mountain so" for number in range(30)]
+    assert missing(text_of(single.two_columns_pdf(left, right)).content, [*left, *right]) == []
+
+
 def test_notes_are_read() -> None:
     """Footnotes of a text and speaker's notes of a slide are part of it."""
     assert "seen by nobody" in text_of(office.docx(ENGLISH, footnote="seen by nobody")).content
