@@ -5,12 +5,15 @@ BIN := $(HERE)/.venv/bin
 PYTHON ?= python3
 export DOCS
 
-.PHONY: help run test chaos lint install install-dev bench airflow lock clean
+.PHONY: help run test chaos cluster-test mwaa mwaa-test lint install install-dev bench airflow lock clean
 
 help:
 	@echo "make run [DOCS=folder]  run the main job through Airflow, on sample_data or on your own folder"
 	@echo "make test               run the tests"
 	@echo "make chaos              break runs off at every call, by kill -9 and by random faults; prints its figures"
+	@echo "make cluster-test       a night on two Celery workers, of which one is killed; needs PostgreSQL and Redis"
+	@echo "make mwaa               build what Amazon MWAA takes, in dist/mwaa/"
+	@echo "make mwaa-test          install that over MWAA's versions on Python 3.12, and run the DAG there"
 	@echo "make airflow            start Airflow with the DAG, wired to the embedded stack"
 	@echo "make bench              print what README's figures come from"
 	@echo "make lint               ruff and mypy"
@@ -28,6 +31,15 @@ test: install-dev
 chaos: install-dev
 	@cd "$(HERE)" && "$(BIN)/python" -m pytest --chaos --timeout 1800 tests/chaos tests/steps/test_asking_again.py $(ARGS)
 
+cluster-test: install-dev
+	@cd "$(HERE)" && "$(BIN)/python" -m pytest -n 0 --cluster tests/cluster/test_lost_worker.py $(ARGS)
+
+mwaa: install-dev
+	@"$(BIN)/python" "$(HERE)/deploy/mwaa/build.py"
+
+mwaa-test: install-dev
+	@cd "$(HERE)" && "$(BIN)/python" -m pytest -n 0 --mwaa tests/deploy/test_mwaa_run.py $(ARGS)
+
 lint: install-dev
 	@cd "$(HERE)" && "$(BIN)/ruff" check . && "$(BIN)/ruff" format --check . && "$(BIN)/mypy"
 
@@ -38,7 +50,7 @@ install:
 	@cd "$(HERE)" && PYTHON="$(PYTHON)" sh install.sh requirements.lock
 
 install-dev:
-	@cd "$(HERE)" && PYTHON="$(PYTHON)" sh install.sh requirements-dev.lock
+	@cd "$(HERE)" && PYTHON="$(PYTHON)" sh install.sh requirements-dev.lock && sh install.sh requirements-awscli.lock
 
 lock: install
 	@cd "$(HERE)" && sh install.sh --lock

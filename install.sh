@@ -1,5 +1,6 @@
 #!/bin/sh
 # Set up .venv from a lock: `install.sh requirements.lock`; or write the locks anew: `install.sh --lock`.
+# The AWS command line, which pins the botocore that it works with, gets an environment of its own in .venv/awscli.
 set -eu
 
 uv=.venv/bin/uv
@@ -24,15 +25,20 @@ make_venv() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 }
 
+pin() {
+    "$uv" pip compile --quiet --universal --python-version 3.11 --no-header --generate-hashes --upgrade "$@"
+}
+
 compile() {
-    "$uv" pip compile --quiet --universal --python-version 3.11 --no-header --generate-hashes --upgrade "$@" pyproject.toml
+    pin "$@" pyproject.toml
 }
 
 if [ "$1" = --lock ]; then
     make_venv
+    pin --group awscli -o requirements-awscli.lock
     compile --extra airflow --extra local -o requirements.lock
-    compile --extra airflow --extra local --extra fast --group dev -c requirements.lock -o requirements-dev.lock
-    compile --extra airflow --extra local --extra fast --group dev --group bench -c requirements-dev.lock \
+    compile --extra airflow --extra local --extra celery --extra fast --group dev -c requirements.lock -o requirements-dev.lock
+    compile --extra airflow --extra local --extra celery --extra fast --group dev --group bench -c requirements-dev.lock \
         -o requirements-bench.lock
     exit
 fi
@@ -44,6 +50,11 @@ if [ -f "$stamp" ] && [ "$(cat "$lock" pyproject.toml | cksum)" = "$(cat "$stamp
     exit
 fi
 make_venv
-"$uv" pip install --quiet --python .venv/bin/python --require-hashes -r "$lock"
-"$uv" pip install --quiet --python .venv/bin/python --no-deps --editable .
+if [ "$lock" = requirements-awscli.lock ]; then
+    "$uv" venv --quiet --clear --python .venv/bin/python .venv/awscli
+    "$uv" pip install --quiet --python .venv/awscli/bin/python --require-hashes -r "$lock"
+else
+    "$uv" pip install --quiet --python .venv/bin/python --require-hashes -r "$lock"
+    "$uv" pip install --quiet --python .venv/bin/python --no-deps --editable .
+fi
 cat "$lock" pyproject.toml | cksum >"$stamp"

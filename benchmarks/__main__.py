@@ -1,4 +1,4 @@
-"""`python -m benchmarks [prepare|collect|memory|known|forecast|chunking]...` prints the figures; no name means all."""
+"""`python -m benchmarks [NAME]...` prints figures of prepare, collect, memory, known, forecast, waiting, chunking."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import chunking, collect, forecast, known, memory, prepare
+from benchmarks import chunking, collect, forecast, known, memory, prepare, waiting
 
 REPORTS: dict[str, Callable[[Console], None]] = {
     "prepare": prepare.report,
@@ -22,6 +22,7 @@ REPORTS: dict[str, Callable[[Console], None]] = {
     "memory": memory.report,
     "known": known.report,
     "forecast": forecast.report,
+    "waiting": waiting.report,
     "chunking": lambda _console: chunking.main(),
 }
 

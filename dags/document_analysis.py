@@ -1,96 +1,97 @@
-"""Nightly document analysis: wiring only; what the tasks do stands in pipeline/airflow/tasks.py."""
+"""Nightly document analysis: wiring only; what the tasks do stands in pipeline/airflow/."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from airflow.sdk import Param, dag, get_current_context, task, task_group
+from airflow.sdk import dag, get_current_context, task, task_group
 
-from pipeline.airflow import tasks
-from pipeline.airflow.retrying import DEFAULT_ARGS
+from pipeline.airflow import forecasting, links, tasks, texts
+from pipeline.airflow.approval import RunApproval
+from pipeline.airflow.assets import tables_of
+from pipeline.airflow.form import make_params
+from pipeline.airflow.notifying import EndTold, FailureTold
+from pipeline.airflow.retrying import DEFAULT_ARGS, JOBS, LONG
+from pipeline.airflow.scheduling import deadline_of, schedule_of
 from pipeline.airflow.waiting import BatchSubmit, JobSensor
 from pipeline.settings import load_settings
 
 SETTINGS = load_settings()
-USD = {"type": ["null", "number"], "minimum": 0}
-
-PARAMS = {
-    "source": Param(SETTINGS.source, type=["null", "string"], description="Folder or s3:// prefix with the documents"),
-    "output": Param(SETTINGS.output, type="string", description="Folder or s3:// prefix for the tables"),
-    "run_key": Param(None, type=["null", "string"], description="Name of the run; default: Airflow's run id"),
-    "analyses": Param([], type="array", items={"type": "string"}, description="Analyses to run; none means all"),
-    "budget_usd": Param(
-        None if SETTINGS.budget_usd is None else float(SETTINGS.budget_usd),
-        description="Nothing is submitted when the forecast is above this",
-        **USD,
-    ),
-    "budget_day_usd": Param(None, description="The same for all runs of a day (UTC)", **USD),
-    "budget_month_usd": Param(None, description="The same for a month (UTC)", **USD),
-    "allow_unknown_price": Param(SETTINGS.allow_unknown_price, type="boolean", description="Send what has no price"),
-    "fuse": Param(SETTINGS.fuse, type="boolean", description="All analyses of a document in one request"),
-    "sample": Param(None, type=["null", "integer"], minimum=1, description="So many documents; none means all"),
-    "force": Param(False, type="boolean", description="Ask again what an earlier run has answered, and pay for it"),
-}
+RUN_URI = (
+    "{{ ti.xcom_pull(task_ids='start', map_indexes=-1) }}"  # as an argument it would draw arrows all over the graph
+)
 
 
-@task
+@task(doc_md=texts.FORECAST)
+def forecast() -> dict:
+    return forecasting.forecast(get_current_context())
+
+
+@task(doc_md=texts.START)
 def start() -> str:
     return tasks.begin(get_current_context())
 
 
-@task
+@task(doc_md=texts.SHARDS)
 def shards(run_uri: str) -> list[int]:
     return tasks.shards_of(run_uri)
 
 
-@task(trigger_rule="none_failed")
+@task(doc_md=texts.PREPARE, trigger_rule="none_failed")
 def prepare(run_uri: str, round_number: int, shard: int) -> int:
     return tasks.prepare_shard(run_uri, round_number, shard)
 
 
-@task
+@task(doc_md=texts.PLAN)
 def plan(run_uri: str, round_number: int) -> list[str]:
-    return tasks.plan_round(run_uri, round_number)
+    return tasks.plan_round(run_uri, round_number, get_current_context())
 
 
-@task
+@task(doc_md=texts.COLLECT)
 def collect(run_uri: str, round_number: int, batch_key: str) -> dict:
     return tasks.collect_batch(run_uri, round_number, batch_key)
 
 
-@task(trigger_rule="none_failed")
+@task(doc_md=texts.FOLD, trigger_rule="none_failed")
 def fold(run_uri: str, shard: int) -> int:
     return tasks.fold_shard(run_uri, shard)
 
 
-@task
+@task(doc_md=texts.PUBLISH, outlets=tables_of(SETTINGS))
 def publish(run_uri: str) -> dict:
-    return tasks.publish_run(run_uri)
+    return tasks.publish_run(run_uri, get_current_context())
 
 
-@task_group
+@task_group(tooltip=texts.BATCH)
 def batch(run_uri: str, round_number: int, batch_key: str) -> None:
-    submit = BatchSubmit(task_id="submit", run_uri=run_uri, round_number=round_number, batch_key=batch_key)
-    JobSensor(task_id="wait", arn=submit.output) >> collect(run_uri, round_number, batch_key)
+    of_batch = {"run_uri": run_uri, "round_number": round_number, "batch_key": batch_key}
+    submit = BatchSubmit(task_id="submit", doc_md=texts.SUBMIT, **of_batch, **JOBS, **LONG)
+    wait = JobSensor(task_id="wait", doc_md=texts.WAIT, arn=submit.output, **JOBS)
+    wait >> collect(**of_batch)
+    links.add_link(submit, links.JobsLink())
+    links.add_link(wait, links.JobsLink())
 
 
 @dag(
-    schedule=SETTINGS.schedule,
+    schedule=schedule_of(SETTINGS),
+    deadline=deadline_of(SETTINGS),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    params=PARAMS,
-    default_args=DEFAULT_ARGS,
+    params=make_params(SETTINGS),
+    default_args=DEFAULT_ARGS | {"on_failure_callback": FailureTold()},
+    on_failure_callback=EndTold(),
     tags=["docbatch", "bedrock"],
-    doc_md=__doc__,
+    doc_md=texts.DAG,
 )
 def document_analysis() -> None:
-    run_uri = start()
-    all_shards = earlier = shards(run_uri)
+    approved = RunApproval(task_id="approve", doc_md=texts.APPROVE, forecast=forecast())
+    all_shards = earlier = shards(RUN_URI)
+    approved >> start() >> all_shards
     for number in range(SETTINGS.max_rounds):
-        with_number = {"run_uri": run_uri, "round_number": number}
+        with_number = {"run_uri": RUN_URI, "round_number": number}
 
-        @task_group(group_id=f"round_{number}")
+        @task_group(group_id=f"round_{number}", tooltip=texts.ROUND)
         def one_round(with_number: dict = with_number) -> None:
             planned = plan(**with_number)
             prepare.partial(**with_number).expand(shard=all_shards) >> planned
@@ -99,7 +100,9 @@ def document_analysis() -> None:
         done = one_round()
         earlier >> done
         earlier = done
-    earlier >> fold.partial(run_uri=run_uri).expand(shard=all_shards) >> publish(run_uri)
+    published = publish(RUN_URI)
+    earlier >> fold.partial(run_uri=RUN_URI).expand(shard=all_shards) >> published
+    links.add_link(published, links.TablesLink())
 
 
 document_analysis()

@@ -16,12 +16,12 @@ import jsonschema
 from jsonschema.protocols import Validator
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pipeline.declared import DECLARATION, declared, shipped_prompts
 from pipeline.domain import Generation, Stage
 from pipeline.errors import DeclarationError, SettingsError
 from pipeline.merging import JOINS
 from pipeline.prompts import Prompt, fingerprint, load_correction, load_prompt, open_templates
 
-DECLARATION = "analysis.toml"
 _PROBE = "what a document says"
 COLUMN_NAME = r"^[a-z][a-z0-9_]{0,62}$"
 # Columns that every result table has beside those of the answer.
@@ -190,23 +190,6 @@ class Analysis:
     def part(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         """An answer as reduce.jinja sees it: every property is there; an absent list is empty, the rest is none."""
         return _part(self.schema, answer)
-
-
-def shipped_prompts() -> Path:
-    """The analyses that come with docbatch: inside an installed wheel, or beside the package in a checkout."""
-    package = Path(__file__).parent
-    inside = package / "shipped_prompts"
-    return inside if inside.is_dir() else package.parent / "prompts"
-
-
-def declared(root: Path) -> list[str]:
-    """The names of the analyses below `root`, sorted. Folders that begin with an underscore hold shared templates."""
-    if not root.is_dir():
-        raise SettingsError(f"{root}: there is no such folder of prompts; DOCBATCH_PROMPTS names it")
-    for template in root.glob("[!_.]*/*.jinja"):
-        if not (template.parent / DECLARATION).exists():
-            raise DeclarationError(f"{template.parent}: has templates and no {DECLARATION}; it declares the analysis")
-    return sorted(path.parent.name for path in root.glob(f"[!_.]*/{DECLARATION}"))
 
 
 def load_analyses(root: Path, names: Sequence[str] = (), *, output_language: str) -> dict[str, Analysis]:

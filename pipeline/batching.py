@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pipeline.domain import Mode
 
 # A batch is filled from whole segments, so these are a fraction of what a batch may hold.
 SEGMENTS_PER_BATCH = 4
+# A round has no more batches while jobs can be larger: Airflow maps a task over 1,024 things at most, and those that
+# other runs have sent come on top.
+MOST_BATCHES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +30,15 @@ class Segment:
 class Quotas:
     """What one job accepts (Bedrock quotas, November 2026); all are settings because AWS changes them.
 
-    `on_demand_only` when there are to be no jobs at all.
+    `on_demand_only` when there are to be no jobs at all. `max_records` is what a job is to have, `quota_records` what
+    Bedrock takes, for rounds that would have too many jobs.
     """
 
     min_records: int
     max_records: int
     max_file_bytes: int
     on_demand_only: bool = False
+    quota_records: int = 0
 
     @property
     def segment_records(self) -> int:
@@ -42,6 +47,13 @@ class Quotas:
     @property
     def segment_bytes(self) -> int:
         return self.max_file_bytes // SEGMENTS_PER_BATCH
+
+
+def widened(quotas: Quotas, records: int) -> Quotas:
+    """The same with jobs so large, within Bedrock's quota, that so many records make MOST_BATCHES at most."""
+    # Batches are filled from whole segments, so one may stay short by all but a record of a segment.
+    enough = -(-records // MOST_BATCHES) + quotas.segment_records
+    return replace(quotas, max_records=max(quotas.max_records, min(quotas.quota_records, enough)))
 
 
 def choose_mode(records: int, quotas: Quotas) -> Mode:

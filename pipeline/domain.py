@@ -282,6 +282,7 @@ class Job:
     message: str | None
     records_total: int
     records_done: int
+    records_failed: int = 0
 
     @property
     def job_id(self) -> str:

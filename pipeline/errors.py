@@ -18,6 +18,7 @@
     └── RunError                 a run cannot go on
         ├── RunStopped           somebody stopped it; it may be taken up again
         ├── BudgetExceeded       the forecast is above the budget; nothing was submitted
+        ├── ApprovalRefused      a person did not let the run go on, or none could be asked; nothing was submitted
         ├── JobFailed            a batch inference job ended without anything to collect
         └── AccountingError      the counts or the tokens of a run do not add up; nothing was published
 
@@ -96,6 +97,10 @@ class RunStopped(RunError):
 
 
 class BudgetExceeded(RunError):
+    exit_code = 3
+
+
+class ApprovalRefused(RunError):
     exit_code = 3
 
 

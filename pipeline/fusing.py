@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.analyses import Analysis, shipped_prompts
+from pipeline.analyses import Analysis
 from pipeline.answers import Parsed, fit, read_objects
+from pipeline.declared import shipped_prompts
 from pipeline.domain import FUSED_BY, Failure, Generation, Reason
 from pipeline.errors import DeclarationError
 from pipeline.prompts import FUSED, Prompt, fingerprint, load_fused, open_fused, render_block

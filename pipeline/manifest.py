@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
@@ -17,6 +18,16 @@ SCHEMA_VERSION = 1
 LONGEST_RUN_KEY = 200  # characters; tags of a job hold 256, and S3 uris 1,024
 CONTENT_DIGITS = 24  # of the sha256 in the names of files that are named by what is in them
 BUCKET_BITS = 8  # documents fall into 256 buckets by the first digits of their id; a shard is a range of them
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The tokens that the results which still hold had used; `uncounted` of them took an answer that was there already,
+    or do not say."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    uncounted: int = 0
 
 
 class RunManifest(BaseModel):
@@ -52,6 +63,7 @@ class RunManifest(BaseModel):
     shards: int
     documents: int
     unchanged: dict[str, int]  # analysis -> documents whose published result still holds
+    held: Held | None = None  # what those results had used; None where nobody counted
     deleted: int
     left_out: int = 0  # documents that a sampled run does not look at: to the next run they are what they are to this
     seed: int | None = None  # of the sample; None when there is none
@@ -103,6 +115,7 @@ MANIFEST = "run.json"
 PUBLISHED = "published.json"
 STOPPED = "stopped.json"
 REOPENED = "reopened.json"  # how often a stopped run was taken up again
+TIDIED = "tidied.json"  # that working files of the run were deleted, and when
 
 
 def listing_key(shard: int, digest: str) -> str:
@@ -181,10 +194,16 @@ def collected_key(round_number: int, batch_key: str) -> str:
 # What all runs of a work store share, relative to it.
 COMMITMENTS = "commitments"
 PLANNING_LEASE = "planning.lease"
+TIDYING_LEASE = "tidying.lease"
 OPEN_RUNS = "open"
 RUNS = "runs"
 ANSWERS = "answers"
 CLAIMED = "claimed"
+
+
+def told_key(times_cleared: int) -> str:
+    """Its presence says that people have heard of a failure of the run, since tasks were cleared last."""
+    return f"told/{times_cleared:04d}"
 
 
 def run_folder(run_key: str) -> str:

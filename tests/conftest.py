@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -14,12 +15,12 @@ import pytest
 # Tests cannot spend money: no account, no settings of the user's own, and proxies that nobody answers.
 for _name in [name for name in os.environ if name.startswith(("AWS_", "DOCBATCH_"))]:
     del os.environ[_name]
-os.environ |= {
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "NO_PROXY": "127.0.0.1,localhost",
-    "no_proxy": "127.0.0.1,localhost",
-}
-os.environ |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "NO_PROXY", "no_proxy")
+# Kept for the one test that installs packages; workers inherit it from the process that started them.
+os.environ.setdefault("TESTS_PROXIES", json.dumps({name: os.environ[name] for name in _PROXIES if name in os.environ}))
+os.environ |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
+os.environ |= dict.fromkeys(_PROXIES[:4], "http://127.0.0.1:9")
 
 
 def _loopback_only(event: str, arguments: tuple[object, ...]) -> None:
@@ -51,6 +52,8 @@ Golden = Callable[[str, str], None]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos", action="store_true", help="let the chaos suite take every call and every seed")
+    parser.addoption("--cluster", action="store_true", help="take the night on Celery workers")
+    parser.addoption("--mwaa", action="store_true", help="take the run on MWAA's versions")
     parser.addoption("--update-goldens", action="store_true", help="write tests/golden/ anew from what the code gives")
 
 

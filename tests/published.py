@@ -55,12 +55,17 @@ class Output:
         return key
 
     def commit(
-        self, table: str, run_key: str, rows: Sequence[dict[str, Any]], columns: list[Column] | None = None
+        self,
+        table: str,
+        run_key: str,
+        rows: Sequence[dict[str, Any]],
+        columns: list[Column] | None = None,
+        **settings: Any,
     ) -> bool:
         """One part of a table, written and committed."""
         columns = columns or TABLES[table]
         key = self.write(table, run_key, rows, columns)
-        with self.catalog() as catalog:
+        with self.catalog(**settings) as catalog:
             return catalog.commit(table, arrow_schema(table, "A table", columns), run_key, [key])
 
     def run(self, run_key: str, moods: dict[str, str], day: int, changes: dict[str, str] | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -81,8 +81,9 @@ class Prefixed:
         found = self._store.list_with_delimiter(self._prefix + prefix)
         return {"common_prefixes": [one.removeprefix(self._prefix) for one in found["common_prefixes"]]}
 
-    def delete(self, key: str) -> Any:
-        return self._store.delete(self._prefix + key)
+    def delete(self, keys: str | Sequence[str]) -> Any:
+        named = [keys] if isinstance(keys, str) else keys
+        return self._store.delete([self._prefix + key for key in named])
 
     def get(self, key: str) -> Any:
         return self._store.get(self._prefix + key)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.batching import Quotas, Segment, choose_mode, pack
+from pipeline.batching import MOST_BATCHES, Quotas, Segment, choose_mode, pack, widened
 from pipeline.domain import Mode
 
 QUOTAS = st.builds(Quotas, st.integers(1, 20), st.integers(4, 40), st.integers(4, 400))
@@ -77,6 +77,26 @@ def test_a_segment_that_alone_exceeds_the_quotas_is_kept() -> None:
     """One line may be larger than a quarter of a small file quota: it goes alone, and Bedrock decides."""
     batches = pack(segments([(1, 10), (1, 5_000), (1, 10)]), Quotas(1, 10, 1_000))
     assert [len(batch) for batch in batches] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("segments_of_250", "quota_records", "most_records"),
+    [
+        (4, 4_000, 1_000),  # one job
+        (3_000, 4_000, 1_000),  # 1,000 jobs at worst
+        (3_001, 4_000, 1_001),
+        (12_000, 4_000, 3_250),
+        (40_000, 4_000, 4_000),  # more than Bedrock takes: whoever maps tasks over them says so
+        (40_000, 0, 1_000),
+    ],
+)
+def test_a_huge_round_has_larger_jobs(segments_of_250: int, quota_records: int, most_records: int) -> None:
+    """Jobs grow, up to Bedrock's quota, where there would be more of them than Airflow maps tasks over."""
+    quotas = Quotas(100, 1_000, 1_000_000, quota_records=quota_records)
+    wide = widened(quotas, 250 * segments_of_250)
+    assert wide.max_records == most_records
+    if most_records < quota_records:
+        assert len(pack(segments([(250, 1)] * segments_of_250), wide)) <= MOST_BATCHES
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import collect, forecast, memory, prepare
+from benchmarks import collect, forecast, memory, prepare, waiting
+from benchmarks.job_server import serving
+from benchmarks.measuring import in_child
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 FEW = 40
@@ -36,3 +39,13 @@ def test_a_forecast_is_measured(tmp_path: Path) -> None:
     forecast.write(str(tmp_path), FEW)
     _seconds, _cpu, tokens = forecast.forecast(str(tmp_path), FEW)
     assert int(tokens.split()[0].replace(",", "")) > FEW
+
+
+@pytest.mark.parametrize("make", [waiting.ours, waiting.of_provider])
+def test_waiting_is_measured(make: Callable[[str], object]) -> None:
+    """A few triggers in Airflow's runner see the ends of their jobs, and not before they came."""
+    with serving(FEW, 1.0, 3.0) as server:
+        waited = in_child(waiting.wait, server.url, server.ends, make, 1.0)
+        assert server.calls() >= 1
+    assert len(waited.delays_seconds) == FEW
+    assert waited.cpu_seconds > 0

@@ -1,14 +1,31 @@
-"""Which errors a task may repeat: what asking again cannot change fails at once, throttling waits long."""
+"""When a task is repeated, how long it may take, where it waits: what all tasks of the DAGs have in common."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk.exceptions import ParamValidationError
 
-from pipeline.errors import DeclarationError, RunError, ServiceBusy, ServiceRejected, SettingsError, VocabularyError
+from pipeline.errors import (
+    AccessDenied,
+    DeclarationError,
+    RunError,
+    ServiceBusy,
+    ServiceRejected,
+    SettingsError,
+    VocabularyError,
+)
 
-FINAL = [SettingsError, DeclarationError, VocabularyError, ServiceRejected, RunError]
+FINAL = [
+    SettingsError,
+    DeclarationError,
+    VocabularyError,
+    AccessDenied,
+    ServiceRejected,
+    RunError,
+    ParamValidationError,
+]
 
 _POLICY = ExceptionRetryPolicy(
     [
@@ -22,4 +39,15 @@ _POLICY = ExceptionRetryPolicy(
     ]
 )
 
-DEFAULT_ARGS = {"owner": "docbatch", "retries": 2, "retry_delay": timedelta(minutes=1), "retry_policy": _POLICY}
+# A timeout is of one stretch of work on a worker: Airflow does not count the time that a task is deferred.
+DEFAULT_ARGS = {
+    "owner": "docbatch",
+    "retries": 2,
+    "retry_delay": timedelta(minutes=1),
+    "retry_policy": _POLICY,
+    "execution_timeout": timedelta(hours=6),
+    "show_return_value_in_logs": False,  # the log has one line of its own, XCom the whole
+}
+LONG = {"execution_timeout": timedelta(hours=24)}  # a batch may be asked on demand, at the pace of Bedrock's quotas
+POOL = "docbatch_jobs"
+JOBS = {"pool": POOL}  # counts deferred tasks: as many jobs as the pool has slots

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import AsyncIterator
+import time
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from pipeline import errors
+from pipeline.airflow.triggers import JobTrigger, PauseTrigger
+from pipeline.errors import NoFreeSlot
+
+# The trigger itself ends a wait first, and says why; Airflow's own limit is for when no triggerer runs.
+LATE = timedelta(hours=1)
 
 
 class BatchSubmit(BaseOperator):
     """Starts the batch's job, or asks its records on demand; the job's ARN, empty when there is none to wait for.
 
-    While as many jobs are in flight as may be, it defers and tries again.
+    While as many jobs are in flight as may be, it defers and tries again, the longer it has waited the more seldom.
     """
 
     template_fields = ("run_uri", "round_number", "batch_key")
@@ -24,37 +30,34 @@ class BatchSubmit(BaseOperator):
         self.run_uri, self.round_number, self.batch_key = run_uri, round_number, batch_key
 
     def execute(self, context: Any) -> str:  # noqa: ARG002 - Airflow's signature
+        return self._submit(time.time())
+
+    def resume(self, context: Any, event: dict[str, Any]) -> str:  # noqa: ARG002 - Airflow's signature
+        return self._submit(event["began"])
+
+    def _submit(self, began: float) -> str:
         from pipeline.airflow.tasks import submit_batch
-        from pipeline.errors import NoFreeSlot
 
         try:
             return submit_batch(self.run_uri, self.round_number, self.batch_key)
         except NoFreeSlot as full:
             self.log.info("%s", full)
-            trigger = PauseTrigger()  # type: ignore[no-untyped-call] # Airflow's base is not typed
-            self.defer(trigger=trigger, method_name="resume")
-
-    def resume(self, context: Any, event: dict[str, Any]) -> str:  # noqa: ARG002 - Airflow's signature
-        return self.execute(context)
+            self.defer(trigger=PauseTrigger(began=began, until=next_try(began)), method_name="resume")
 
 
-class PauseTrigger(BaseTrigger):
-    """Fires after a pause of one to two `poll_seconds`: tasks that wait for the same slot come back at other times."""
+def next_try(began: float) -> float:
+    from pipeline.airflow.pausing import pausing_of
+    from pipeline.settings import load_settings
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        return "pipeline.airflow.waiting.PauseTrigger", {}
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        from pipeline.settings import load_settings
-
-        await asyncio.sleep(load_settings().poll_seconds * random.uniform(1, 2))  # noqa: S311 - no secret
-        yield TriggerEvent({})  # type: ignore[no-untyped-call] # Airflow's class is not typed
+    now = time.time()
+    return now + pausing_of(load_settings()).pause_seconds(now - began, random.random())  # noqa: S311 - no secret
 
 
 class JobSensor(BaseOperator):
     """Ends when the job has ended, however it ended: what it left is read by `collect`. Returns status and counts.
 
-    Without an ARN (the batch was answered on demand) there is nothing to wait for.
+    Without an ARN (the batch was answered on demand) there is nothing to wait for. It only defers: the first look is
+    the trigger's, and so a worker waits for nothing, not even for Bedrock when that is busy.
     """
 
     template_fields = ("arn",)
@@ -63,54 +66,24 @@ class JobSensor(BaseOperator):
         super().__init__(**kwargs)
         self.arn = arn
 
-    def execute(self, context: Any) -> dict[str, Any] | None:  # noqa: ARG002 - Airflow's signature
+    def execute(self, context: Any) -> None:  # noqa: ARG002 - Airflow's signature
         if not self.arn:
-            return None
-        job = look(self.arn)
-        if job["ended"]:
-            return job
-        self.defer(trigger=JobTrigger(arn=self.arn), method_name="resume")
-        return None
-
-    def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
-        """The job as the trigger saw it last."""
-        self.log.info("Job %s: %s, %d of %d records", event["arn"], event["status"], event["done"], event["total"])
-        return event
-
-
-class JobTrigger(BaseTrigger):
-    """Looks at a job until it has ended. All it needs is the ARN, so it survives a restart of the triggerer."""
-
-    def __init__(self, arn: str) -> None:
-        super().__init__()  # type: ignore[no-untyped-call] # Airflow's base is not typed
-        self.arn = arn
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        return "pipeline.airflow.waiting.JobTrigger", {"arn": self.arn}
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
+            return
         from pipeline.settings import load_settings
 
-        poll_seconds = load_settings().poll_seconds
-        while True:
-            job = await asyncio.to_thread(look, self.arn)
-            if job["ended"]:
-                yield TriggerEvent(job)  # type: ignore[no-untyped-call] # Airflow's class is not typed
-                return
-            await asyncio.sleep(poll_seconds * random.uniform(0.8, 1.2))  # noqa: S311 - spreads the load, no secret
+        limit = timedelta(hours=load_settings().job_timeout_hours) + LATE
+        trigger = JobTrigger(arn=self.arn, began=time.time(), limit_seconds=limit.total_seconds())
+        self.defer(trigger=trigger, method_name="resume", timeout=limit + LATE)
 
-
-def look(arn: str) -> dict[str, Any]:
-    """The job as it is now, as plain values: arn, status, message, ended, done, total."""
-    from pipeline.airflow.tasks import services
-    from pipeline.steps import describe
-
-    job = describe(services(), arn)
-    return {
-        "arn": arn,
-        "status": str(job.status),
-        "message": job.message,
-        "ended": job.status.ended,
-        "done": job.records_done,
-        "total": job.records_total,
-    }
+    def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
+        """The job as the trigger saw it last. Raises the error that kept the trigger from seeing its end."""
+        if event["trouble"]:
+            kind, text = event["trouble"]
+            raise getattr(errors, kind)(text)
+        self.log.info(
+            "Job %(arn)s: %(status)s after %(waited_seconds)d s, %(done)d of %(total)d records, %(failed)d failed",
+            event,
+        )
+        if event["message"]:
+            self.log.info("Bedrock says: %s", event["message"])
+        return {name: value for name, value in event.items() if name != "trouble"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from pipeline.bedrock.retries import TOO_MANY, mapped_errors, repeat, says
 from pipeline.domain import Job, JobStatus, short_hash
 from pipeline.errors import ServiceBusy, ServiceRejected
 from pipeline.models import Model, load_catalogue
+from pipeline.settings import AwsEnvironment, Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+DEFAULT_REGION = "us-west-2"
 TAG_CHARACTERS = 256  # botocore, Tag.value: [a-zA-Z0-9\s._:/=+@-]{0,256}
 
 # In the order in which a job goes through them: one that moves on between two calls is listed twice, not missed.
@@ -48,13 +51,32 @@ class JobOrder:
 
 @dataclass(frozen=True, slots=True)
 class BedrockAccess:
-    """Where Bedrock is. Without keys, boto3's own credential chain is used."""
+    """Where Bedrock is. Without keys, those of the boto3 session are used; without it, boto3's own credential chain."""
 
     region: str
     url: str | None = None
     runtime_url: str | None = None
     access_key_id: str | None = None
     secret_access_key: str | None = field(default=None, repr=False)
+    session: boto3.Session | None = field(default=None, repr=False)
+
+
+def bedrock_access(settings: Settings, environment: AwsEnvironment) -> BedrockAccess:
+    """Where the settings and the AWS variables say that Bedrock is."""
+    region = settings.region or environment.region or DEFAULT_REGION
+    secret = environment.secret_access_key.get_secret_value() if environment.secret_access_key else None
+    urls = (environment.bedrock_url, environment.bedrock_runtime_url)
+    return BedrockAccess(region, *urls, environment.access_key_id, secret, environment.session)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """A job that has been submitted and not ended, as a listing shows it."""
+
+    arn: str
+    name: str
+    output_uri: str
+    submitted: dt.datetime
 
 
 class BatchClient(Protocol):
@@ -74,6 +96,9 @@ class BatchClient(Protocol):
 
     def in_flight(self, model_id: str) -> int:
         """How many jobs of the model, whoever started them, have been submitted and not ended. Raises ServiceError."""
+
+    def unended(self, name: str) -> list[OpenJob]:
+        """The jobs whose names contain this, that have been submitted and not ended. Raises ServiceError."""
 
     def stop(self, arn: str) -> None:
         """Ask that the job ends early; one that has ended stays as it is. Raises ServiceError."""
@@ -128,6 +153,14 @@ class BotoBatchClient:
         found = (job for status in IN_FLIGHT for job in self._listed(statusEquals=status, maxResults=LISTED_JOBS))
         return len({job["jobArn"] for job in found if self._base_model(job["modelId"]) == wanted})
 
+    def unended(self, name: str) -> list[OpenJob]:
+        found = (
+            job
+            for status in IN_FLIGHT
+            for job in self._listed(statusEquals=status, nameContains=name, maxResults=LISTED_JOBS)
+        )
+        return list({job["jobArn"]: _open_job(job) for job in found}.values())
+
     def _base_model(self, model_id: str) -> str:
         """Jobs of a model and of its inference profiles count together, however they name it: by id or by ARN."""
         name = model_id.rpartition("/")[2]
@@ -150,15 +183,7 @@ class BotoBatchClient:
             more = {"nextToken": page["nextToken"]}
 
     def describe(self, arn: str) -> Job:
-        found: Mapping[str, Any] = self._call(lambda: self._client.get_model_invocation_job(jobIdentifier=arn))
-        return Job(
-            arn=found["jobArn"],
-            name=found.get("jobName", ""),
-            status=JobStatus(found["status"]),
-            message=found.get("message"),
-            records_total=found.get("totalRecordCount") or 0,
-            records_done=found.get("processedRecordCount") or 0,
-        )
+        return job_of(self._call(lambda: self._client.get_model_invocation_job(jobIdentifier=arn)))
 
     def _call(self, call: Callable[[], T]) -> T:
         return repeat(call, self._retry_seconds)
@@ -211,7 +236,8 @@ def connect_batch(
 ) -> BotoBatchClient:
     """A batch client. Raises ServiceRejected when there are no credentials or no region."""
     with mapped_errors():
-        client = new_session(access).client("bedrock", endpoint_url=access.url, config=CONFIG)
+        session = new_session(access)
+        client = session.client("bedrock", region_name=access.region, endpoint_url=access.url, config=CONFIG)
         return BotoBatchClient(client, retry_seconds, catalogue)
 
 
@@ -219,7 +245,8 @@ def connect_on_demand(access: BedrockAccess, retry_seconds: float, threads: int,
     """An on-demand client for that many threads. Raises ServiceRejected as `connect_batch` does."""
     config = CONFIG.merge(Config(max_pool_connections=threads, read_timeout=300))
     with mapped_errors():
-        client = new_session(access).client("bedrock-runtime", endpoint_url=access.runtime_url, config=config)
+        session, place = new_session(access), access.region
+        client = session.client("bedrock-runtime", region_name=place, endpoint_url=access.runtime_url, config=config)
         return BotoOnDemandClient(client, retry_seconds, pacer)
 
 
@@ -227,11 +254,24 @@ CONFIG = Config(retries={"mode": "standard", "max_attempts": 1}, connect_timeout
 
 
 def new_session(access: BedrockAccess) -> boto3.Session:
-    """A session with the access' keys, or with boto3's own credential chain."""
-    return boto3.Session(
+    """The session of the access, or one with its keys, or with boto3's own credential chain."""
+    return access.session or boto3.Session(
         region_name=access.region,
         aws_access_key_id=access.access_key_id,
         aws_secret_access_key=access.secret_access_key,
+    )
+
+
+def job_of(found: Mapping[str, Any]) -> Job:
+    """A job as Get and List describe it."""
+    return Job(
+        arn=found["jobArn"],
+        name=found.get("jobName", ""),
+        status=JobStatus(found["status"]),
+        message=found.get("message"),
+        records_total=found.get("totalRecordCount") or 0,
+        records_done=found.get("processedRecordCount") or 0,
+        records_failed=found.get("errorRecordCount") or 0,
     )
 
 
@@ -242,6 +282,11 @@ def tag_value(text: str) -> str:
         return legal
     digest = short_hash(text)
     return f"{legal[: TAG_CHARACTERS - len(digest) - 1]}-{digest}"
+
+
+def _open_job(listed: Mapping[str, Any]) -> OpenJob:
+    place = listed["outputDataConfig"]["s3OutputDataConfig"]["s3Uri"]
+    return OpenJob(listed["jobArn"], listed["jobName"], place, listed["submitTime"])
 
 
 def _tokens_used(reply: Mapping[str, Any]) -> int | None:

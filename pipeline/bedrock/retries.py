@@ -56,7 +56,7 @@ BUSY = {
 }
 # Answers that mean: fewer calls a minute.
 TOO_MANY = {"ThrottlingException", "TooManyRequestsException", "ServiceQuotaExceededException"}
-OTHER_SERVICES = {"GetProducts": "AWS Price List"}
+OTHER_SERVICES = {"GetProducts": "AWS Price List", "AssumeRole": "AWS STS"}
 NO_FREE_SLOT = ("CreateModelInvocationJob", "ServiceQuotaExceededException")
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ from pyiceberg.io.pyarrow import PyArrowFileIO, parquet_file_to_data_file
 from pyiceberg.manifest import ManifestFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import CreateTableTransaction, StagedTable, Table
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.update import AddSchemaUpdate, AssertCurrentSchemaId, SetCurrentSchemaUpdate
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -72,6 +74,29 @@ class Catalog:
         """Take the rows of a run out of the table, not out of its storage; False when there are none."""
         with self._about(table):
             return self._repeated(lambda: self._swap(self._loaded(table), run_key, set()))
+
+    def superseded(self, table: str, before: dt.datetime) -> list[int]:
+        """The snapshots that were replaced by another before then, the oldest first; none that a branch or tag holds.
+
+        When it was made does not count: a snapshot that was the newest until a moment ago has readers.
+        """
+        with self._about(table):
+            return superseded(self._loaded(table).metadata, before)
+
+    def expire(self, table: str, before: dt.datetime) -> int:
+        """Forget those snapshots; how many. Their files stay where they are until they are swept."""
+        with self._about(table):
+            return self._repeated(lambda: self._expire_once(self._loaded(table), before))
+
+    def _expire_once(self, found: Table, before: dt.datetime) -> int:
+        """One without anything to expire would be a commit all the same."""
+        old = superseded(found.metadata, before)
+        if old:
+            try:
+                found.maintenance.expire_snapshots().by_ids(old).commit()
+            except ValueError as error:  # one of them is gone: by somebody else, meanwhile
+                raise CommitFailedException(str(error)) from error
+        return len(old)
 
     def tables(self) -> list[str]:
         """The names of the output's tables, in order; none when nothing was ever published."""
@@ -183,6 +208,18 @@ class Catalog:
         unchanged = AssertCurrentSchemaId(current_schema_id=before.schema_id)
         self.vendor.commit_table(found, (unchanged,), wider)
         return self._loaded(table)
+
+
+def superseded(metadata: TableMetadata, before: dt.datetime) -> list[int]:
+    """The ids of snapshots that are no branch's or tag's, and whose successor was made before then."""
+    held = {ref.snapshot_id for ref in metadata.refs.values()}
+    in_order = sorted(metadata.snapshots, key=lambda one: one.sequence_number or 0)
+    limit = before.timestamp() * 1_000
+    return [
+        one.snapshot_id
+        for one, successor in pairwise(in_order)
+        if successor.timestamp_ms < limit and one.snapshot_id not in held
+    ]
 
 
 def _opened(found: Table, locations: list[str]) -> ds.Dataset:

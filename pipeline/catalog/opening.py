@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError, ProgrammingError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from pipeline.catalog.commits import Catalog
@@ -53,12 +53,19 @@ def chosen_catalog(settings: Settings, place: Place, access: S3Access) -> str | 
 
 
 def storage_properties(access: S3Access) -> dict[str, str]:
-    """How Iceberg's files are reached; without keys, Arrow finds credentials where AWS's own tools do."""
+    """How Iceberg's files are reached; without keys, Arrow finds credentials where AWS's own tools do.
+
+    Of a session it gets the keys of the moment, which hold for ten minutes at least: a catalog is opened for one step.
+    """
+    keys = (access.access_key_id, access.secret_access_key, None)
+    if access.session is not None and access.access_key_id is None:
+        keys = access.session.get_credentials().get_frozen_credentials()
     given = {
         "s3.endpoint": access.url,
         "s3.region": access.region,
-        "s3.access-key-id": access.access_key_id,
-        "s3.secret-access-key": access.secret_access_key,
+        "s3.access-key-id": keys[0],
+        "s3.secret-access-key": keys[1],
+        "s3.session-token": keys[2],
     }
     return {"py-io-impl": FILE_IO} | {name: value for name, value in given.items() if value}
 
@@ -68,17 +75,21 @@ def _connected(settings: Settings, place: Place, access: S3Access, *, make: bool
     if not isinstance(chosen, URL):
         from pyiceberg.catalog.glue import GlueCatalog
 
-        return GlueCatalog(NAME, **{"glue.region": access.region}, **properties)
+        client = access.session.client("glue", region_name=access.region) if access.session else None
+        return GlueCatalog(NAME, client, **{"glue.region": access.region}, **properties)
     if chosen.drivername == "sqlite" and chosen.database:
         _see_to(Path(chosen.database), place, make=make)
     return _sql_catalog(chosen, properties)
 
 
 def _sql_catalog(url: URL, properties: dict[str, str]) -> Vendor:
-    """A second try, because two that open a new database at once both make its tables, and one is told so."""
+    """A second try, because two that open a new database at once both make its tables, and one is told so.
+
+    SQLite says that the table exists, PostgreSQL that its name breaks a unique key of the system's.
+    """
     from pyiceberg.catalog.sql import SqlCatalog
 
-    quicker = retry_if_exception_type((OperationalError, ProgrammingError))
+    quicker = retry_if_exception_type((OperationalError, ProgrammingError, IntegrityError))
     properties_with_url: dict[str, Any] = {**properties, "uri": url}  # as text, a `%` or `?` of a path would be read
     try:
         return Retrying(retry=quicker, stop=stop_after_attempt(2), reraise=True)(

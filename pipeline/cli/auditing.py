@@ -78,7 +78,7 @@ def reconcile(
 ) -> None:
     """Compare the ledger with what AWS says, and tell what differs and by how much.
 
-    Exit code 1 when anything does, or nothing could be compared.
+    Exit code 1 when anything does, or nothing could be compared, or nothing with the report that was named.
     """
     settings = load_settings({"output": output})
     output_uri = absolute_uri(settings.output)
@@ -89,8 +89,10 @@ def reconcile(
             jobs, days, periods = booked_jobs(catalog, run_key), booked_days(catalog, None), spans(catalog, run_key)
         work_uri = work_uri_for(services.settings, output_uri)
         checks = job_checks(services, work_uri, [one.run_key for one in periods], jobs)
-        checks += bill_checks(cur, days, run_key) if cur else []
+        billed = bill_checks(cur, days, run_key) if cur else []
+        checks += billed
         checks += metric_checks(services, days, periods) if cloudwatch else []
     print_checks(checks, sys.stdout, as_json=as_json)
-    if any(check.differences for check in checks) or all(check.not_compared for check in checks):
+    silent = bool(cur) and all(check.not_compared for check in billed)  # a bill was named, and says nothing of the runs
+    if silent or any(check.differences for check in checks) or all(check.not_compared for check in checks):
         raise typer.Exit(1)

@@ -11,8 +11,8 @@ import typer
 
 from pipeline import __version__
 from pipeline.catalog.reading import list_tables, shown_rows
-from pipeline.cli import auditing, foretelling, operating, pricing
-from pipeline.cli.connecting import AsJson, Fuse, Output, RunDate, connected, reading, refuse_missing, tell_lifecycle
+from pipeline.cli import auditing, foretelling, maintaining, operating, pricing
+from pipeline.cli.connecting import AsJson, Fuse, Output, RunDate, connected, reading, tell_lifecycle
 from pipeline.cli.operating import carry_out
 from pipeline.errors import StackError
 from pipeline.forecasts.drawing import SEED
@@ -22,6 +22,7 @@ from pipeline.local.embedded import shell_variables
 from pipeline.manifest import refuse_illegal
 from pipeline.settings import load_settings
 from pipeline.steps import RunOrder, work_uri_for
+from pipeline.steps.orders import refuse_missing
 from pipeline.steps.start import new_run_key
 from pipeline.storage.objects import absolute_uri
 from pipeline.terminal import console
@@ -106,7 +107,7 @@ def run(
         carry_out(services, order, output, as_json=as_json)
 
 
-for operate in (operating.resume, operating.status, operating.stop, foretelling.plan):
+for operate in (operating.resume, operating.status, operating.stop, foretelling.plan, maintaining.tidy):
     app.command()(operate)
 for account in (pricing.prices, auditing.costs, auditing.reconcile):
     app.command()(account)

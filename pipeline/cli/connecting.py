@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from pipeline.errors import ObjectMissing, SettingsError
 from pipeline.local.borrowing import borrowed
 from pipeline.local.embedded import ROLE_ARN, embedded_environment, embedded_settings
 from pipeline.settings import Settings, read_aws_environment
@@ -64,14 +63,6 @@ def reading(uri: str, settings: Settings, *, quiet: bool) -> Iterator[Services]:
 def sending_nothing(settings: Settings) -> Settings:
     """The settings for a command that starts no job: it needs no role to start one with."""
     return settings.model_copy(update={"role_arn": settings.role_arn or ROLE_ARN})
-
-
-def refuse_missing(services: Services, source_uri: str) -> None:
-    """Raises SettingsError for a local folder that is not there: the argument is wrong, not the storage."""
-    try:
-        services.open(source_uri)
-    except ObjectMissing as error:
-        raise SettingsError(f"{error}; SOURCE is the folder or s3:// prefix that holds the documents") from None
 
 
 def tell_lifecycle(services: Services, day: dt.date) -> None:

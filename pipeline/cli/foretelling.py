@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from decimal import Decimal
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated
 
 import typer
 
-from pipeline.batching import choose_mode
-from pipeline.cli.connecting import (
-    AsJson,
-    Fuse,
-    Output,
-    RunDate,
-    connected,
-    refuse_missing,
-    sending_nothing,
-    tell_lifecycle,
-)
-from pipeline.domain import FUSED_BY, Mode, Usage
+from pipeline.cli.connecting import AsJson, Fuse, Output, RunDate, connected, sending_nothing, tell_lifecycle
 from pipeline.errors import SettingsError
 from pipeline.forecasts.drawing import SEED
-from pipeline.forecasts.estimating import Estimate
-from pipeline.ledger import add_costs, cost_of
 from pipeline.local import stack
 from pipeline.local.embedded import embedded_environment, embedded_settings
-from pipeline.models import Model, find_model, load_catalogue
+from pipeline.models import find_model, load_catalogue
 from pipeline.settings import Settings, load_settings, read_aws_environment
 from pipeline.steps import Services, connect, work_uri_for
-from pipeline.steps.forecasting import PlannedAnalysis, PlanOrder, SourceForecast, forecast_source
-from pipeline.steps.start import refuse_model_without_batch
+from pipeline.steps.forecasting import PlanOrder, forecast_source
+from pipeline.steps.orders import refuse_missing, refuse_model_without_batch
+from pipeline.steps.quoting import quote
 from pipeline.storage.objects import absolute_uri
 from pipeline.terminal import console
+from pipeline.terminal.quotes import print_quote
 
 
 def plan(
@@ -66,11 +53,11 @@ def plan(
         with console.watch_for(sys.stderr, quiet=as_json).step("plan") as step:
             forecast = forecast_source(services, order, step.advance)
             step.note(f"{forecast.read:,} of {forecast.to_do:,} documents read")
-        report = _report(forecast, _tariff(services, forecast, day), load_catalogue(settings.models))
+        found = quote(services, forecast, day)
     if as_json:
-        print(console.to_json(report))
+        print(console.to_json(found))
     else:
-        _print(report)
+        print_quote(found, sys.stdout)
 
 
 @contextmanager
@@ -93,151 +80,3 @@ def _work_uri(services: Services) -> str | None:
         return work_uri_for(services.settings, absolute_uri(services.settings.output))
     except SettingsError:
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class Tariff:
-    """What tokens cost on a day, where they are sent from."""
-
-    model: Model
-    sent_id: str
-    mode: Mode
-    day: dt.date
-    region: str | None
-
-    def cost(self, usage: Usage) -> Decimal | None:
-        """USD; None where the price is unknown."""
-        return cost_of(usage, self.model.price_on(self.mode, self.day, self.region, sent_id=self.sent_id))
-
-
-def _tariff(services: Services, forecast: SourceForecast, day: dt.date) -> Tariff:
-    mode = choose_mode(round(forecast.amounts.requests.expected), services.quotas)
-    return Tariff(*services.find_model(services.settings.model), mode, day, services.region)
-
-
-def _report(forecast: SourceForecast, tariff: Tariff, catalogue: Sequence[Model]) -> dict[str, Any]:
-    """Everything that is told, as JSON has it; sums of money as Decimals."""
-    expected, most = (_summed([getattr(one, name) for one in forecast.analyses]) for name in ("expected", "most"))
-    most = Usage(round(forecast.amounts.input_tokens.high + 0.5), most.output_tokens) if forecast.is_sampled else most
-    rows = [_row(one, tariff) for one in forecast.analyses]
-    whole = {
-        "analysis": "in all",
-        "requests": _numbers(forecast.amounts.requests),
-        "input_tokens": _numbers(forecast.amounts.input_tokens),
-        "output_tokens": expected.output_tokens,
-        "output_tokens_at_most": most.output_tokens,
-        "output_tokens_from": None,
-        "cost_usd": tariff.cost(expected),
-        "cost_at_most_usd": tariff.cost(most),
-    }
-    same_tokens = [one for one in catalogue if one.family == tariff.model.family]
-    return {
-        "mode": tariff.mode,
-        "model": tariff.model.id,
-        "prices_of": tariff.day.isoformat(),
-        "documents": {
-            "listed": forecast.listed,
-            "new": forecast.new,
-            "changed": forecast.changed,
-            "deleted": forecast.deleted,
-            "to_do": forecast.to_do,
-            "read": forecast.read,
-            "unreadable": _numbers(forecast.unreadable),
-        },
-        "forecast": [*rows, whole],
-        "saved": _saved(forecast, tariff),
-        "answers_looked_up": forecast.answers_looked_up,
-        "models": [
-            {
-                "model": one.id,
-                "end_of_life": one.end_of_life,
-                **{f"{way}_usd": replace(tariff, model=one, sent_id=one.id, mode=way).cost(expected) for way in Mode},
-            }
-            for one in same_tokens
-        ],
-    }
-
-
-def _row(one: PlannedAnalysis, tariff: Tariff) -> dict[str, Any]:
-    return {
-        "analysis": one.name,
-        "requests": _numbers(one.amounts.requests),
-        "input_tokens": _numbers(one.amounts.input_tokens),
-        "output_tokens": one.expected.output_tokens,
-        "output_tokens_at_most": one.most.output_tokens,
-        "output_tokens_from": "cap" if one.usual_output_tokens is None else "earlier runs",
-        "cost_usd": tariff.cost(one.expected),
-        "cost_at_most_usd": tariff.cost(one.most),
-    }
-
-
-def _saved(forecast: SourceForecast, tariff: Tariff) -> dict[str, Any]:
-    """What need not be sent, in requests and dollars; for unchanged documents as what the others of an analysis cost.
-
-    Where no other document was read, what the unchanged ones would cost is unknown.
-    """
-    found: dict[str, Any] = {}
-    for name in ("known", "repeated"):
-        requests = [getattr(one.amounts, name) for one in forecast.analyses]
-        tokens = [getattr(one.amounts, f"{name}_tokens") for one in forecast.analyses]
-        parts = zip(forecast.analyses, requests, tokens, strict=True)
-        usage = _summed([one.usage_of(count, size) for one, count, size in parts])
-        found[name] = {"requests": round(sum(one.expected for one in requests)), "usd": tariff.cost(usage)}
-    costs = [_unchanged_cost(one, forecast.to_do, tariff) for one in forecast.analyses]
-    found["unchanged"] = {"requests": sum(one.unchanged for one in forecast.analyses), "usd": add_costs(costs)}
-    return found
-
-
-def _unchanged_cost(one: PlannedAnalysis, to_do: int, tariff: Tariff) -> Decimal | None:
-    if not one.unchanged:
-        return Decimal(0)
-    cost = tariff.cost(one.expected)
-    asked = round(one.amounts.requests.expected)
-    return (
-        None if cost is None or not asked or not to_do else cost / asked * one.unchanged / len(one.name.split(FUSED_BY))
-    )
-
-
-def _summed(parts: list[Usage]) -> Usage:
-    return sum(parts, Usage(0, 0))
-
-
-def _numbers(found: Estimate) -> dict[str, int]:
-    return {"expected": round(found.expected), "low": int(found.low), "high": -int(-found.high // 1)}
-
-
-def _print(report: dict[str, Any]) -> None:
-    documents = report["documents"]
-    counts = ", ".join(f"{documents[name]:,} {name}" for name in ("new", "changed", "deleted") if documents[name])
-    print(f"{documents['listed']:,} documents listed: {counts or 'nothing new or changed'}")
-    if documents["unreadable"]["expected"]:
-        print(f"{_plain(documents['unreadable'])} of them cannot be read, and will be failures")
-    console.print_forecast(report["forecast"], sys.stdout)
-    print(f"{report['mode']} prices of {report['model']} on {report['prices_of']}; later rounds are not included")
-    for line in _notes(report):
-        print(line)
-    console.print_models(report["models"], sys.stdout)
-
-
-def _notes(report: dict[str, Any]) -> Iterator[str]:
-    documents, saved = report["documents"], report["saved"]
-    if documents["read"] < documents["to_do"]:
-        yield f"Estimated  from {documents['read']:,} documents, drawn by chance; ± holds 95 times in 100"
-    capped = [one["analysis"] for one in report["forecast"] if one["output_tokens_from"] == "cap"]
-    if capped:
-        which = "the same" if len(capped) == len(report["forecast"]) - 1 else ", ".join(capped)
-        yield f"Answers    taken to be as long as they may: no earlier run has asked {which}"
-    for name, text in (
-        ("unchanged", "results that still hold"),
-        ("known", "requests answered by some run before"),
-        ("repeated", "requests for a text that another document has"),
-    ):
-        if saved[name]["requests"]:
-            worth = f"worth {console.usd(saved[name]['usd'])}"
-            yield f"Saved      {saved[name]['requests']:,} {text}, {worth}"
-    if not report["answers_looked_up"]:
-        yield "Not seen   answers that earlier runs have kept: the embedded stack is not running (docbatch local up)"
-
-
-def _plain(numbers: dict[str, int]) -> str:
-    return console.with_margin(numbers)

@@ -17,10 +17,11 @@ from pipeline.loop import Looped, counted, run_to_the_end, stop_to_the_end
 from pipeline.manifest import MANIFEST, open_key, refuse_illegal, run_folder
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import RunOrder, RunSummary, Services, work_uri_for
-from pipeline.steps.run import Run
+from pipeline.steps.run import Run, as_begun
 from pipeline.steps.status import Phase, RunLine, RunStatus, phase_of, read_status, run_keys, run_lines
 from pipeline.steps.stopping import reopen
 from pipeline.steps.summary import SUMMARY, read_summary
+from pipeline.steps.tombstones import read_tombstone
 from pipeline.storage.objects import absolute_uri
 from pipeline.terminal import console, showing
 from pipeline.terminal.showing import Frame, run_frame, runs_frame
@@ -57,7 +58,7 @@ def resume(
         reopen(services, run.store.uri())
         places = (begun.source_uri, begun.output_uri, work_uri)
         order = RunOrder(begun.run_key, begun.run_date, *places, force=begun.force)
-        carry_out(_as_begun(services, run), order, output, as_json=as_json)
+        carry_out(replace(services, settings=as_begun(services.settings, begun)), order, output, as_json=as_json)
 
 
 def status(
@@ -189,24 +190,6 @@ def _newest_open(services: Services, work_uri: str) -> str:
     raise SettingsError(f"no run in {work_uri} is open; {advice}")
 
 
-def _as_begun(services: Services, run: Run) -> Services:
-    """The settings with which the run was begun, in place of today's."""
-    begun = run.manifest
-    fixed = {
-        "model": begun.model,
-        "output_language": begun.output_language,
-        "analyses": tuple(begun.analyses),
-        "fuse": begun.fused is not None,
-        "budget_usd": begun.budget_usd,
-        "budget_day_usd": begun.budget_day_usd,
-        "budget_month_usd": begun.budget_month_usd,
-        "allow_unknown_price": begun.allow_unknown_price,
-        "max_rounds": begun.max_rounds,
-        "mode": "on-demand" if begun.on_demand_only else "auto",
-    }
-    return replace(services, settings=services.settings.model_copy(update=fixed))
-
-
 def _tell_published(run: Run, *, as_json: bool) -> None:
     summary = read_summary(run.store)
     if as_json:
@@ -214,6 +197,8 @@ def _tell_published(run: Run, *, as_json: bool) -> None:
         return
     place = console.shown_place(summary.tables_uri)
     print(f"{_when_published(summary)}: nothing is left to do. Its tables are in {place}")
+    if tombstone := read_tombstone(run.store):
+        print(f"Its work files were deleted on {tombstone.tidied:%Y-%m-%d %H:%M} UTC.")
     print("To begin another run: docbatch run, without --run-key or with another one.")
 
 
@@ -257,7 +242,8 @@ def _none_open(runs: list[RunLine]) -> bool:
 
 def _is_at_rest(run: RunStatus) -> bool:
     """Published, or stopped with every job ended and collected."""
-    return run.phase in {Phase.PUBLISHED, Phase.REFUSED} or (run.phase is Phase.STOPPED and not run.open_jobs)
+    ended = {Phase.PUBLISHED, Phase.REFUSED, Phase.ABANDONED}
+    return run.phase in ended or (run.phase is Phase.STOPPED and not run.open_jobs)
 
 
 def _kept(now: RunStatus) -> str:

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.domain import Change, Document
+from pipeline.manifest import Held
 
 # DuckDB keeps to this and spills to disk beyond it; ten million documents need 1 GB with Python and Arrow beside it.
 MEMORY = "200MB"
@@ -36,8 +37,11 @@ CREATE TABLE listed (id BLOB, uri VARCHAR, etag VARCHAR, size_bytes BIGINT, last
 CREATE TABLE published (
     id BLOB, uri VARCHAR, etag VARCHAR, size_bytes BIGINT, last_modified TIMESTAMPTZ, content_hash BLOB, change VARCHAR,
     ended TIMESTAMPTZ);
-CREATE TABLE held (id BLOB, content_hash BLOB, analysis VARCHAR, same BOOLEAN, ended TIMESTAMPTZ);
-CREATE TABLE joined (id BLOB, difference VARCHAR, held VARCHAR);
+CREATE TABLE held (
+    id BLOB, content_hash BLOB, analysis VARCHAR, same BOOLEAN, input_tokens BIGINT, output_tokens BIGINT,
+    ended TIMESTAMPTZ);
+CREATE TABLE joined (
+    id BLOB, difference VARCHAR, held VARCHAR, input_tokens BIGINT, output_tokens BIGINT, uncounted BIGINT);
 CREATE TABLE compared (
     id BLOB, uri VARCHAR, etag VARCHAR, size_bytes BIGINT, last_modified TIMESTAMPTZ, difference VARCHAR, held VARCHAR);
 CREATE TABLE runs (run_key VARCHAR, ended TIMESTAMPTZ);
@@ -49,15 +53,18 @@ WITH before AS (
     SELECT id, unnest(max_by(struct_pack(etag, content_hash, change), ended))
     FROM published WHERE id BETWEEN $low AND $high GROUP BY id),
 newest AS (
-    SELECT id, analysis, max_by(struct_pack(content_hash, same), ended) AS last
+    SELECT id, analysis, max_by(struct_pack(content_hash, same, input_tokens, output_tokens), ended) AS last
     FROM held WHERE id BETWEEN $low AND $high GROUP BY id, analysis),
 known AS (
-    SELECT id, last.content_hash AS content_hash, string_agg(analysis, ',' ORDER BY analysis) AS analyses
+    SELECT id, last.content_hash AS content_hash, string_agg(analysis, ',' ORDER BY analysis) AS analyses,
+        sum(last.input_tokens)::BIGINT AS input_tokens, sum(last.output_tokens)::BIGINT AS output_tokens,
+        count(*) FILTER (WHERE coalesce(last.input_tokens, 0) = 0) AS uncounted
     FROM newest WHERE last.same GROUP BY ALL)
 SELECT now.id,
     CASE WHEN before.id IS NULL OR before.change = 'deleted' THEN 'new'
          WHEN before.etag <> now.etag OR now.etag = '' THEN 'changed' ELSE 'unchanged' END AS difference,
-    CASE WHEN difference = 'unchanged' THEN coalesce(known.analyses, '') ELSE '' END AS held
+    CASE WHEN difference = 'unchanged' THEN coalesce(known.analyses, '') ELSE '' END AS held,
+    known.input_tokens, known.output_tokens, known.uncounted
 FROM (FROM listed WHERE id BETWEEN $low AND $high) AS now LEFT JOIN before ON before.id = now.id
 LEFT JOIN known ON known.id = now.id AND known.content_hash = before.content_hash
 """
@@ -73,7 +80,16 @@ FROM (
     ANTI JOIN (FROM listed WHERE id BETWEEN $low AND $high) USING (id) GROUP BY id)
 WHERE last.change <> 'deleted' AND starts_with(last.uri, $below)
 """
-_COUNT = "CREATE TABLE counted AS SELECT hex(id)[1:2] AS bucket, held, count(*) AS documents FROM joined GROUP BY ALL"
+_COUNT = """
+CREATE TABLE counted AS SELECT hex(id)[1:2] AS bucket, held, count(*) AS documents,
+    coalesce(sum(input_tokens), 0) AS input_tokens, coalesce(sum(output_tokens), 0) AS output_tokens,
+    coalesce(sum(uncounted), 0) AS uncounted
+FROM joined GROUP BY ALL
+"""
+_USED = """
+SELECT coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), coalesce(sum(uncounted), 0)
+FROM counted WHERE held <> ''
+"""
 _COUNTED = "SELECT held, sum(documents) FROM counted WHERE bucket BETWEEN ? AND ? GROUP BY held"
 _TO_DO = "FROM compared WHERE id BETWEEN ? AND ? ORDER BY uri"
 
@@ -155,14 +171,15 @@ class Comparison:
         )
 
     def add_held(self, analysis: str, method: str, results: pa.RecordBatchReader) -> None:
-        """Rows of an analysis' table: document_id, content_hash, method_id, run_key.
+        """Rows of an analysis' table: document_id, content_hash, method_id, input_tokens, output_tokens, run_key.
 
         The newest row of a document holds, if it was asked by this method: an older one is not what readers see.
         """
         self._insert(
             results,
             f"held SELECT unhex(document_id), unhex(content_hash), '{analysis}', "  # noqa: S608 - names a column, too
-            f"coalesce(method_id = '{method}', false), ended FROM rows JOIN runs USING (run_key)",
+            f"coalesce(method_id = '{method}', false), input_tokens, output_tokens, ended "
+            "FROM rows JOIN runs USING (run_key)",
         )
 
     def compare(self, source_uri: str, analyses: Collection[str]) -> None:
@@ -174,6 +191,10 @@ class Comparison:
             values = {"low": low, "high": high, "everything": ",".join(self._analyses), "below": f"{source_uri}/"}
             self._database.execute(_COMPARE, values)
         self._database.execute(_COUNT)
+
+    def held(self) -> Held:
+        """What the results that still hold had used, over all shards."""
+        return Held(*(int(count) for count in self._database.execute(_USED).fetchall()[0]))
 
     def shard(self, shard: int, shards: int) -> ComparedShard:
         """One shard: what is to be looked at, and how many documents each analysis holds the result of already.

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -16,11 +17,12 @@ from pipeline.errors import DocbatchError, StackError
 from pipeline.local import launch, stack
 from pipeline.local.borrowing import borrowed
 from pipeline.local.embedded import shell_variables
-from pipeline.local.main_job import DAG, ROOT, airflow_variables, sample_folders, say, upload
+from pipeline.local.main_job import DAG, ROOT, SET_UP, airflow_variables, sample_folders, say, upload
 from pipeline.local.ports import free_port
 from pipeline.settings import load_settings
 
 PATIENCE_SECONDS = 240.0
+PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 PASSWORDS = "simple_auth_manager_passwords.json.generated"
 
 
@@ -43,20 +45,8 @@ def main() -> int:
 def _serve(home: Path, running: stack.Stack) -> int:
     source = upload(running, sample_folders(home))
     port = free_port()
-    inherited = launch.own_environment()
-    environment = {
-        **inherited,
-        "PATH": f"{Path(sys.executable).parent}:{inherited.get('PATH', '')}",  # standalone looks for `airflow` there
-        **shell_variables(running),
-        **airflow_variables(home),
-        "DOCBATCH_SOURCE": source,
-        "DOCBATCH_OUTPUT": str(ROOT / "output"),
-        "AIRFLOW__API__PORT": str(port),
-        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",  # without it every task fails on another port
-        "AIRFLOW__API__HOST": "127.0.0.1",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
-        "AIRFLOW__CORE__PARALLELISM": "4",
-    }
+    own = {"DOCBATCH_SOURCE": source, "DOCBATCH_OUTPUT": str(ROOT / "output")}
+    environment = served_environment(home, running, port) | own
     log = home / "logs" / "airflow.log"
     say(f"Starting Airflow (a minute or two); its log is {log}")
     with log.open("w") as file:
@@ -64,28 +54,50 @@ def _serve(home: Path, running: stack.Stack) -> int:
         # A session of its own, so that all that standalone starts can be ended together.
         child = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)  # noqa: S603
         try:
-            _wait_until_healthy(child, port, log)
-            unpause = [sys.executable, "-m", "airflow", "dags", "unpause", "--yes", DAG]
-            subprocess.run(unpause, env=environment, stdout=file, stderr=file, check=False)  # noqa: S603 - ours
+            wait_until_healthy(lambda: child.poll() is None, port, log)
+            for module in ([SET_UP], ["airflow", "dags", "unpause", "--yes", DAG]):
+                command = [sys.executable, "-m", *module]
+                subprocess.run(command, env=environment, stdout=file, stderr=file, check=False)  # noqa: S603 - ours
             say(f"Airflow: http://127.0.0.1:{port}  login {_login(home)}")
             say("Trigger document_analysis there; Ctrl-C here ends Airflow and what was started with it.")
             return child.wait()
         finally:
-            _end(child)
+            end_group(child)
 
 
-def _wait_until_healthy(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def served_environment(home: Path, running: stack.Stack, port: int) -> dict[str, str]:
+    """What Airflow's programs need to serve our DAGs on a port of loopback, wired to the stack; with small means."""
+    inherited = launch.own_environment()
+    return {
+        **inherited,
+        "PATH": f"{Path(sys.executable).parent}:{inherited.get('PATH', '')}",  # standalone looks for `airflow` there
+        **shell_variables(running),
+        **airflow_variables(home),
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",  # without it every task fails on another port
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+    }
+
+
+def wait_until_healthy(alive: Callable[[], bool], port: int, log: Path) -> None:
+    """Wait until every part of Airflow says that it is well. Raises StackError, with the end of `log`."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline and child.poll() is None:
-        try:
-            health = httpx.get(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5.0, trust_env=False).json()
-            parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
-            if all(health.get(part, {}).get("status") == "healthy" for part in parts):
-                return
-        except (httpx.TransportError, json.JSONDecodeError):
-            pass
+    while time.monotonic() < deadline and alive():
+        if set(part_states(port).values()) == {"healthy"}:
+            return
         time.sleep(1.0)
     raise StackError(f"Airflow did not become healthy. The end of its log {log}:\n{launch.last_lines(log)}")
+
+
+def part_states(port: int) -> dict[str, str]:
+    """Each part of Airflow and how it says that it is; `silent` where the server does not answer."""
+    try:
+        health = httpx.get(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5.0, trust_env=False).json()
+    except (httpx.TransportError, json.JSONDecodeError):
+        health = {}
+    return {part: str(health.get(part, {}).get("status") or "silent") for part in PARTS}
 
 
 def _login(home: Path) -> str:
@@ -93,8 +105,8 @@ def _login(home: Path) -> str:
     return ", ".join(f"{user} / {password}" for user, password in passwords.items())
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ask standalone and all that it started to end; what is left after a while is killed."""
+def end_group(child: subprocess.Popen[bytes]) -> None:
+    """Ask a program and all that it started to end; what is left after a while is killed."""
     for number, seconds in ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
         deadline = time.monotonic() + seconds
         left = _signalled(child.pid, number)

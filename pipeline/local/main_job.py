@@ -26,6 +26,7 @@ from pipeline.terminal import console
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "sample_data"
 DAG = "document_analysis"
+SET_UP = "pipeline.airflow.setting_up"
 # What our tasks say, in a line of Airflow's log; and the last line of one of our errors' traceback.
 _TOLD = re.compile(r"\[\w+ *\] (.*?) +\[pipeline\.airflow\.")
 _FAILED = re.compile(r"pipeline\.errors\.(\w+): (.*)")
@@ -112,14 +113,15 @@ def _run_dag(home: Path, running: stack.Stack, conf: dict[str, str]) -> None:
     """`airflow dags test` in an Airflow home of our own; what the tasks say is shown, the rest goes to the log."""
     environment = {**launch.own_environment(), **shell_variables(running), **airflow_variables(home)}
     log = home / "logs" / "main-job.log"
-    migrated = home / "airflow" / "migrated"
+    ready = home / "airflow" / "ready"
     with log.open("w") as file:
-        if not migrated.exists():
+        if not ready.exists():
             say("Preparing Airflow's own database (once)")
-            migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
-            if subprocess.run(migrate, env=environment, stdout=file, stderr=file, check=False).returncode:  # noqa: S603
-                raise RunError(f"airflow db migrate failed; its log is {log}")
-            migrated.touch()
+            for module in (["airflow", "db", "migrate"], [SET_UP]):
+                command = [sys.executable, "-m", *module]
+                if subprocess.run(command, env=environment, stdout=file, stderr=file, check=False).returncode:  # noqa: S603
+                    raise RunError(f"{' '.join(module)} failed; its log is {log}")
+            ready.touch()
         say(f"Running the DAG {DAG} through Airflow; its log is {log}")
         test = [sys.executable, "-m", "airflow", "dags", "test", DAG, "--conf", orjson.dumps(conf).decode()]
         _follow(test, environment, file)

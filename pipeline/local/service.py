@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _ARN = f"arn:aws:bedrock:{llama.REGION}:{llama.ACCOUNT_ID}:model-invocation-job/"
 _PAGE_JOBS = 100
+_SEQUENCES = 2**63  # SQLite's
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -231,9 +232,12 @@ def _page_token(sequence: int) -> str:
 
 def _sequence(token: str) -> int:
     try:
-        return int(base64.urlsafe_b64decode(token).removeprefix(b"after:"))
+        sequence = int(base64.urlsafe_b64decode(token).removeprefix(b"after:"))
     except ValueError as error:
         raise invalid("The provided nextToken is invalid.") from error
+    if sequence >= _SEQUENCES:
+        raise invalid("The provided nextToken is invalid.")
+    return sequence
 
 
 def _iso(seconds: float | None) -> str | None:

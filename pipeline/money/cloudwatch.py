@@ -6,10 +6,9 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-import boto3
 from botocore.config import Config
 
-from pipeline.bedrock.client import BedrockAccess
+from pipeline.bedrock.client import BedrockAccess, new_session
 from pipeline.bedrock.retries import mapped_errors, repeat
 from pipeline.domain import Mode
 
@@ -82,12 +81,9 @@ def connect_metrics(access: BedrockAccess, url: str | None, retry_seconds: float
     """A client. Raises ServiceRejected when there are no credentials or no region."""
     config = Config(retries={"mode": "standard", "max_attempts": 1}, connect_timeout=10, read_timeout=60)
     with mapped_errors():
-        session: Any = boto3.Session(
-            region_name=access.region,
-            aws_access_key_id=access.access_key_id,
-            aws_secret_access_key=access.secret_access_key,
-        )
-        return BotoMetricsClient(session.client("cloudwatch", endpoint_url=url, config=config), retry_seconds)
+        session: Any = new_session(access)
+        client = session.client("cloudwatch", region_name=access.region, endpoint_url=url, config=config)
+        return BotoMetricsClient(client, retry_seconds)
 
 
 def _query(place: int, namespace: str, metric: str, model_id: str, span: Period) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class Way(StrEnum):
     DUPLICATES = "duplicates"
     UNCHANGED = "unchanged"
     FUSED = "fused"
+    CAPS = "caps"
 
     @property
     def against(self) -> str:
@@ -55,6 +56,7 @@ _AGAINST = {
     Way.DUPLICATES: "asking for every copy of a text",
     Way.UNCHANGED: "asking again for results that still hold",
     Way.FUSED: "the input tokens of a prompt for each analysis",
+    Way.CAPS: "answers as long as the model may write (so much at most)",
 }
 
 

@@ -69,7 +69,7 @@ def _without_sending(made: RoundPlan, why: str) -> RoundPlan:
     awaited = tuple(batch for batch in made.batches if batch.awaits is not None)
     nothing = {"requests": 0, "input_tokens": 0, "input_low_tokens": 0, "input_high_tokens": 0, "output_tokens": 0}
     free = {"usual_output_tokens": 0, "forecast_usd": FREE, "expected_usd": FREE}
-    return replace(made, batches=awaited, over_budget=why, **nothing, **free)  # type: ignore[arg-type] # all are numbers
+    return replace(made, batches=awaited, parts=(), over_budget=why, **nothing, **free)  # type: ignore[arg-type] # all are numbers
 
 
 def commit(run: Run, round_number: int, made: RoundPlan) -> None:

@@ -22,6 +22,7 @@ from pipeline.segments import read_index
 from pipeline.steps.outputs import Output, output_of
 from pipeline.steps.rounds import COLLECTED, Collected, read_batch, read_collected
 from pipeline.steps.run import Run, Services
+from pipeline.steps.tombstones import refuse_tidied
 from pipeline.wire import Reply
 
 DETAIL_CHARACTERS = 300
@@ -58,6 +59,7 @@ def collect(services: Services, run_uri: str, round_number: int, batch_key: str)
     run = Run(services, run_uri)
     key = collected_key(round_number, batch_key)
     if not run.store.exists(key):
+        refuse_tidied(run)
         run.store.write(key, COLLECTED.dump_json(_collect(run, round_number, read_batch(run, round_number, batch_key))))
     collected = read_collected(run, round_number, batch_key)
     if collected.job_failure:

@@ -23,6 +23,7 @@ from pipeline.steps.rounds import over_budget, planned_rounds
 from pipeline.steps.run import Run, Services
 from pipeline.steps.savings import saved
 from pipeline.steps.state import Key, ShardState, load_state, read_document_records, usage_of
+from pipeline.steps.tombstones import read_tombstone
 from pipeline.tables import FIXED, arrow_schema, money, result_columns, write_rows
 
 Row = Sequence[Any]
@@ -77,9 +78,12 @@ _NOT_SENT = Spent(FREE, Decimal(0), None)
 def fold(services: Services, run_uri: str, shard: int) -> ShardCounts:
     """Stage the rows of a shard in every table. The same outcomes give the same bytes.
 
+    Of a published run whose working files are deleted, the counts of then.
     Raises StorageError, RunError.
     """
     run = Run(services, run_uri)
+    if read_tombstone(run.store) is not None:
+        return read_counts(run, shard)
     documents = list(read_document_records(run, shard))
     state = load_state(run, shard, planned_rounds(run))
     folded = _Fold(run, documents, state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,14 +13,16 @@ import pyarrow.compute as pc
 
 from pipeline.analyses import Analysis
 from pipeline.catalog.reading import usual_output_tokens
-from pipeline.domain import FUSED_BY, Change, Failure, Request, Usage
+from pipeline.domain import FUSED_BY, Change, Failure, Request
 from pipeline.errors import ObjectMissing
+from pipeline.forecasts.amounts import Amounts, PlannedAnalysis, SourceForecast
 from pipeline.forecasts.drawing import SEED, draw, strata_of, stratum
 from pipeline.forecasts.estimating import Estimate, estimate, member
 from pipeline.forecasts.outlooks import together
 from pipeline.fusing import fuse
 from pipeline.known.comparison import Comparison, ListedDocument
 from pipeline.known.recall import answer_lists, read_ids
+from pipeline.manifest import Held
 from pipeline.planning import FusedPlanner, Mapper, Planner, method_id
 from pipeline.settling import Limits
 from pipeline.steps.prepare import Report, mappers_for
@@ -39,73 +40,11 @@ COUNTED_BYTES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Amounts:
-    """Requests and their input tokens: what would be sent, and what is left out as known or as repeated."""
-
-    requests: Estimate
-    input_tokens: Estimate
-    known: Estimate
-    known_tokens: Estimate
-    repeated: Estimate
-    repeated_tokens: Estimate
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedAnalysis:
-    """What one analysis would send, and what it need not; `unchanged` documents keep the result that they have.
-
-    `usual_output_tokens` are those of a request in earlier runs of the same prompt; None where there was none.
-    """
-
-    name: str
-    amounts: Amounts
-    cap_tokens: int
-    usual_output_tokens: float | None
-    unchanged: int
-
-    @property
-    def most(self) -> Usage:
-        """The upper end of the interval, and every answer as long as it may be."""
-        return Usage(math.ceil(self.amounts.input_tokens.high), math.ceil(self.amounts.requests.high) * self.cap_tokens)
-
-    @property
-    def expected(self) -> Usage:
-        return self.usage_of(self.amounts.requests, self.amounts.input_tokens)
-
-    def usage_of(self, requests: Estimate, input_tokens: Estimate) -> Usage:
-        """What some requests use as answers usually are, or at the cap where nobody knows."""
-        each = self.cap_tokens if self.usual_output_tokens is None else min(self.cap_tokens, self.usual_output_tokens)
-        return Usage(math.ceil(input_tokens.expected), math.ceil(requests.expected * each))
-
-
-@dataclass(frozen=True, slots=True)
-class SourceForecast:
-    """The first round of a run over a source. `amounts` are those of all analyses together.
-
-    `listed` documents are in the source, `to_do` of them are new or changed, of which `read` were read.
-    """
-
-    analyses: tuple[PlannedAnalysis, ...]
-    amounts: Amounts
-    listed: int
-    new: int
-    changed: int
-    deleted: int
-    to_do: int
-    read: int
-    unreadable: Estimate
-    answers_looked_up: bool
-
-    @property
-    def is_sampled(self) -> bool:
-        return self.read < self.to_do
-
-
-@dataclass(frozen=True, slots=True)
 class PlanOrder:
     """What is to be forecast. Without an output or a work store, nothing is taken for known.
 
-    `sample` is how many documents are read at most; None leaves it to the forecast.
+    `sample` is how many documents are read at most; None leaves it to the forecast. With `alone` the forecast is of the
+    sample and not of the source: of a run that asks about so many documents.
     """
 
     source_uri: str
@@ -114,6 +53,7 @@ class PlanOrder:
     sample: int | None = None
     seed: int = SEED
     force: bool = False
+    alone: bool = False
 
 
 def forecast_source(services: Services, order: PlanOrder, report: Report) -> SourceForecast:
@@ -124,7 +64,9 @@ def forecast_source(services: Services, order: PlanOrder, report: Report) -> Sou
     methods = {name: method_id(one, limits, services.fused) for name, one in analyses.items()}
     compared = _compared(services, order, methods)
     present = [one for one in compared.documents if one.change is not Change.DELETED]
-    drawn = draw(present, order.sample or _affordable(present), order.seed)
+    if order.alone and order.sample:
+        present = draw(present, order.sample, order.seed)
+    drawn = draw(present, (not order.alone and order.sample) or _affordable(present), order.seed)
     count = _Count(services.counter, exact=sum(one.size_bytes for one in drawn) <= COUNTED_BYTES)
     mappers = _Mappers(services, analyses, limits)
     asked: list[_Asked] = []
@@ -144,10 +86,11 @@ def forecast_source(services: Services, order: PlanOrder, report: Report) -> Sou
             for name, (mapper, parts) in mappers.used.items()
         ),
         totals.of(frozenset(mappers.used)),
+        compared.held,
         compared.listed,
         sum(one.change is Change.NEW for one in present),
         sum(one.change is not Change.NEW for one in present),
-        len(compared.documents) - len(present),
+        sum(one.change is Change.DELETED for one in compared.documents),
         len(present),
         len(drawn),
         totals.unreadable,
@@ -188,6 +131,7 @@ class _Compared:
     documents: list[ListedDocument]
     listed: int
     unchanged: dict[str, int]
+    held: Held
     usual_output_tokens: dict[str, float | None]
 
 
@@ -203,7 +147,7 @@ def _compared(services: Services, order: PlanOrder, methods: Mapping[str, str]) 
                     add_published(comparison, catalog, {} if order.force else methods, "")
         comparison.compare(order.source_uri, methods)
         found = comparison.shard(0, 1)
-        return _Compared(found.documents, comparison.documents, found.unchanged, usual)
+        return _Compared(found.documents, comparison.documents, found.unchanged, comparison.held(), usual)
 
 
 def _affordable(documents: list[ListedDocument]) -> int:

@@ -6,18 +6,21 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from decimal import Decimal
 
-from pipeline.batching import Segment, choose_mode, pack
+from pipeline.batching import Segment, choose_mode, pack, widened
 from pipeline.domain import Batch, Mode, Request, Usage
 from pipeline.errors import BudgetExceeded, ObjectExists
+from pipeline.forecasts.outlooks import together
 from pipeline.ledger import add_costs, cost_of
 from pipeline.manifest import PLANNING_LEASE, content_digest, input_key, open_key, output_folder, plan_key, shared_key
 from pipeline.records import to_parquet
 from pipeline.segments import concatenate, read_index
 from pipeline.steps.budgeting import commit, within_budgets
-from pipeline.steps.rounds import PLAN, RoundPlan, read_plan
+from pipeline.steps.rounds import PLAN, PlannedPart, RoundPlan, read_plan
 from pipeline.steps.run import Run, Services, refuse_stopped
 from pipeline.steps.sift import Sifted, sift
+from pipeline.steps.tombstones import refuse_tidied
 from pipeline.storage.leases import Lease, holding
 
 
@@ -31,6 +34,7 @@ def plan(services: Services, run_uri: str, round_number: int) -> RoundPlan:
     refuse_stopped(run)
     key = plan_key(round_number)
     while not run.store.exists(key):
+        refuse_tidied(run)
         lease = Lease(run.work, PLANNING_LEASE, services.settings.lease_seconds)
         with holding(lease, done=lambda: run.store.exists(key)) as held:
             if held and not run.store.exists(key):
@@ -52,17 +56,16 @@ def _plan_as_holder(run: Run, round_number: int, lease: Lease) -> None:
 
 
 def _make_plan(run: Run, round_number: int, sifted: Sifted) -> RoundPlan:
-    groups = pack(sifted.segments, run.quotas)
+    quotas = widened(run.quotas, sum(segment.records for segment in sifted.segments))
+    groups = pack(sifted.segments, quotas)
     inputs = {f"r{round_number:02d}-b{number:04d}": group for number, group in enumerate(groups)}
     together = {batch_key: _together(run, round_number, batch_key, group) for batch_key, group in inputs.items()}
     batches = [_batch(run, round_number, key, whole, inputs[key]) for key, whole in together.items()]
     found, most_output = sifted.outlook.input_tokens, sifted.outlook.whole.most_output_tokens
     low, expected, high = int(found.low), math.ceil(found.expected), math.ceil(found.high)
     usual_output = sifted.outlook.usual_output_tokens(run.manifest.usual_output_tokens)
-    most, usual = (
-        add_costs(cost_of(part, run.price(mode)) for mode, part in _shares(usage, batches))
-        for usage in (Usage(high, most_output), Usage(expected, usual_output))
-    )
+    usages = (Usage(high, most_output), Usage(expected, usual_output))
+    most, usual = (_cost(run, usage, batches) for usage in usages)
     return RoundPlan(
         Mode.BATCH if any(batch.mode is Mode.BATCH for batch in batches) else Mode.ON_DEMAND,
         (*_with_sharers(run, round_number, batches, sifted), *sifted.awaited),
@@ -77,7 +80,23 @@ def _make_plan(run: Run, round_number: int, sifted: Sifted) -> RoundPlan:
         most,
         usual,
         planned=run.services.clock(),
+        parts=tuple(_part(run, sifted, name, batches) for name in sifted.outlook.analyses),
     )
+
+
+def _part(run: Run, sifted: Sifted, name: str, batches: Sequence[Batch]) -> PlannedPart:
+    """The part of a round that one analysis has, its cost in the modes that the whole is sent in."""
+    forecast = sifted.outlook.analyses[name]
+    found, most_output = forecast.input_tokens(sifted.outlook.densities), forecast.most_output_tokens
+    usual_output = forecast.usual_output_tokens(together(name, run.manifest.usual_output_tokens))
+    low, expected, high = int(found.low), math.ceil(found.expected), math.ceil(found.high)
+    usages = (Usage(high, most_output), Usage(expected, usual_output))
+    most, usual = (_cost(run, usage, batches) for usage in usages)
+    return PlannedPart(name, forecast.requests, expected, low, high, most_output, usual_output, most, usual)
+
+
+def _cost(run: Run, usage: Usage, batches: Sequence[Batch]) -> Decimal | None:
+    return add_costs(cost_of(part, run.price(mode)) for mode, part in _shares(usage, batches))
 
 
 def _shares(usage: Usage, batches: Sequence[Batch]) -> Iterator[tuple[Mode, Usage]]:

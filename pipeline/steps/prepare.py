@@ -20,6 +20,7 @@ from pipeline.steps.rounds import read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.sampling import Sampler
 from pipeline.steps.state import Key, Prepared, ShardState, load_state, read_prepared, write_prepared
+from pipeline.steps.tombstones import refuse_tidied
 from pipeline.tokens import count_prompt
 from pipeline.wire import read_prompt, read_record_id, write_record
 from pipeline.wordings import Owed
@@ -41,6 +42,7 @@ def prepare(services: Services, run_uri: str, round_number: int, shard: int, rep
     """
     run = Run(services, run_uri)
     if not run.store.exists(prepared_key(round_number, shard)):
+        refuse_tidied(run)
         if round_number == 0:
             _prepare_documents(run, shard, report)
         else:

@@ -15,6 +15,7 @@ from pipeline.steps.fold import ShardCounts, read_counts
 from pipeline.steps.rounds import Collected, RoundPlan, planned_rounds, read_collected, read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.summary import SUMMARY, RunSummary, by_analysis, read_summary, row_of, summarise, used_by
+from pipeline.steps.tombstones import read_tombstone, refuse_tidied
 from pipeline.storage.objects import ObjectStore
 from pipeline.tables import count_rows, published_key, table_schemas, write_rows
 
@@ -30,6 +31,8 @@ def publish(services: Services, run_uri: str) -> RunSummary:
     does not add up.
     """
     run = Run(services, run_uri)
+    if read_tombstone(run.store) is not None:
+        return _as_published(run)
     shards = [read_counts(run, shard) for shard in range(run.manifest.shards)]
     plans = [read_plan(run, number) for number in range(planned_rounds(run))]
     collected = list(_collected(run, plans))
@@ -41,6 +44,15 @@ def publish(services: Services, run_uri: str) -> RunSummary:
             _publish_tables(run, summary, output, catalog)
         sweep(catalog, output, services.clock() - dt.timedelta(hours=services.settings.sweep_hours))
     run.work.delete(open_key(run.manifest.run_key))
+    return summary
+
+
+def _as_published(run: Run) -> RunSummary:
+    """What a run came to whose staged tables are deleted. Raises RunError when the catalog has lost it since."""
+    summary = read_summary(run.store)
+    with run.services.catalog(run.manifest.output_uri, make=True) as catalog:
+        if not _is_published(summary, catalog):
+            refuse_tidied(run)
     return summary
 
 

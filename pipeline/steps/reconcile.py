@@ -94,9 +94,8 @@ def _model_checks(
     for usage_type in bill.others:
         yield Check(f"{usage_type} of the bill", not_compared="docbatch does not use the model in this way")
     for day in sorted(days - {one.day for one in covered} & {one.day for one in booked}):
-        yield Check(
-            f"{day}, {model}", not_compared=f"{path} covers {bill.first or 'no day'} to {bill.last or 'no day'}"
-        )
+        covers = f"covers {bill.first} to {bill.last}" if bill.first else "has no line"
+        yield Check(f"{day}, {model}", not_compared=f"{path} {covers}")
 
 
 def _metric_checks(

@@ -17,6 +17,21 @@ from pipeline.steps.run import Run
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedPart:
+    """What one analysis, or several that are fused, sends in a round; the figures are those of RoundPlan."""
+
+    analysis: str
+    requests: int
+    input_tokens: int
+    input_low_tokens: int
+    input_high_tokens: int
+    output_tokens: int
+    usual_output_tokens: int
+    forecast_usd: Decimal | None
+    expected_usd: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
 class RoundPlan:
     """The batches of one round and what they are expected to use and cost at most; None without a price.
 
@@ -24,7 +39,7 @@ class RoundPlan:
     have been sent by another run, or are asked by another request of the same round. `input_tokens` are expected, and
     95 times in 100 between low and high; `output_tokens` are the caps, `usual_output_tokens` what earlier runs had.
     `forecast_usd` is the cost at most (high input, capped output), `expected_usd` the cost that is expected.
-    `over_budget` says why nothing is sent, of a later round that would have passed a budget.
+    `over_budget` says why nothing is sent, of a later round that would have passed a budget. `parts` are by analysis.
     """
 
     mode: Mode
@@ -41,6 +56,7 @@ class RoundPlan:
     expected_usd: Decimal | None
     planned: dt.datetime
     over_budget: str | None = None
+    parts: tuple[PlannedPart, ...] = ()
 
     @property
     def is_last(self) -> bool:

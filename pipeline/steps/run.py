@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import ValidationError
 
-from pipeline.analyses import Analysis, load_analyses, shipped_prompts
+from pipeline.analyses import Analysis, load_analyses
 from pipeline.batching import Quotas
-from pipeline.bedrock.client import BatchClient, BedrockAccess, OnDemandClient, connect_batch, connect_on_demand
+from pipeline.bedrock.client import (
+    DEFAULT_REGION,
+    BatchClient,
+    BedrockAccess,
+    OnDemandClient,
+    bedrock_access,
+    connect_batch,
+    connect_on_demand,
+)
 from pipeline.bedrock.pacing import Pacer
+from pipeline.declared import shipped_prompts
 from pipeline.domain import FUSED_BY, Mode
 from pipeline.errors import RunError, RunStopped, SettingsError
 from pipeline.fusing import Fused, fuse, fused_fingerprint
@@ -31,8 +40,6 @@ from pipeline.tokens import TokenCounter, load_counter
 
 if TYPE_CHECKING:
     from pipeline.catalog import Catalog
-
-DEFAULT_REGION = "us-west-2"
 
 
 class Opener(Protocol):
@@ -95,7 +102,8 @@ class Services:
     def quotas(self) -> Quotas:
         chosen = self.settings
         most_records = min(chosen.batch_records, chosen.max_records_per_file)
-        return Quotas(chosen.min_records_per_job, most_records, chosen.max_file_bytes, chosen.mode == "on-demand")
+        on_demand_only, quota = chosen.mode == "on-demand", chosen.max_records_per_file
+        return Quotas(chosen.min_records_per_job, most_records, chosen.max_file_bytes, on_demand_only, quota)
 
     @property
     def region(self) -> str:
@@ -117,11 +125,9 @@ def connect(settings: Settings, environment: AwsEnvironment) -> Services:
             "role_arn: is missing. Set DOCBATCH_ROLE_ARN to the service role that Bedrock assumes to read and write "
             "S3 (README, On AWS), or DOCBATCH_BACKEND=local to use the embedded stack."
         )
-    region = settings.region or environment.region or DEFAULT_REGION
-    secret = environment.secret_access_key.get_secret_value() if environment.secret_access_key else None
-    keys = (environment.access_key_id, secret)
-    bedrock = BedrockAccess(region, environment.bedrock_url, environment.bedrock_runtime_url, *keys)
-    s3 = S3Access(region, environment.s3_url, *keys)
+    bedrock = bedrock_access(settings, environment)
+    keys = (bedrock.access_key_id, bedrock.secret_access_key, bedrock.session)
+    s3 = S3Access(bedrock.region, environment.s3_url, *keys)
     retry_seconds, threads = settings.retry_seconds, settings.on_demand_threads
     pacer = cache(lambda: _pacer(settings))  # one for all clients of the process
     return Services(
@@ -229,6 +235,23 @@ def _read_manifest(store: ObjectStore) -> RunManifest:
             f"{store.uri(MANIFEST)}: was written by another version of docbatch ({wrong}); finish the run with that "
             "version, or begin one with another key"
         ) from None
+
+
+def as_begun(settings: Settings, begun: RunManifest) -> Settings:
+    """The settings with which a run was begun, in place of today's."""
+    fixed = {
+        "model": begun.model,
+        "output_language": begun.output_language,
+        "analyses": tuple(begun.analyses),
+        "fuse": begun.fused is not None,
+        "budget_usd": begun.budget_usd,
+        "budget_day_usd": begun.budget_day_usd,
+        "budget_month_usd": begun.budget_month_usd,
+        "allow_unknown_price": begun.allow_unknown_price,
+        "max_rounds": begun.max_rounds,
+        "mode": "on-demand" if begun.on_demand_only else "auto",
+    }
+    return settings.model_copy(update=fixed)
 
 
 def refuse_stopped(run: Run) -> None:

@@ -14,7 +14,24 @@ from pipeline.steps.state import ShardState, usage_of
 
 def saved(run: Run, state: ShardState) -> dict[str, Amount]:
     """All ways that saved anything."""
-    return savings(state.records, run.manifest.run_key, run.price) | _by_fusing(run, state)
+    return savings(state.records, run.manifest.run_key, run.price) | _by_fusing(run, state) | _by_caps(run, state)
+
+
+def _by_caps(run: Run, state: ShardState) -> dict[str, Amount]:
+    """Of every record that this run paid for, what a longer answer could have cost at most: nobody knows how much of
+    that a model would have written."""
+    asked = {one.record_id: one for found in state.requests.values() for one in found.values()}
+    paid = {
+        (one.record_id, one.round_number): one.mode
+        for one in state.records
+        if one.paid_by is None and was_charged(usage_of(one))
+    }
+    spared = [
+        (run.limits.longest_tokens(asked[record_id]) - asked[record_id].max_output_tokens, mode)
+        for (record_id, _), mode in paid.items()
+    ]
+    amount = amount_of(cost_of(Usage(0, tokens), run.price(mode)) for tokens, mode in spared if tokens > 0)
+    return {Way.CAPS.value: amount} if amount.requests else {}
 
 
 def _by_fusing(run: Run, state: ShardState) -> dict[str, Amount]:

@@ -16,13 +16,13 @@ from pipeline import __version__
 from pipeline.analyses import Analysis
 from pipeline.catalog.reading import usual_output_tokens
 from pipeline.domain import Change, Document, Mode, short_hash
-from pipeline.errors import ObjectExists, SettingsError
-from pipeline.forecasts.drawing import SEED, draw, strata_of
-from pipeline.fusing import fuse
+from pipeline.errors import ObjectExists
+from pipeline.forecasts.drawing import draw, strata_of
 from pipeline.known.comparison import Comparison, ListedDocument
 from pipeline.manifest import (
     MANIFEST,
     PUBLISHED,
+    Held,
     RunManifest,
     claimed_key,
     content_digest,
@@ -30,10 +30,17 @@ from pipeline.manifest import (
     open_key,
     shards_for,
 )
-from pipeline.models import load_catalogue
 from pipeline.planning import method_id
 from pipeline.records import to_parquet
+from pipeline.steps.orders import (
+    RunOrder,
+    refuse_another_run,
+    refuse_model_without_batch,
+    refuse_overlap,
+    refuse_unfusable,
+)
 from pipeline.steps.run import Run, Services, limits_for
+from pipeline.steps.tombstones import refuse_tidied
 from pipeline.storage.objects import ObjectStore, refuse_unwritable
 from pipeline.tables import table_schemas
 
@@ -44,36 +51,20 @@ if TYPE_CHECKING:
 AHEAD: dict[str, Any] = {"batch_size": 20_000, "batch_readahead": 2, "fragment_readahead": 1}
 
 
-@dataclass(frozen=True, slots=True)
-class RunOrder:
-    """What a run is asked to do. `run_date` decides which prices hold; `force` asks again what is known.
-
-    With `sample`, only so many of the new and changed documents are looked at, drawn by `seed`.
-    """
-
-    run_key: str
-    run_date: dt.date
-    source_uri: str
-    output_uri: str
-    work_uri: str
-    force: bool = False
-    sample: int | None = None
-    seed: int = SEED
-
-
 def start(services: Services, order: RunOrder) -> str:
     """List the source and write the run's manifest; the uri of the run. A run that was begun already is left as it is.
 
     Raises SettingsError for unknown analyses or models, DeclarationError for broken prompts, StorageError, and
     RunError when the key is that of a run between other places.
     """
-    _refuse_overlap(order.source_uri, order.output_uri, order.work_uri)
+    refuse_overlap(order.source_uri, order.output_uri, order.work_uri)
     refuse_model_without_batch(services)
     refuse_unwritable(order.output_uri)
     store = services.open(f"{order.work_uri}/runs/{order.run_key}")
     if store.exists(MANIFEST):
-        _refuse_another_run(services, order, Run(services, store.uri()).manifest)
+        refuse_another_run(services, order, Run(services, store.uri()).manifest)
         if not store.exists(PUBLISHED):
+            refuse_tidied(Run(services, store.uri()))
             _open(services, order)
     else:
         analyses = services.analyses(services.settings.analyses, services.settings.output_language)
@@ -111,7 +102,8 @@ def _list(services: Services, order: RunOrder, store: ObjectStore, analyses: Map
             unchanged.update(found.unchanged)
             deleted += sum(one.change is Change.DELETED for one in found.documents)
         counts = {name: unchanged[name] for name in methods}
-        listed = Listing(documents, counts, deleted, listing, usual, sample)
+        held = None if sample.left_out else comparison.held()  # those left out may hold some
+        listed = Listing(documents, counts, held, deleted, listing, usual, sample)
         return _manifest(services, order, analyses, methods, listed)
 
 
@@ -135,13 +127,12 @@ def _drawn(comparison: Comparison, order: RunOrder) -> Sample:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What was listed: documents in the source, by analysis those whose result still holds, deleted ones; the keys.
-
-    `usual_output_tokens` are those of a request in earlier runs, by analysis.
-    """
+    """What was listed: documents, by analysis those whose result still holds and what these had used, deleted ones; the
+    keys, and by analysis the output tokens that a request had in earlier runs."""
 
     documents: int
     unchanged: dict[str, int]
+    held: Held | None
     deleted: int
     keys: list[str]
     usual_output_tokens: dict[str, float | None]
@@ -159,7 +150,7 @@ def add_published(comparison: Comparison, catalog: Catalog, methods: Mapping[str
     comparison.add_published(catalog.dataset("documents").scanner(columns=columns, **AHEAD).to_reader())
     for name, method in methods.items():
         if name in tables:
-            columns = ["document_id", "content_hash", "method_id", "run_key"]
+            columns = ["document_id", "content_hash", "method_id", "input_tokens", "output_tokens", "run_key"]
             held = catalog.dataset(name).scanner(columns=columns, **AHEAD)
             comparison.add_held(name, method, held.to_reader())
 
@@ -172,7 +163,7 @@ def listed_documents(source: ObjectStore) -> Iterator[Document]:
 
 def new_run_key(services: Services, source_uri: str, output_uri: str, work_uri: str) -> str:
     """A key for a run that nobody named. Raises SettingsError when the places overlap."""
-    _refuse_overlap(source_uri, output_uri, work_uri)
+    refuse_overlap(source_uri, output_uri, work_uri)
     return claim_run_key(services.open(work_uri), services.clock(), source_uri, output_uri)
 
 
@@ -227,6 +218,7 @@ def _manifest(
         shards=len(listing.keys),
         documents=listing.documents,
         unchanged=listing.unchanged,
+        held=listing.held,
         deleted=listing.deleted,
         left_out=len(listing.sample.left_out),
         seed=None if order.sample is None else order.seed,
@@ -240,58 +232,3 @@ def _write_once(store: ObjectStore, manifest: RunManifest) -> None:
         store.write(MANIFEST, manifest.model_dump_json(indent=2).encode(), create=True)
     except ObjectExists:
         return  # another process began the same run at the same moment; both listed, its manifest holds
-
-
-def _refuse_overlap(source_uri: str, output_uri: str, work_uri: str) -> None:
-    """Tables or working files inside the source would be read as documents the next time."""
-    for name, uri in (("output", output_uri), ("work_uri", work_uri)):
-        if f"{uri}/".startswith(f"{source_uri}/"):
-            raise SettingsError(f"{name} = {uri}: lies inside the source {source_uri}; choose a place beside it")
-
-
-def refuse_model_without_batch(services: Services) -> None:
-    """Raises SettingsError for a model that the batch API refuses, unless there are to be calls on demand only.
-
-    Also where a night may be too small for a job: whether a run works must not depend on how many documents came.
-    """
-    model, sent_id = services.find_model(services.settings.model)
-    reason = model.batch_refusal(sent_id)
-    if reason and services.settings.mode != "on-demand":
-        others = [one.id for one in load_catalogue(services.settings.models) if one.batch_refusal() is None]
-        raise SettingsError(
-            f"model = {services.settings.model!r}: the batch API refuses it: {reason}. Nothing was sent. Set "
-            "DOCBATCH_MODE=on-demand to ask it call by call, at the price of that, or choose a model that takes batch "
-            f"jobs: {', '.join(others)}"
-        )
-
-
-def refuse_unfusable(services: Services, analyses: Mapping[str, Analysis]) -> None:
-    """Raises DeclarationError where analyses are to be fused and cannot be, before anything is listed or sent."""
-    if services.fused is not None and len(analyses) > 1:
-        limits = limits_for(services, services.settings.model)
-        fuse(services.prompts, analyses, list(analyses), limits.max_output_tokens)
-
-
-def _refuse_another_run(services: Services, order: RunOrder, begun: RunManifest) -> None:
-    """Whoever takes a used key for something else would get the tables of the first."""
-    settings = services.settings
-    wanted = {
-        "source": (order.source_uri, begun.source_uri),
-        "output": (order.output_uri, begun.output_uri),
-        "model": (services.find_model(settings.model)[1], begun.model),
-        "output_language": (settings.output_language, begun.output_language),
-        "analyses": (sorted(settings.analyses or begun.analyses), sorted(begun.analyses)),
-        "mode": (settings.mode, "on-demand" if begun.on_demand_only else "auto"),
-        "fuse": (settings.fuse, begun.fused is not None),
-        "force": (order.force or begun.force, begun.force),
-        **{
-            name: (getattr(settings, name), getattr(begun, name))
-            for name in ("budget_usd", "budget_day_usd", "budget_month_usd")
-        },
-    }
-    for name, (asked, fixed) in wanted.items():
-        if asked != fixed:
-            raise SettingsError(
-                f"run {order.run_key}: was begun with {name} = {fixed}, not {asked}; "
-                "say the same to continue it, or choose another run key"
-            )

@@ -19,6 +19,7 @@ from pipeline.steps.on_demand import count_answers
 from pipeline.steps.rounds import Collected, RoundPlan, planned_rounds, read_collected, read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.summary import RunSummary, read_summary
+from pipeline.steps.tombstones import read_tombstone
 from pipeline.storage.objects import ObjectStore
 
 READS_AT_ONCE = 16
@@ -28,12 +29,14 @@ BEGUN = "begun"  # the state of a job that nobody asked Bedrock about
 class Phase(StrEnum):
     """How far a run has come. An open one is worked on, or was broken off: nobody can tell from here.
 
-    A refused one was above its budget and has sent nothing.
+    A refused one was above its budget and has sent nothing. An abandoned one was never published, and its working
+    files are deleted.
     """
 
     OPEN = "open"
     REFUSED = "refused"
     STOPPED = "stopped"
+    ABANDONED = "abandoned"
     PUBLISHED = "published"
 
 
@@ -84,7 +87,7 @@ class Counts:
 @dataclass(frozen=True, slots=True)
 class RunStatus:
     """One run with everything that it has planned. `cost_usd` is what its collected batches cost; None when none is
-    collected and something was sent, or without a price."""
+    collected and something was sent, or without a price. `tidied` says when its working files were deleted."""
 
     run_key: str
     phase: Phase
@@ -99,6 +102,7 @@ class RunStatus:
     open_jobs: int
     cost_usd: Decimal | None
     rounds: tuple[RoundStatus, ...]
+    tidied: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,9 @@ def phase_of(run: Run) -> Phase:
         return Phase.PUBLISHED
     if run.store.exists(STOPPED):
         return Phase.STOPPED
-    return Phase.OPEN if run.work.exists(open_key(run.manifest.run_key)) else Phase.REFUSED
+    if run.work.exists(open_key(run.manifest.run_key)):
+        return Phase.OPEN
+    return Phase.REFUSED if read_tombstone(run.store) is None else Phase.ABANDONED
 
 
 def _round(number: int, plan: RoundPlan, batches: Iterable[BatchStatus]) -> RoundStatus:
@@ -189,6 +195,7 @@ def _status(run: Run, rounds: list[RoundStatus]) -> RunStatus:
     )
     open_jobs = sum(batch.job_arn is not None and batch.collected is None for batch in batches)
     unknown = not found and bool(open_jobs or counts.uncollected)
+    tombstone = read_tombstone(run.store)
     return RunStatus(
         run_key=manifest.run_key,
         phase=phase_of(run),
@@ -203,6 +210,7 @@ def _status(run: Run, rounds: list[RoundStatus]) -> RunStatus:
         open_jobs=open_jobs,
         cost_usd=None if unknown else add_costs(batch.cost_usd for batch in batches if batch.collected),
         rounds=tuple(rounds),
+        tidied=tombstone.tidied if tombstone else None,
     )
 
 

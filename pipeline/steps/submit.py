@@ -7,7 +7,7 @@ from contextlib import suppress
 from pipeline.bedrock.client import BatchClient, JobOrder
 from pipeline.domain import Batch, BatchPlace, Job, Mode
 from pipeline.errors import NoFreeSlot, ObjectMissing, RunStopped, ServiceBusy
-from pipeline.manifest import job_key, lease_key
+from pipeline.manifest import collected_key, job_key, lease_key
 from pipeline.steps.intents import intend, keep_arn, kept_arn, read_intent, revoked_by
 from pipeline.steps.on_demand import ask_on_demand
 from pipeline.steps.rounds import read_batch
@@ -30,7 +30,8 @@ def submit(services: Services, run_uri: str, round_number: int, batch_key: str) 
         refuse_stopped(run)
         return _find_awaited(services, place)
     if batch.mode is Mode.ON_DEMAND:
-        ask_on_demand(run, round_number, batch)
+        if not run.store.exists(collected_key(round_number, batch_key)):  # its files may be deleted since
+            ask_on_demand(run, round_number, batch)
         return None
     return _start_job(run, round_number, batch)
 

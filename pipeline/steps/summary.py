@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipeline.domain import Usage
-from pipeline.ledger import add_costs
+from pipeline.ledger import add_costs, cost_of
 from pipeline.manifest import PUBLISHED, RunManifest
 from pipeline.money.costs import NONE, Amount, Way, add_by_way
 from pipeline.money.hours import billed_minutes, time_cost
@@ -171,9 +171,12 @@ def _time_used(manifest: RunManifest, collected: list[Collected]) -> dict[str, A
 
 
 def _savings(manifest: RunManifest, shards: list[ShardCounts]) -> dict[str, Amount]:
-    """By way; of unchanged results only the number is known, for they were not looked at."""
-    same = sum(manifest.unchanged.values())
-    unchanged = {str(Way.UNCHANGED): Amount(same, Decimal(0), same)} if same else {}
+    """By way. Unchanged results saved what they had used; those that had taken an answer themselves do not say."""
+    same, held = sum(manifest.unchanged.values()), manifest.held
+    usage = None if held is None else Usage(held.input_tokens, held.output_tokens)
+    usd = cost_of(usage, manifest.batch_price or manifest.on_demand_price)
+    unknown = same if usd is None or held is None else held.uncounted
+    unchanged = {str(Way.UNCHANGED): Amount(same, usd or Decimal(0), unknown)} if same else {}
     return add_by_way([unchanged, *(shard.savings for shard in shards)])
 
 

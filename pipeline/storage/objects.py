@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,6 +18,7 @@ from obstore.store import MemoryStore, S3Store
 
 from pipeline.errors import AccessDenied, ObjectChanged, ObjectExists, ObjectMissing, SettingsError, StorageError
 from pipeline.storage.folders import BrokenLink, Folder
+from pipeline.storage.places import absolute_uri as absolute_uri  # for whoever opens what it names
 from pipeline.storage.refusals import DENIED, refusal
 
 if TYPE_CHECKING:
@@ -33,12 +34,13 @@ KEYS_HOLD = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class S3Access:
-    """How to reach S3. Without keys, boto3's own credential chain is used."""
+    """How to reach S3. Without keys, those of the boto3 session are used; without it, boto3's own credential chain."""
 
     region: str
     url: str | None = None
     access_key_id: str | None = None
     secret_access_key: str | None = field(default=None, repr=False)
+    session: Any = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,11 @@ class ObjectStore:
         with suppress(ObjectMissing), _Translated(self.uri(key)):
             self._store.delete(key)
 
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """The objects are gone afterwards; on S3 a thousand go with one request."""
+        with _Translated(self._uri):
+            self._store.delete(keys)
+
     def exists(self, key: str) -> bool:
         try:
             with _Translated(self.uri(key)):
@@ -160,20 +167,6 @@ class ObjectStore:
         except ObjectMissing:
             return False
         return True
-
-
-def absolute_uri(place: str) -> str:
-    """A folder or an s3:// prefix as a uri; relative folders are taken from the current one.
-
-    Raises SettingsError for any other scheme.
-    """
-    if not place.strip():
-        raise SettingsError("an empty place: name a folder or an s3:// prefix (`.` is the current folder)")
-    if place.startswith(("s3://", "file://")):
-        return place.rstrip("/")
-    if "://" in place:
-        raise SettingsError(f"{place!r}: neither a folder nor an s3:// prefix")
-    return Path(os.path.abspath(Path(place).expanduser())).as_uri().rstrip("/")  # noqa: PTH100 - takes out `..`, too
 
 
 def open_store(uri: str, access: S3Access, *, make: bool = False) -> ObjectStore:
@@ -235,7 +228,7 @@ def _open_s3(bucket: str, prefix: str, access: S3Access) -> VendorStore:
 
 @cache
 def _found_credentials(access: S3Access) -> Boto3CredentialProvider:
-    """What boto3's credential chain finds; looked for once, since a run opens thousands of stores.
+    """What the session or boto3's credential chain finds; looked for once, since a run opens thousands of stores.
 
     The provider asks botocore for the keys of the moment, and botocore renews those that expire. It does so at the
     latest 10 minutes before: no store may keep them for longer. Raises SettingsError when there are no credentials.
@@ -244,7 +237,7 @@ def _found_credentials(access: S3Access) -> Boto3CredentialProvider:
     from obstore.auth.boto3 import Boto3CredentialProvider
 
     try:
-        return Boto3CredentialProvider(ttl=KEYS_HOLD)
+        return Boto3CredentialProvider(access.session, ttl=KEYS_HOLD)
     except (ValueError, BotoCoreError) as error:  # obstore says ValueError when nothing was found
         reason = f" ({error})" if isinstance(error, BotoCoreError) else ""
         raise SettingsError(

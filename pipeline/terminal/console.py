@@ -172,6 +172,9 @@ def _cost_lines(summary: RunSummary) -> Iterator[str]:
 
 
 def _saved(way: Way, amount: Amount) -> str:
+    if way is Way.CAPS:
+        limit = "a limit on the length of each of"
+        return f"up to {usd_of(amount)} by {limit} {counted(amount.requests, 'answer')}, against the model's own"
     counts = {
         Way.BATCH: f"by batch, against {way.against}",
         Way.KNOWN: f"by {counted(amount.requests, 'known answer')}, against {way.against}",
@@ -194,12 +197,17 @@ def print_forecast(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
 
 
 def print_models(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
-    """What the same requests would cost on each model, and each way; with the day of its end of life, if known."""
-    table = Table("the same on", _right("batch"), _right("on-demand"), box=box.SIMPLE_HEAD)
+    """What the same requests would cost on each model, and each way; with its end of life, and why not, by number."""
+    table = Table("the same on", _right("batch"), _right("on-demand"), "", box=box.SIMPLE_HEAD)
+    notes = list(dict.fromkeys(why for row in rows for why in row["why"]))
     for row in rows:
         end = f" (until {row['end_of_life']})" if row["end_of_life"] else ""
-        table.add_row(row["model"] + end, usd(row["batch_usd"]), usd(row["on-demand_usd"]))
-    console_on(stream).print(table)
+        why = " ".join(f"({notes.index(one) + 1})" for one in row["why"])
+        table.add_row(row["model"] + end, usd(row["batch_usd"]), usd(row["on-demand_usd"]), why)
+    console = console_on(stream)
+    console.print(table)
+    for number, note in enumerate(notes, start=1):
+        console.print(f"({number}) {note}")
 
 
 def with_margin(numbers: Mapping[str, int]) -> str:

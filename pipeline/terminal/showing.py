@@ -101,6 +101,8 @@ def came_to(run: RunLine) -> str:
     found = run.counts
     counts = {"answered": found.answered, "failed": found.failed, "missing": found.missing}
     counts |= {"answered on demand and to be collected": found.uncollected}
+    if run.phase is Phase.ABANDONED:
+        return "never published; its work files are deleted"
     if run.phase is Phase.REFUSED:
         return "above its budget, nothing sent"
     return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing answered yet"
@@ -119,9 +121,11 @@ def _about(status: RunStatus) -> list[str]:
     source, output = shown_place(status.source_uri), shown_place(status.output_uri)
     unchanged = sum(status.unchanged.values())
     same = f" ({unchanged:,} results unchanged)" if unchanged else ""
+    tidied = [f"Its work files were deleted on {status.tidied:%Y-%m-%d %H:%M} UTC."] if status.tidied else []
     return [
         f"Run {status.run_key}: {status.phase}, started {status.started:%Y-%m-%d %H:%M} UTC",
         f"{status.documents:,} documents{same} in {source}, tables to {output}",
+        *tidied,
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
@@ -20,7 +20,7 @@ T = TypeVar("T")
 Strike = Callable[[int, str], None]
 """Called with a call's number, counted from 1, and its name."""
 
-BEDROCK_CALLS = {"start", "find", "describe", "in_flight", "stop", "invoke"}
+BEDROCK_CALLS = {"start", "find", "describe", "in_flight", "unended", "stop", "invoke"}
 CATALOG_CALLS = {"create_namespace_if_not_exists", "commit_table", "load_table", "list_tables"}
 WRITES = ("write ", "create ", "replace ", "delete ", "catalog commit", "catalog about", "catalog create", "bedrock ")
 
@@ -126,6 +126,9 @@ class SeamStore(ObjectStore):
 
     def delete(self, key: str) -> None:
         self._seam.call(f"delete {self.uri(key)}", lambda: self._inner.delete(key))
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        self._seam.call(f"delete {len(keys)} of {self.uri()}", lambda: self._inner.delete_all(keys))
 
 
 class SeamClient:

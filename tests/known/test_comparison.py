@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.domain import Change, Document
 from pipeline.known.comparison import Comparison, ListedDocument
-from pipeline.manifest import shard_of
+from pipeline.manifest import Held, shard_of
 
 SOURCE = "s3://bucket/in"
 MONDAY, TUESDAY = (dt.datetime(2026, 11, day, tzinfo=dt.UTC) for day in (23, 24))
@@ -43,14 +43,17 @@ def published(*rows: tuple[str, str, str | None, str, str]) -> pa.RecordBatchRea
     return pa.Table.from_pylist(found, pa.schema([(name, types.get(name, pa.string())) for name in names])).to_reader()
 
 
-def results(*rows: tuple[str, str, str], method: str = "method") -> pa.RecordBatchReader:
+def results(
+    *rows: tuple[str, str, str], method: str = "method", tokens: tuple[int, int] = (100, 3)
+) -> pa.RecordBatchReader:
     """Rows of an analysis: name, content hash, run; a run whose name ends with ! asked by another method."""
     names = ["document_id", "content_hash", "run_key", "method_id"]
     columns = [[document(name).document_id for name, _, _ in rows], [one[1] for one in rows]]
     columns += [[one[2].rstrip("!") for one in rows], ["another" if "!" in one[2] else method for one in rows]]
-    return pa.table(
-        dict(zip(names, columns, strict=True)), pa.schema([(one, pa.string()) for one in names])
-    ).to_reader()
+    table = pa.table(dict(zip(names, columns, strict=True)), pa.schema([(one, pa.string()) for one in names]))
+    for name, count in zip(("input_tokens", "output_tokens"), tokens, strict=True):
+        table = table.append_column(name, pa.array([count] * len(rows), pa.int64()))
+    return table.to_reader()
 
 
 def compared(
@@ -117,6 +120,20 @@ def test_documents_whose_results_all_hold_are_counted_and_not_listed(tmp_path: P
     found, unchanged = compared(tmp_path, [document(name) for name in ("both", "half", "none")], rows, held)
     assert [(one.uri, one.held) for one in found] == [(f"{SOURCE}/half", "a"), (f"{SOURCE}/none", "")]
     assert unchanged == {"a": 2, "b": 1}
+
+
+def test_what_the_results_that_hold_had_used_is_added_up(tmp_path: Path) -> None:
+    """Of every document and analysis that holds, and of no other; a result that used nothing is counted apart."""
+    rows = published(("one", "1", HASH, "new", "monday"), ("two", "1", HASH, "new", "monday"))
+    listing = [document("one"), document("two", "another")]
+    with Comparison(tmp_path) as comparison:
+        comparison.add_listing(listing)
+        comparison.add_runs(RUNS)
+        comparison.add_published(rows)
+        comparison.add_held("a", "method", results(("one", HASH, "monday"), ("two", HASH, "monday")))
+        comparison.add_held("b", "method", results(("one", HASH, "tuesday"), tokens=(0, 0)))
+        comparison.compare(SOURCE, ["a", "b"])
+        assert comparison.held() == Held(100, 3, 1)
 
 
 def test_a_changed_document_holds_nothing(tmp_path: Path) -> None:

@@ -111,6 +111,13 @@ def test_list_filters_and_pages(bedrock: Any, job_request: dict[str, Any]) -> No
     assert page["nextToken"]
 
 
+@pytest.mark.parametrize("token", ["abc", "é", "YWZ0ZXI6", "YWZ0ZXI6OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5"])
+def test_a_page_that_nobody_was_given_is_refused(bedrock: Any, token: str) -> None:
+    """A nextToken that is no token, or names no place that can be, is the caller's mistake and not the server's."""
+    with pytest.raises(bedrock.exceptions.ValidationException, match="nextToken is invalid"):
+        bedrock.list_model_invocation_jobs(nextToken=token)
+
+
 def test_stop_ends_a_job_and_an_ended_job_cannot_be_stopped(s3: Any, bedrock: Any, job_request: dict[str, Any]) -> None:
     """Stopping passes into Stopped; a second Stop after that is a conflict."""
     _put(s3, job_request, input_lines(5000))

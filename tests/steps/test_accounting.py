@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from pipeline.money.costs import Amount
 from tests.world import Canned, World
 
 
@@ -37,7 +38,8 @@ def test_an_attempt_that_was_corrected_was_paid_for_nothing(make_world: Any) -> 
 
 
 def test_copies_and_known_answers_saved_what_they_would_have_cost(make_world: Any) -> None:
-    """A copy saves what its twin cost; an answer of another run what it cost there; unchanged ones only count."""
+    """A copy saves what its twin cost, an answer of another run what it cost there, an unchanged result what it had
+    used; one that had cost nothing itself does not say."""
     world: World = make_world(analyses=("sentiment",))
     world.put_many(5)
     world.put("copy.txt", "Document number 1 of 5.")
@@ -53,12 +55,25 @@ def test_copies_and_known_answers_saved_what_they_would_have_cost(make_world: An
     assert second.savings["known"].requests == 1
     known = next(row for row in world.rows("sentiment", "monday") if row["uri"].endswith("002.txt"))
     assert second.savings["known"].usd == known["cost_usd"]
-    assert (second.savings["unchanged"].requests, second.savings["unchanged"].usd) == (6, None)
+    assert second.savings["unchanged"] == Amount(6, first.cost_usd, 1)
     (row,) = world.rows("runs", "tuesday")
     assert [(one["way"], one["requests"], one["usd"]) for one in row["savings"]] == [
         ("known", 1, known["cost_usd"]),
-        ("unchanged", 6, None),
+        ("unchanged", 6, first.cost_usd),
     ]
+
+
+def test_limits_on_answers_are_told_as_what_longer_ones_could_have_cost(make_world: Any) -> None:
+    """For every request that was paid, and at the price of its mode; what was asked at the longest limit saves none."""
+    world: World = make_world(analyses=("sentiment", "summarization"))
+    world.put_many(4)
+    amount = world.run("monday").savings["caps"]
+    sent = world.rows("ledger", "monday")
+    limits = {"sentiment": 2_048 - 32, "summarization": 2_048 - 512}
+    spared = sum(limits[row["analysis"]] * row["output_usd_per_million"] for row in sent)
+    assert amount == Amount(len(sent), spared / 1_000_000, 0)
+    again = world.run("tuesday")
+    assert "caps" not in again.savings
 
 
 def test_every_job_is_tagged(make_world: Any) -> None:

@@ -8,9 +8,10 @@ from decimal import Decimal
 
 import pytest
 
+from pipeline.forecasts.amounts import SourceForecast
 from pipeline.loop import Looped, run_to_the_end
 from pipeline.steps import RunSummary
-from pipeline.steps.forecasting import PlanOrder, SourceForecast, forecast_source
+from pipeline.steps.forecasting import PlanOrder, forecast_source
 from pipeline.steps.state import read_prepared
 from pipeline.storage.objects import absolute_uri
 from tests.texts import EIGHT, documents
@@ -103,6 +104,17 @@ def test_a_forecast_is_what_the_run_then_sends(world: World) -> None:
     assert found.amounts.input_tokens.expected == sum(row["input_tokens"] for row in rows)
     assert found.amounts.input_tokens.low == found.amounts.input_tokens.high
     assert found.amounts.repeated.expected == len(ANALYSES)
+
+
+def test_a_forecast_of_a_sample_calls_nothing_deleted_that_is_there(world: World) -> None:
+    """What a run over a sample leaves out is neither asked nor gone; what is gone is told all the same."""
+    world.put_many(12)
+    world.run("first")
+    world.put("new-0.txt", b"One more, and it is good.")
+    world.put("new-1.txt", b"And another one, not so good.")
+    next(world.source.iterdir()).unlink()
+    found = planned(world, sample=1, alone=True)
+    assert (found.to_do, found.deleted) == (1, 1)
 
 
 def test_a_forecast_takes_off_what_is_known(world: World) -> None:

@@ -166,14 +166,16 @@ def test_what_was_wasted_and_saved_is_said_in_a_line_each() -> None:
         "duplicates": Amount(3, Decimal("0.0003"), 0),
         "known": Amount(12, Decimal("0.0012"), 2),
         "unchanged": Amount(1, Decimal(0), 1),
+        "caps": Amount(2_412, Decimal("0.51"), 0),
     }
     text = printed(replace(SUMMARY, unused=Amount(4, Decimal("0.002"), 0), savings=savings))
-    assert text.splitlines()[-6:-1] == [
+    assert text.splitlines()[-7:-1] == [
         "Unused     $0.002000 of it, for 4 answers that no result rests on",
         "Saved      $1.53 by batch, against the same tokens at the on-demand price",
         "           $0.000300 by 3 duplicates, against asking for every copy of a text",
         "           at least $0.001200 by 12 known answers, against asking again what other runs have answered",
         "           unknown by 1 unchanged result, against asking again for results that still hold",
+        "           up to $0.510000 by a limit on the length of each of 2,412 answers, against the model's own",
     ]
     assert "Unused" not in printed(replace(SUMMARY, unused=Amount(0, Decimal(0), 0)))
     assert "Unused     unknown of it" in printed(replace(SUMMARY, unused=Amount(1, Decimal(0), 1)))

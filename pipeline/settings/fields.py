@@ -1,33 +1,17 @@
-"""What a user can set, from DOCBATCH_… variables and a TOML file; the only reader of the environment."""
+"""Every setting: its name, what it may be, its default, and the line that README's table has of it."""
 
 from __future__ import annotations
 
-import os
-import tomllib
-from collections.abc import Mapping
+import datetime as dt
+import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from pipeline.errors import SettingsError
-
-PREFIX = "DOCBATCH_"
-CONFIG_FILE = "docbatch.toml"
 ROLE_ARN = r"^arn:aws(-[^:]+)?:iam::([0-9]{12})?:role/.+$"  # botocore, CreateModelInvocationJob.roleArn
-
-# Any of these in the environment means that the user has an AWS account in mind (AWS SDKs reference).
-AWS_SIGNS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_PROFILE",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_ENDPOINT_URL_BEDROCK",
-)
+NOTIFIED = r"[^@\s]+@[^@\s]+|arn:aws[^:]*:sns:[^:]+:\d{12}:[\w.-]+|http:[\w.-]+"
 
 
 class Settings(BaseModel):
@@ -62,6 +46,11 @@ class Settings(BaseModel):
         description="What answers in the embedded stack: `baseline`, or `openai:<base url>` of a completions server",
     )
     region: str | None = Field(None, description="AWS region; default: AWS_REGION, else us-west-2")
+    aws_conn_id: str | None = Field(
+        None,
+        description="Airflow connection from which tasks take credentials, region and endpoints; default: as boto3 "
+        "finds them. The command line does not know it",
+    )
     role_arn: str | None = Field(
         None, pattern=ROLE_ARN, description="Service role that Bedrock assumes to read and write S3; required on AWS"
     )
@@ -104,6 +93,29 @@ class Settings(BaseModel):
     allow_unknown_price: bool = Field(
         False, description="Send what has no known price although there is a budget, which is then not checked"
     )
+    approval_above_usd: Decimal | None = Field(
+        None,
+        ge=0,
+        description="In Airflow a run that may cost more than this, or nobody knows what, waits for a person",
+    )
+    approval_without_a_person: Literal["refuse", "go_on"] = Field(
+        "refuse", description="What such a run does where no person can answer (`airflow dags test`, `dag.test()`)"
+    )
+    approval_hours: float = Field(
+        12.0, gt=0, le=720, description="A run that waits longer than this for its approval ends as refused"
+    )
+    notify: tuple[str, ...] = Field(
+        (),
+        description="Who hears of runs that failed, wait for an approval or are late, comma-separated: mail addresses "
+        "(connection `smtp_default`), ARNs of SNS topics, `http:<connection>` for a webhook that takes a JSON `text`",
+    )
+    deadline: dt.time | None = Field(
+        None,
+        description="Time of day (UTC) by which a scheduled run should be done; DOCBATCH_NOTIFY hears when it is not",
+    )
+    source_asset: str | None = Field(
+        None, description="Uri or name of an Airflow asset of another DAG; its events start a run, besides the schedule"
+    )
     cost_centre: str | None = Field(
         None,
         pattern=r"^[a-zA-Z0-9 ._:/=+@-]{1,256}$",
@@ -141,6 +153,17 @@ class Settings(BaseModel):
     )
     job_timeout_hours: int = Field(24, ge=24, le=168, description="After this Bedrock ends a job with what it has")
     poll_seconds: float = Field(30.0, gt=0, le=3600, description="Pause between two looks at a job (embedded: 0.2)")
+    poll_longest_seconds: float = Field(
+        300.0,
+        gt=0,
+        le=3600,
+        description="In Airflow that pause grows to a twentieth of the time waited, and at most to this",
+    )
+    stop_jobs_on_kill: bool = Field(
+        False,
+        description="Stop the Bedrock job of a waiting task that somebody marks failed or successful in Airflow; a "
+        "cleared or retried task never stops its job",
+    )
     on_demand_threads: int = Field(8, ge=1, le=128, description="InvokeModel calls at the same time")
     on_demand_requests_per_minute: int | None = Field(
         None,
@@ -159,6 +182,24 @@ class Settings(BaseModel):
         le=3600,
         description="Silence after which another process takes over a dead one's work (embedded: 2)",
     )
+    keep_work_days: int = Field(
+        30,
+        ge=1,
+        description="Working files of a published run (texts, prompts, outputs of jobs) are deleted after so many days "
+        "by `docbatch tidy` and the DAG `document_maintenance`; answers, counts and tables stay",
+    )
+    keep_snapshot_days: int = Field(
+        30, ge=1, description="The same for snapshots of tables that were replaced so long ago; the rows of runs stay"
+    )
+    tidy_abandoned: bool = Field(
+        False, description="Delete as well what was never published, and nobody has touched for as long"
+    )
+    stop_orphans: bool = Field(
+        False, description="Stop Bedrock jobs of this work store that no run waits for; else they are reported"
+    )
+    maintenance_schedule: str | None = Field(
+        "0 5 * * *", description="When the DAG `document_maintenance` runs (cron, UTC)"
+    )
     retry_seconds: float = Field(
         900.0, ge=0, description="How long throttled and failed calls are repeated before the step fails"
     )
@@ -173,89 +214,11 @@ class Settings(BaseModel):
             raise ValueError("it names no analysis; leave it out to run all that are declared")
         return names
 
-
-class AwsEnvironment(BaseModel):
-    """What the standard AWS variables say. Without keys, credentials are left to boto3."""
-
-    model_config = ConfigDict(frozen=True)
-
-    signs: tuple[str, ...]
-    region: str | None
-    s3_url: str | None
-    bedrock_url: str | None
-    bedrock_runtime_url: str | None
-    pricing_url: str | None = None
-    cloudwatch_url: str | None = None
-    access_key_id: str | None = None
-    secret_access_key: SecretStr | None = None
-
-
-def load_settings(
-    overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, folder: Path | None = None
-) -> Settings:
-    """Command line over environment over `docbatch.toml` (or the file that DOCBATCH_CONFIG names) over defaults.
-
-    Raises SettingsError naming the setting, its value, where it came from and what is allowed.
-    """
-    environ = os.environ if environ is None else environ
-    path = Path(environ.get(PREFIX + "CONFIG") or (folder or Path.cwd()) / CONFIG_FILE)
-    layers: dict[str, dict[str, Any]] = {
-        "file": _from_file(path, named=bool(environ.get(PREFIX + "CONFIG"))),
-        "environment": _from_environment(environ),
-        "argument": {name: value for name, value in (overrides or {}).items() if value is not None},
-    }
-    merged = {name: value for layer in layers.values() for name, value in layer.items()}
-    try:
-        return Settings(**merged)
-    except ValidationError as error:
-        raise SettingsError("\n".join(_explain(problem, layers, path) for problem in error.errors())) from None
-
-
-def read_aws_environment(environ: Mapping[str, str] | None = None) -> AwsEnvironment:
-    """The AWS variables that decide where docbatch connects."""
-    environ = os.environ if environ is None else environ
-    everywhere = environ.get("AWS_ENDPOINT_URL")
-    return AwsEnvironment(
-        signs=tuple(name for name in AWS_SIGNS if environ.get(name)),
-        region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"),
-        s3_url=environ.get("AWS_ENDPOINT_URL_S3") or everywhere,
-        bedrock_url=environ.get("AWS_ENDPOINT_URL_BEDROCK") or everywhere,
-        bedrock_runtime_url=environ.get("AWS_ENDPOINT_URL_BEDROCK_RUNTIME")
-        or environ.get("AWS_ENDPOINT_URL_BEDROCK")
-        or everywhere,
-        pricing_url=environ.get("AWS_ENDPOINT_URL_PRICING") or everywhere,
-        cloudwatch_url=environ.get("AWS_ENDPOINT_URL_CLOUDWATCH") or everywhere,
-    )
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """DOCBATCH_ names; an empty value means unset, an unknown name is an error (a misspelt budget must not pass)."""
-    found = {}
-    for name, value in environ.items():
-        if name.startswith(PREFIX) and name != PREFIX + "CONFIG" and value != "":
-            found[name[len(PREFIX) :].lower()] = value
-    return found
-
-
-def _from_file(path: Path, *, named: bool) -> dict[str, Any]:
-    if not named and not path.exists():
-        return {}
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        origin = "; DOCBATCH_CONFIG names it" if named else ""
-        raise SettingsError(f"{path}: cannot be read ({error.strerror}){origin}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not valid TOML: {error}") from None
-
-
-def _explain(problem: Any, layers: dict[str, dict[str, Any]], path: Path) -> str:
-    name = str(problem["loc"][0])
-    origin = next((layer for layer in reversed(layers) if name in layers[layer]), "default")
-    shown = {"environment": PREFIX + name.upper(), "file": f"{name} in {path}"}.get(origin, name)
-    if problem["type"] == "extra_forbidden":
-        return f"{shown}: there is no such setting; allowed are {', '.join(sorted(Settings.model_fields))}"
-    allowed = problem["msg"].removeprefix("Value error, ")
-    allowed = allowed[0].lower() + allowed[1:]
-    about = Settings.model_fields[name].description
-    return f"{shown} = {problem['input']!r}: {allowed}. {name}: {about}."
+    @field_validator("notify", mode="before")
+    @classmethod
+    def _split_places(cls, value: object) -> object:
+        places = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        for place in places if isinstance(places, list | tuple) else ():
+            if not re.fullmatch(NOTIFIED, str(place)):
+                raise ValueError(f"{place!r} is no mail address, no ARN of an SNS topic, and not http:<connection>")
+        return places

@@ -1,0 +1,26 @@
+"""Which analyses there are: the folders that declare one, without reading what they declare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.errors import DeclarationError, SettingsError
+
+DECLARATION = "analysis.toml"
+
+
+def shipped_prompts() -> Path:
+    """The analyses that come with docbatch: inside an installed wheel, or beside the package in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "shipped_prompts"
+    return inside if inside.is_dir() else package.parent / "prompts"
+
+
+def declared(root: Path) -> list[str]:
+    """The names of the analyses below `root`, sorted. Folders that begin with an underscore hold shared templates."""
+    if not root.is_dir():
+        raise SettingsError(f"{root}: there is no such folder of prompts; DOCBATCH_PROMPTS names it")
+    for template in root.glob("[!_.]*/*.jinja"):
+        if not (template.parent / DECLARATION).exists():
+            raise DeclarationError(f"{template.parent}: has templates and no {DECLARATION}; it declares the analysis")
+    return sorted(path.parent.name for path in root.glob(f"[!_.]*/{DECLARATION}"))

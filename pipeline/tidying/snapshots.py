@@ -1,0 +1,36 @@
+"""Forget the old snapshots of an output's tables, and delete the files that only they needed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from pipeline.catalog.sweeping import sweep
+from pipeline.errors import ObjectMissing
+from pipeline.steps.run import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """How many snapshots of each table went (or would), and how many files; files are not known of a dry run."""
+
+    snapshots: dict[str, int]
+    files: int | None
+
+
+def expire_snapshots(services: Services, output_uri: str, *, dry_run: bool = False) -> Expired:
+    """Snapshots that were replaced `keep_snapshot_days` ago go. The newest of a table stays, and with it every row.
+
+    Whoever reads a younger snapshot goes on reading it. Raises StorageError, ServiceError.
+    """
+    now, settings = services.clock(), services.settings
+    before = now - dt.timedelta(days=settings.keep_snapshot_days)
+    try:
+        output = services.open(output_uri)
+        with services.catalog(output_uri) as catalog:
+            if dry_run:
+                return Expired({name: len(catalog.superseded(name, before)) for name in catalog.tables()}, None)
+            found = {name: catalog.expire(name, before) for name in catalog.tables()}
+            return Expired(found, sweep(catalog, output, now - dt.timedelta(hours=settings.sweep_hours)))
+    except ObjectMissing:  # nothing was ever published there
+        return Expired({}, None if dry_run else 0)
