@@ -55,20 +55,23 @@ def pdf(pages: Sequence[Sequence[str]], *, title: str = "", compress: bool = Tru
     return _file(objects, f"/Info {len(objects)} 0 R {more}")
 
 
-def scanned_pdf(pages: int = 1) -> bytes:
-    """Pages that hold a picture and no text."""
-    picture = (
-        b"<< /Type /XObject /Subtype /Image /Width 1 /Height 1 /ColorSpace /DeviceGray /BitsPerComponent 8 /Length 1 >>"
-    )
+def scanned_pdf(pages: int = 1, text: str = "") -> bytes:
+    """Pages that hold a picture and no text; behind them one with a line of text, where there is some."""
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] "
+    scan = page + b"/Contents 4 0 R /Resources << /XObject << /I 3 0 R >> >> >>"
+    typed = page + b"/Contents 5 0 R /Resources << /Font << /F 6 0 R >> >> >>"
+    listed = [scan] * pages + [typed] * bool(text)
+    kids = " ".join(f"{7 + number} 0 R" for number in range(len(listed)))
+    picture = b"<< /Type /XObject /Subtype /Image /Width 1 /Height 1 /ColorSpace /DeviceGray "
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
-        f"<< /Type /Pages /Kids [{' '.join(f'{5 + n} 0 R' for n in range(pages))}] /Count {pages} >>".encode(),
-        picture + b"\nstream\n\x80\nendstream",
+        f"<< /Type /Pages /Kids [{kids}] /Count {len(listed)} >>".encode(),
+        picture + b"/BitsPerComponent 8 /Length 1 >>\nstream\n\x80\nendstream",
         _stream(b"q 595 0 0 842 0 0 cm /I Do Q", compress=False),
+        _stream(f"BT /F 12 Tf 50 780 Td ({text}) Tj ET".encode(), compress=False),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
     ]
-    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
-    page += b"/Resources << /XObject << /I 3 0 R >> >> >>"
-    return _file(objects + [page] * pages, "")
+    return _file(objects + listed, "")
 
 
 def one_page_pdf(content: bytes) -> bytes:

@@ -198,6 +198,12 @@ def test_the_readable_forms_are_tried() -> None:
     assert set(READ) - WRITERS.keys() == {"text", "markdown", "ods", "odp", "doc", "ppt"}
 
 
+def test_a_page_of_text_among_scans_is_read() -> None:
+    """Of a PDF that is scanned in part, the text that there is comes out."""
+    found = text_of(single.scanned_pdf(5, "This page alone was typed"))
+    assert (found.content.strip(), found.pages) == ("This page alone was typed", 6)
+
+
 def test_same_bytes_each_time() -> None:
     """The writers of this corpus write the same bytes for the same story."""
     for write in WRITERS.values():
