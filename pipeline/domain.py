@@ -48,6 +48,11 @@ class Reason(StrEnum):
     EMPTY = "empty"
     UNDECODABLE = "undecodable"
     UNSUPPORTED = "unsupported"
+    NO_TEXT = "no_text"
+    ENCRYPTED = "encrypted"
+    DAMAGED = "damaged"
+    EXCEEDED = "exceeded"
+    CRASHED = "crashed"
     TOO_LARGE = "too_large"
     VANISHED = "vanished"
     FORBIDDEN = "forbidden"
@@ -65,7 +70,12 @@ class Reason(StrEnum):
 _ADVICE = {
     Reason.EMPTY: "Remove the document from the source, or put text into it.",
     Reason.UNDECODABLE: "Save the document as UTF-8 text.",
-    Reason.UNSUPPORTED: "Convert the document to text, Markdown or HTML.",
+    Reason.UNSUPPORTED: "Convert the document to a format that is read; README lists them.",
+    Reason.NO_TEXT: "The document is a scan: put a version with recognised text (OCR) in its place.",
+    Reason.ENCRYPTED: "Save the document without its password.",
+    Reason.DAMAGED: "Open the document and save it anew, or send it again: it may have been cut short.",
+    Reason.EXCEEDED: "Split the document, or raise DOCBATCH_EXTRACT_SECONDS, _MEMORY_BYTES or _OUTPUT_BYTES.",
+    Reason.CRASHED: "The parser cannot read the document: save it anew, or in another format.",
     Reason.TOO_LARGE: "Split the document, or raise DOCBATCH_MAX_DOCUMENT_BYTES.",
     Reason.VANISHED: "The document was deleted between listing and reading, or is a link to a file that is not there "
     "(mend or remove the link); the next run lists afresh.",

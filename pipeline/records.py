@@ -35,6 +35,11 @@ class DocumentRecord:
     form: str | None
     encoding: str | None
     characters: int | None
+    language: str | None
+    title: str | None
+    author: str | None
+    created: datetime | None
+    pages: int | None
     content_hash: str | None
     duplicate_of: str | None
     failure: Reason | None

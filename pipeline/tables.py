@@ -38,9 +38,26 @@ DOCUMENTS: list[Column] = [
     ("size_bytes", pa.int64(), "Size of the object in the source"),
     ("last_modified", TIME, "When the source says that the object was last changed"),
     ("etag", pa.string(), "The object's ETag when it was listed"),
-    ("form", pa.string(), "How the text was read: text, markdown or html; null when it could not be read"),
-    ("encoding", pa.string(), "The encoding it was decoded from; null when it could not be read"),
+    (
+        "form",
+        pa.string(),
+        "The format, by content: text, html, pdf, docx, eml …; null when it could not be read",
+    ),
+    (
+        "encoding",
+        pa.string(),
+        "The encoding that text was decoded from; null where the format settles it",
+    ),
     ("characters", pa.int64(), "Characters of the text; null when it could not be read"),
+    ("language", pa.string(), "Guessed from the first words, of the model's eight (en, de, …); null for any other"),
+    ("title", pa.string(), "The title that the document says it has; null when it says none"),
+    ("author", pa.string(), "The author or sender that the document names; null when it names none"),
+    (
+        "created",
+        TIME,
+        "When it says that it was made or sent (UTC where it names no zone); null when unknown",
+    ),
+    ("pages", pa.int64(), "Pages or slides, where the format counts them; null when unknown"),
     ("content_hash", pa.string(), "Derived from the text: equal texts are asked and paid once"),
     ("duplicate_of", pa.string(), "document_id of a document of its shard with the same text; null for most"),
     ("failure", pa.string(), "Reason why it could not be read; null when it could"),
@@ -60,12 +77,7 @@ FAILURES: list[Column] = [
     ("cost_usd", USD, "What was paid for the document and analysis all the same; null when unknown"),
 ]
 LEDGER: list[Column] = [
-    (
-        "record_id",
-        pa.string(),
-        "Derived from text, prompt, model and parameters: the same request has the same id, and so has every analysis "
-        "that was fused into it",
-    ),
+    ("record_id", pa.string(), "Derived from text, prompt, model, parameters; the same for all that is fused into it"),
     ("document_id", pa.string(), "The document that asked (of several with equal text, the first)"),
     ("analysis", pa.string(), "The analysis that asked"),
     ("stage", pa.string(), "map: reading a text or chunk; reduce: joining the answers of chunks"),
@@ -101,11 +113,7 @@ RUNS: list[Column] = [
     ("duplicates", pa.int64(), "Documents whose text another document already had"),
     ("results", pa.int64(), "Result rows over all analyses"),
     ("failures", pa.int64(), "Failure rows over all analyses"),
-    (
-        "unchanged",
-        pa.int64(),
-        "Documents and analyses whose published result still holds; nothing was asked or written",
-    ),
+    ("unchanged", pa.int64(), "Documents and analyses whose published result still holds; nothing was asked"),
     (
         "analyses",
         pa.list_(

@@ -25,6 +25,7 @@ ORDER = LOW_TO_HIGH.split()
 INSIDE = {
     "settings": "fields+aws loading",
     "storage": "places+refusals+folders objects leases",
+    "extraction": "values+forms packages+packed plain+office+mail reading __init__ worker workers",
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
@@ -34,8 +35,8 @@ INSIDE = {
     "terminal": "console showing+statement+quotes+tidied",
     "cli": "connecting operating+foretelling+pricing+auditing+maintaining commands",
     "steps": (
-        "run tombstones state rounds orders start intents sift budgeting plan+on_demand sampling prepare+submit "
-        "stopping+outputs+reports collect savings fold extrapolating summary publish "
+        "run tombstones state rounds orders start intents sift budgeting plan+on_demand sampling reading "
+        "prepare+submit stopping+outputs+reports collect savings fold extrapolating summary publish "
         "status+forecasting+reconcile+telling quoting __init__"
     ),
 }
@@ -60,6 +61,9 @@ ONLY = {
         "pipeline/money/spending.py",
         "pipeline/money/billing.py",
     ],
+    "anydoc": ["pipeline/extraction/office.py"],
+    "pypdfium2": ["pipeline/extraction/office.py"],
+    "oxmsg": ["pipeline/extraction/mail.py"],
     "airflow": ["pipeline/airflow/", "dags/"],
     "pyiceberg": ["pipeline/catalog/"],
     "sqlalchemy": ["pipeline/catalog/", "pipeline/airflow/setting_up.py"],

@@ -126,6 +126,18 @@ class Settings(BaseModel):
     max_document_bytes: int = Field(
         50_000_000, ge=1, description="Larger documents are failures (`too_large`) and are not read"
     )
+    extract_seconds: float = Field(
+        60.0, gt=0, le=3600, description="Reading one PDF, Office file or message may take so long (`exceeded`)"
+    )
+    extract_memory_bytes: int = Field(
+        2_000_000_000, ge=500_000_000, description="Memory that reading one such document may take (Linux)"
+    )
+    extract_output_bytes: int = Field(
+        50_000_000, ge=1, description="Text that one such document may come to, as UTF-8 (`exceeded`)"
+    )
+    extract_workers: int | None = Field(
+        None, ge=1, le=256, description="Processes that read such documents; default: one for each core"
+    )
     shard_documents: int = Field(10_000, ge=1, description="Documents one shard holds at most (up to 256 shards)")
     read_threads: int = Field(16, ge=1, le=256, description="Documents read from the source at the same time")
     min_records_per_job: int = Field(

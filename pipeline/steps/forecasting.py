@@ -25,7 +25,8 @@ from pipeline.known.recall import answer_lists, read_ids
 from pipeline.manifest import Held
 from pipeline.planning import FusedPlanner, Mapper, Planner, method_id
 from pipeline.settling import Limits
-from pipeline.steps.prepare import ReadDocument, Report, mappers_for, read_documents
+from pipeline.steps.prepare import Report, mappers_for
+from pipeline.steps.reading import ReadDocument, read_documents
 from pipeline.steps.run import Services, limits_for
 from pipeline.steps.start import add_published, listed_documents
 from pipeline.tokens import TokenCounter, count_prompt

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from pipeline.domain import Change, Failure, Reason, Request, short_hash
-from pipeline.errors import AccessDenied, ObjectMissing
-from pipeline.extraction import Text, extract
-from pipeline.forecasts.languages import guess_language
+from pipeline.domain import Change, Failure, Request
+from pipeline.forecasts.languages import OTHER
 from pipeline.forecasts.outlooks import Outlook, Tally
 from pipeline.known.comparison import ListedDocument
 from pipeline.manifest import content_digest, documents_key, prepared_key, requests_folder
 from pipeline.planning import Mapper, Planner, Rendered
 from pipeline.records import DocumentRecord, from_parquet, to_parquet
 from pipeline.segments import SegmentWriter
-from pipeline.settings import Settings
 from pipeline.settling import Again, Reduce, Settled
+from pipeline.steps.reading import ReadDocument, read_documents, record_of
 from pipeline.steps.rounds import read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.sampling import Sampler
 from pipeline.steps.state import Key, Prepared, ShardState, load_state, read_prepared, write_prepared
 from pipeline.steps.tombstones import refuse_tidied
-from pipeline.storage.folders import BrokenLink
-from pipeline.storage.objects import ObjectStore
 from pipeline.tokens import count_prompt
 from pipeline.wire import read_prompt, read_record_id, write_record
 from pipeline.wordings import Owed
-
-# Documents on their way from the source are at most so many bytes together (and at least one document).
-READ_AHEAD_BYTES = 64_000_000
-# A thread reads so many small documents in a row: handing over each of them would cost more than reading it.
-GROUP_DOCUMENTS = 16
-GROUP_BYTES = 1_000_000
 
 Together = Callable[[Sequence[str]], Mapper]
 """What asks for several analyses at once."""
@@ -44,38 +33,6 @@ Report = Callable[[int, int], None]
 
 def silent(_done: int, _total: int) -> None:
     """A report that nobody reads."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadDocument:
-    """A listed document with its text and the text's hash, or why it has none."""
-
-    listed: ListedDocument
-    document_id: str
-    text: Text | Failure
-    content_hash: str
-
-    def record(self, duplicate_of: str | None) -> DocumentRecord:
-        text = self.text
-        if isinstance(text, Failure):
-            return _record(self.listed, failure=text.reason, detail=text.detail)
-        found = (text.form, text.encoding, len(text.content), self.content_hash)
-        return _record(self.listed, *found, duplicate_of)
-
-
-def _record(
-    listed: ListedDocument,
-    form: str | None = None,
-    encoding: str | None = None,
-    characters: int | None = None,
-    content_hash: str | None = None,
-    duplicate_of: str | None = None,
-    failure: Reason | None = None,
-    detail: str | None = None,
-) -> DocumentRecord:
-    place = (listed.document.document_id, listed.uri, listed.size_bytes, listed.last_modified, listed.etag)
-    text = (form, encoding, characters, content_hash, duplicate_of)
-    return DocumentRecord(*place, *text, failure=failure, detail=detail, change=listed.change, held=listed.held)
 
 
 def prepare(services: Services, run_uri: str, round_number: int, shard: int, report: Report = silent) -> int:
@@ -113,7 +70,7 @@ def _prepare_documents(run: Run, shard: int, report: Report) -> None:
     """The first round, with what became of reading every document."""
     listed = list(from_parquet(ListedDocument, run.store.read(run.manifest.listing[shard])))
     documents = [one for one in listed if one.change is not Change.DELETED]
-    records = [_record(one) for one in listed if one.change is Change.DELETED]
+    records = [record_of(one) for one in listed if one.change is Change.DELETED]
     sampler = Sampler(run.planners, run.services.counter, [one.size_bytes for one in documents])
     prepared = _spooled(run, 0, shard, _first_round(run, documents, sampler, records, report), sampler.outlook)
     content = to_parquet(DocumentRecord, records)
@@ -153,7 +110,7 @@ def first_requests(
         if isinstance(one.text, Failure):
             continue
         who, text = (one.document_id, one.content_hash), one.text.content
-        language = guess_language(text)
+        language = one.language or OTHER
         counted = True
         for mapper in mappers_for(planners, one.listed.held, fused):
             sampler.expect(mapper)
@@ -169,67 +126,6 @@ def mappers_for(planners: Mapping[str, Planner], held: str, fused: Together | No
     """What asks for the analyses of a document whose result does not hold: together where that is wanted, or each."""
     names = [name for name in planners if name not in held.split(",")]
     return [fused(names)] if fused and len(names) > 1 else [planners[name] for name in names]
-
-
-def read_documents(
-    source: ObjectStore, documents: Iterable[ListedDocument], settings: Settings
-) -> Iterator[ReadDocument]:
-    """Every document with its text, in order, many at once within READ_AHEAD_BYTES."""
-    pending: deque[tuple[list[ListedDocument], Future[list[bytes | Failure]]]] = deque()
-    ahead_bytes = 0
-    with ThreadPoolExecutor(settings.read_threads) as pool:
-        for group in _groups(documents):
-            pending.append((group, pool.submit(_read_group, source, group, settings.max_document_bytes)))
-            ahead_bytes += _size_bytes(group)
-            while len(pending) > 2 * settings.read_threads or (ahead_bytes > READ_AHEAD_BYTES and len(pending) > 1):
-                ahead_bytes -= _size_bytes(pending[0][0])
-                yield from _extracted(*pending.popleft())
-        while pending:
-            yield from _extracted(*pending.popleft())
-
-
-def _groups(documents: Iterable[ListedDocument]) -> Iterator[list[ListedDocument]]:
-    """The documents in runs of at most GROUP_DOCUMENTS; only a single document may have more than GROUP_BYTES."""
-    group: list[ListedDocument] = []
-    group_bytes = 0
-    for document in documents:
-        full = len(group) == GROUP_DOCUMENTS or group_bytes + document.size_bytes > GROUP_BYTES
-        if group and full:
-            yield group
-            group, group_bytes = [], 0
-        group.append(document)
-        group_bytes += document.size_bytes
-    if group:
-        yield group
-
-
-def _size_bytes(group: list[ListedDocument]) -> int:
-    return sum(document.size_bytes for document in group)
-
-
-def _read_group(source: ObjectStore, group: list[ListedDocument], max_bytes: int) -> list[bytes | Failure]:
-    return [_read(source, document, max_bytes) for document in group]
-
-
-def _read(source: ObjectStore, document: ListedDocument, max_bytes: int) -> bytes | Failure:
-    if document.size_bytes > max_bytes:
-        return Failure(Reason.TOO_LARGE, f"{document.size_bytes} bytes; the limit is {max_bytes}")
-    try:
-        return source.read(source.key(document.uri))
-    except ObjectMissing as error:
-        link = isinstance(error.__cause__, BrokenLink)
-        seen = "a link to a file that is not there" if link else "listed, but no longer there when it was read"
-        return Failure(Reason.VANISHED, seen)
-    except AccessDenied:
-        return Failure(Reason.FORBIDDEN, "listed, but not for us to read")
-
-
-def _extracted(group: list[ListedDocument], contents: Future[list[bytes | Failure]]) -> Iterator[ReadDocument]:
-    for listed, found in zip(group, contents.result(), strict=True):
-        document_id = listed.document.document_id
-        text = found if isinstance(found, Failure) else extract(found, listed.uri)
-        hashed = document_id if isinstance(text, Failure) else short_hash(text.content)
-        yield ReadDocument(listed, document_id, text, hashed)
 
 
 def _later_round(run: Run, round_number: int, shard: int) -> Iterator[tuple[Request, bytes]]:

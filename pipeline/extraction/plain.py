@@ -1,16 +1,15 @@
-"""Bytes of a document -> text: text, Markdown and HTML, in whatever encoding they come."""
+"""Text, Markdown, HTML, CSV and JSON -> text, in whatever encoding they come."""
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from charset_normalizer import from_bytes
 from selectolax.lexbor import LexborHTMLParser
 
 from pipeline.domain import Failure, Reason
+from pipeline.extraction.values import Text, moment, plain_line
 
 _MARKS = [
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -27,8 +26,6 @@ _UNREAD = "script, style, template, noscript, nav, header nav, footer, aside, sv
 _BLOCKS = (
     "address article blockquote br dd div dl dt figcaption h1 h2 h3 h4 h5 h6 hr li main ol p pre section table tr ul"
 )
-# Formats whose bytes may pass for text.
-_SIGNATURES = {b"%PDF-": "PDF", b"{\\rtf": "RTF", b"PK\x03\x04": "ZIP or Office", b"%!PS": "PostScript"}
 # Of what Python can decode, only what a page may declare: `idna`, `unicode_escape` and the like are no charsets.
 _CHARSETS = re.compile(
     r"(?:x-)?(?:iso-?8859|latin|us-ascii|ascii|windows|cp[0-9]|ibm|koi8|mac|shift|sjis|ms_?kanji|euc|gb|hz|big5|tis)",
@@ -43,6 +40,8 @@ _FLAT_TAGS = (
     "li dt dd p rb rt rtc rp optgroup option colgroup caption thead tbody tfoot tr td th"
 )
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
+_JSON_START = re.compile(r"\s*[\[{\"]")
+_ESCAPED = re.compile(r"\\\\.|((?:\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[0-9a-fA-F]{4})")
 DETECTION_BYTES = 100_000
 _ASCII = frozenset(map(chr, range(128)))
 _WESTERN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûüÿŒœŸ€‚„…‹›‘’“”•–—¡£§©ª«®°·º»¿\xa0")
@@ -51,32 +50,40 @@ MOST_TOGETHER = 3  # letters beyond ASCII side by side, and as a share of all, i
 MOST_ACCENTED = 0.25
 MOST_ZERO = 0.6
 MOST_NESTED = 5_000  # elements; the parser takes quadratic time in the depth of a page
+MOST_SHALLOW = 300  # so deep a page is read in no time, and by no native recursion worth fearing
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """What a document says, and how it was read. `form` is text, markdown or html."""
-
-    content: str
-    encoding: str
-    form: str
-
-
-def extract(content: bytes, name: str) -> Text | Failure:
-    """The text of a document, or why there is none. `name` (the uri) only breaks ties between forms of text."""
-    if not content.strip():
-        return Failure(Reason.EMPTY, f"{len(content)} bytes, nothing but white space" if content else "0 bytes")
+def read(content: bytes, name: str, most_nested: int) -> Text | Failure | None:
+    """The text, or why there is none; None for a page that is nested deeper than `most_nested`."""
     decoded = decode(content)
     if isinstance(decoded, Failure):
         return decoded
     raw, encoding = decoded
-    form = "html" if _HTML_START.match(raw) else _FORMS.get(_suffix(name), "text")
-    if form == "html" and _is_too_deep(raw):
-        return Failure(Reason.UNSUPPORTED, f"elements nested more than {MOST_NESTED} deep")
-    text = _READERS.get(form, _as_it_is)(raw)
-    if not text.strip():
-        return Failure(Reason.EMPTY, f"{form} without text")
-    return Text(text, encoding, form)
+    form = _form(raw, name)
+    if form == "html":
+        return None if _is_too_deep(raw, most_nested) else _read_html(raw, encoding)
+    text = unescaped(raw) if form == "json" else raw
+    return Text(text, encoding, form) if text.strip() else Failure(Reason.EMPTY, f"{form} without text")
+
+
+def _form(raw: str, name: str) -> str:
+    """What begins as a page is one; else the name decides, and text is the default. JSON is so if it begins so, too."""
+    if _HTML_START.match(raw):
+        return "html"
+    form = _FORMS.get(suffix(name), "text")
+    return "text" if form == "json" and not _JSON_START.match(raw) else form
+
+
+def unescaped(raw: str) -> str:
+    """JSON with its letters as they are: `\\u00e9` says nothing to a reader, and costs a model six times as much."""
+    return _ESCAPED.sub(_letter, raw) if "\\u" in raw else raw
+
+
+def _letter(found: re.Match[str]) -> str:
+    if found[1] is None:
+        return found[0]  # an escaped backslash and what follows it
+    text = bytes.fromhex(found[1].replace("\\u", "")).decode("utf-16-be", "replace")
+    return text if text.isprintable() and text not in '"\\\ufffd' else found[0]
 
 
 def decode(content: bytes) -> tuple[str, str] | Failure:
@@ -84,9 +91,6 @@ def decode(content: bytes) -> tuple[str, str] | Failure:
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return _decode_as(content, encoding)
-    for signature, kind in _SIGNATURES.items():
-        if content.startswith(signature):
-            return Failure(Reason.UNSUPPORTED, f"{kind}, not text")
     if b"\0" in content[:DETECTION_BYTES]:
         if unmarked := _without_mark(content):
             return _decode_as(content, unmarked)
@@ -143,29 +147,29 @@ def _without_mark(content: bytes) -> str | None:
     return "utf-16-le" if odd > even else "utf-16-be"
 
 
-def _is_too_deep(raw: str) -> bool:
+def _is_too_deep(raw: str, most: int) -> bool:
     depth = 0
     flat = frozenset(_FLAT_TAGS.split())
     for closing, name in _TAG.findall(raw):
         if name.lower() not in flat:
             depth = max(0, depth - 1) if closing else depth + 1
-            if depth > MOST_NESTED:
+            if depth > most:
                 return True
     return False
 
 
-def _suffix(name: str) -> str:
-    stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
-    return dot + suffix.lower() if stem else ""
+def suffix(name: str) -> str:
+    """The ending of the last part of a name, with its dot, in lower case."""
+    stem, dot, ending = name.rpartition("/")[2].rpartition(".")
+    return dot + ending.lower() if stem else ""
 
 
-def _as_it_is(raw: str) -> str:
-    return raw
-
-
-def _read_html(raw: str) -> str:
+def _read_html(raw: str, encoding: str) -> Text | Failure:
     """The visible text, a line a block, the title first; navigation, footers and scripts are left out."""
     tree = LexborHTMLParser(raw)
+    title = tree.css_first("title")
+    head = title.text().strip() if title else ""
+    author, created = _told(tree, _AUTHORS), _told(tree, _DATES)
     for node in tree.css(_UNREAD):
         node.decompose()
     for tag in _BLOCKS.split():
@@ -174,12 +178,20 @@ def _read_html(raw: str) -> str:
             node.insert_after("\n")
     for node in tree.css("td, th"):
         node.insert_after(" ")
-    title = tree.css_first("title")
     body = tree.body.text() if tree.body else ""
     lines = [re.sub(r"[ \t\r\f\v]+", " ", line).strip() for line in body.split("\n")]
-    head = title.text().strip() if title else ""
-    return "\n".join(line for line in ([head] if head and head not in lines else []) + lines if line)
+    text = "\n".join(line for line in ([head] if head and head not in lines else []) + lines if line)
+    if not text.strip():
+        return Failure(Reason.EMPTY, "html without text")
+    return Text(text, encoding, "html", plain_line(head), plain_line(author), moment(created))
 
 
+def _told(tree: LexborHTMLParser, selector: str) -> str | None:
+    node = tree.css_first(selector)
+    return node.attributes.get("content") if node else None
+
+
+_AUTHORS = 'meta[name="author"], meta[property="article:author"]'
+_DATES = 'meta[property="article:published_time"], meta[name="date"], meta[name="dcterms.created"]'
 _FORMS = {".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html", ".xhtml": "html"}
-_READERS: dict[str, Callable[[str], str]] = {"html": _read_html}
+_FORMS |= {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json"}

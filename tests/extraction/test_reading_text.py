@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.domain import Failure, Reason
-from pipeline.extraction import MOST_NESTED, Text, extract
+from pipeline.extraction import Text, extract
+from pipeline.extraction.plain import MOST_NESTED
 
 GERMAN = "Grüße aus Köln: ein schöner, langer Satz über Straßen und Bäume. " * 3
 QUOTED = "Sie sagte: „Grüße“ – und ging. Das war’s für 5 €. " * 3
@@ -122,10 +123,10 @@ NONE = [
     ("\u3000\u00a0".encode(), Reason.EMPTY, "text without text"),
     (codecs.BOM_UTF16_LE, Reason.EMPTY, "text without text"),
     (b"<html><script>x</script></html>", Reason.EMPTY, "html without text"),
-    (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", Reason.UNSUPPORTED, "binary content: a NUL byte"),
-    (b"%PDF-1.7\n1 0 obj << >> endobj", Reason.UNSUPPORTED, "PDF, not text"),
-    (b"PK\x03\x04word/document.xml", Reason.UNSUPPORTED, "ZIP or Office, not text"),
-    (b"{\\rtf1 hello}", Reason.UNSUPPORTED, "RTF, not text"),
+    (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", Reason.UNSUPPORTED, "a picture (PNG), which is not read"),
+    (b"\0\1\2", Reason.UNSUPPORTED, "binary content: a NUL byte"),
+    (b"%PDF-1.7\n1 0 obj << >> endobj", Reason.DAMAGED, "pdf that cannot be opened"),
+    (b"PK\x03\x04word/document.xml", Reason.DAMAGED, "ZIP or Office file that cannot be opened"),
     (codecs.BOM_UTF16_LE + b"a", Reason.UNDECODABLE, "not utf-16: "),
     (codecs.BOM_UTF16_LE + b"\x00\xd8a\x00", Reason.UNDECODABLE, "not utf-16: "),
     (codecs.BOM_UTF8 + b"\xff", Reason.UNDECODABLE, "not utf-8-sig: "),

@@ -1,0 +1,75 @@
+"""Any bytes -> text or why not: what is text at once, everything else by the reader of its form."""
+
+from __future__ import annotations
+
+from pipeline.domain import Failure, Reason
+from pipeline.extraction import plain
+from pipeline.extraction.forms import BROKEN_ZIP, OFFICE, compound_form, signed_form, zipped_form
+from pipeline.extraction.values import Bounds, Text
+
+MOST_INSIDE = 3  # documents within one another: a message in an archive's message
+_PACKED = ("gz", "zst", "bz2")
+
+
+def extract(content: bytes, name: str, bounds: Bounds | None = None) -> Text | Failure:
+    """The text of a document, or why there is none. `name` (the uri) only breaks ties between forms of text.
+
+    Everything happens here and now; only a process that may be killed should read what `read_plain` does not.
+    """
+    return _extract(content, name, bounds or Bounds(), 0)
+
+
+def read_plain(content: bytes, name: str) -> Text | Failure | None:
+    """The text of what is text, Markdown or a page of usual depth, or why there is none; None for anything else."""
+    if not content.strip():
+        return Failure(Reason.EMPTY, f"{len(content)} bytes, nothing but white space" if content else "0 bytes")
+    if signed_form(content, plain.suffix(name)):
+        return None
+    return plain.read(content, name, plain.MOST_SHALLOW)
+
+
+def _extract(content: bytes, name: str, bounds: Bounds, inside: int) -> Text | Failure:
+    found = read_plain(content, name)
+    if found is not None:
+        return found
+    form = signed_form(content, plain.suffix(name))
+    try:
+        form = zipped_form(content) if form == "zip" else compound_form(content) if form == "compound" else form
+    except BROKEN_ZIP as error:
+        return Failure(Reason.DAMAGED, f"ZIP or Office file that cannot be opened: {type(error).__name__}")
+    if form is None:
+        return plain.read(content, name, plain.MOST_NESTED) or _too_deep()
+    return _read(content, name, form, bounds, inside)
+
+
+def _read(content: bytes, name: str, form: str, bounds: Bounds, inside: int) -> Text | Failure:
+    from pipeline.extraction import mail, office, packed  # what is text needs no native parser loaded
+
+    def within(content: bytes, name: str, bounds: Bounds) -> Text | Failure:
+        if inside == MOST_INSIDE:
+            return Failure(Reason.UNSUPPORTED, f"more than {MOST_INSIDE} documents within one another")
+        return _extract(content, name, bounds, inside + 1)
+
+    if form == "pdf":
+        return office.read_pdf(content)
+    if form in OFFICE:
+        return office.read_office(content, form)
+    if form in ("eml", "msg"):
+        return (mail.read_eml if form == "eml" else mail.read_msg)(content, bounds, within)
+    if form in _PACKED:
+        found = packed.unpacked(content, form, bounds.unpacked_bytes)
+        if isinstance(found, Failure):
+            return found
+        return within(found, name.removesuffix(f".{form}"), bounds.less(len(found)))
+    if form in ("zip", "tar"):
+        return packed.archive(content, form)
+    if form == "encrypted":
+        return Failure(Reason.ENCRYPTED, "Office file that opens with a password only")
+    return Failure(Reason.UNSUPPORTED, f"{_NAMES.get(form, form)}, which is not read")
+
+
+def _too_deep() -> Failure:
+    return Failure(Reason.UNSUPPORTED, f"elements nested more than {plain.MOST_NESTED} deep")
+
+
+_NAMES = {"compound": "a compound file of an unknown kind", "xls": "an Excel workbook of before 2007 (xls)"}

@@ -1,0 +1,182 @@
+"""Listed documents with their texts, in order: many read and parsed at once, within bounds."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.domain import Failure, Reason, short_hash
+from pipeline.errors import AccessDenied, ObjectMissing
+from pipeline.extraction import Bounds, Text
+from pipeline.extraction.workers import Extractor
+from pipeline.forecasts.languages import OTHER, guess_language
+from pipeline.known.comparison import ListedDocument
+from pipeline.records import DocumentRecord
+from pipeline.settings import Settings
+from pipeline.storage.folders import BrokenLink
+from pipeline.storage.objects import ObjectStore
+
+# Documents on their way from the source are at most so many bytes together (and at least one document).
+READ_AHEAD_BYTES = 64_000_000
+# A thread reads so many small documents in a row: handing over each of them would cost more than reading it.
+GROUP_DOCUMENTS = 16
+GROUP_BYTES = 1_000_000
+# Behind a document that takes long to parse, so many others wait with their texts.
+MOST_WAITING = 64
+_OF_TEXTS = ("form", "encoding", "characters", "language", "title", "author", "created", "pages")
+
+Contents = Generator[tuple[ListedDocument, bytes | Failure], None, None]
+Found = Text | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDocument:
+    """A listed document with its text, the text's hash and language, or why it has none."""
+
+    listed: ListedDocument
+    document_id: str
+    text: Found
+    content_hash: str
+    language: str | None
+
+    def record(self, duplicate_of: str | None) -> DocumentRecord:
+        text = self.text
+        if isinstance(text, Failure):
+            return record_of(self.listed, failure=text)
+        return record_of(self.listed, text, self.language, self.content_hash, duplicate_of)
+
+
+def record_of(
+    listed: ListedDocument,
+    text: Text | None = None,
+    language: str | None = None,
+    content_hash: str | None = None,
+    duplicate_of: str | None = None,
+    failure: Failure | None = None,
+) -> DocumentRecord:
+    """What is kept of a document: with its text, why it has none, or (deleted) with neither."""
+    about: dict[str, Any] = dict.fromkeys(_OF_TEXTS)
+    if text is not None:
+        about = {"form": text.form, "encoding": text.encoding, "characters": len(text.content), "language": language}
+        about |= {"title": text.title, "author": text.author, "created": text.created, "pages": text.pages}
+    return DocumentRecord(
+        document_id=listed.document.document_id,
+        uri=listed.uri,
+        size_bytes=listed.size_bytes,
+        last_modified=listed.last_modified,
+        etag=listed.etag,
+        **about,
+        content_hash=content_hash,
+        duplicate_of=duplicate_of,
+        failure=failure.reason if failure else None,
+        detail=failure.detail if failure else None,
+        change=listed.change,
+        held=listed.held,
+    )
+
+
+def read_documents(
+    source: ObjectStore, documents: Iterable[ListedDocument], settings: Settings
+) -> Iterator[ReadDocument]:
+    """Every document with its text, in order, many at once within READ_AHEAD_BYTES."""
+    bounds = Bounds(
+        settings.extract_seconds,
+        settings.extract_memory_bytes,
+        settings.extract_output_bytes,
+        settings.max_document_bytes,
+    )
+    with (
+        Extractor(bounds, settings.extract_workers) as extractor,
+        closing(_contents(source, documents, settings)) as read,
+    ):
+        for listed, text in _extracted(read, extractor):
+            document_id = listed.document.document_id
+            if isinstance(text, Failure):
+                yield ReadDocument(listed, document_id, text, document_id, None)
+                continue
+            guessed = guess_language(text.content)
+            language = None if guessed == OTHER else guessed
+            yield ReadDocument(listed, document_id, text, short_hash(text.content), language)
+
+
+def _extracted(read: Contents, extractor: Extractor) -> Iterator[tuple[ListedDocument, Found]]:
+    """The texts in the order of the documents. While one is parsed elsewhere, those behind it are begun."""
+    begun: deque[tuple[ListedDocument, Found | Future[Found]]] = deque()
+    elsewhere = 0
+    for listed, content in read:
+        found = content if isinstance(content, Failure) else extractor.begin(content, listed.uri)
+        elsewhere += isinstance(found, Future)
+        begun.append((listed, found))
+        full = elsewhere > extractor.most_begun or len(begun) > MOST_WAITING
+        while begun and (full or not _is_pending(begun[0][1])):
+            head, first = begun.popleft()
+            elsewhere -= isinstance(first, Future)
+            full = False
+            yield head, _text_of(first)
+    for listed, found in begun:
+        yield listed, _text_of(found)
+
+
+def _is_pending(found: Found | Future[Found]) -> bool:
+    return isinstance(found, Future) and not found.done()
+
+
+def _text_of(found: Found | Future[Found]) -> Found:
+    return found.result() if isinstance(found, Future) else found
+
+
+def _contents(source: ObjectStore, documents: Iterable[ListedDocument], settings: Settings) -> Contents:
+    """The bytes of every document, in order, or why they could not be read."""
+    pending: deque[tuple[list[ListedDocument], Future[list[bytes | Failure]]]] = deque()
+    ahead_bytes = 0
+    with ThreadPoolExecutor(settings.read_threads) as pool:
+        for group in _groups(documents):
+            pending.append((group, pool.submit(_read_group, source, group, settings.max_document_bytes)))
+            ahead_bytes += _size_bytes(group)
+            while len(pending) > 2 * settings.read_threads or (ahead_bytes > READ_AHEAD_BYTES and len(pending) > 1):
+                ahead_bytes -= _size_bytes(pending[0][0])
+                done, contents = pending.popleft()
+                yield from zip(done, contents.result(), strict=True)
+        while pending:
+            done, contents = pending.popleft()
+            yield from zip(done, contents.result(), strict=True)
+
+
+def _groups(documents: Iterable[ListedDocument]) -> Iterator[list[ListedDocument]]:
+    """The documents in runs of at most GROUP_DOCUMENTS; only a single document may have more than GROUP_BYTES."""
+    group: list[ListedDocument] = []
+    group_bytes = 0
+    for document in documents:
+        full = len(group) == GROUP_DOCUMENTS or group_bytes + document.size_bytes > GROUP_BYTES
+        if group and full:
+            yield group
+            group, group_bytes = [], 0
+        group.append(document)
+        group_bytes += document.size_bytes
+    if group:
+        yield group
+
+
+def _size_bytes(group: list[ListedDocument]) -> int:
+    return sum(document.size_bytes for document in group)
+
+
+def _read_group(source: ObjectStore, group: list[ListedDocument], max_bytes: int) -> list[bytes | Failure]:
+    return [_read(source, document, max_bytes) for document in group]
+
+
+def _read(source: ObjectStore, document: ListedDocument, max_bytes: int) -> bytes | Failure:
+    if document.size_bytes > max_bytes:
+        return Failure(Reason.TOO_LARGE, f"{document.size_bytes} bytes; the limit is {max_bytes}")
+    try:
+        return source.read(source.key(document.uri))
+    except ObjectMissing as error:
+        link = isinstance(error.__cause__, BrokenLink)
+        seen = "a link to a file that is not there" if link else "listed, but no longer there when it was read"
+        return Failure(Reason.VANISHED, seen)
+    except AccessDenied:
+        return Failure(Reason.FORBIDDEN, "listed, but not for us to read")
