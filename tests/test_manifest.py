@@ -87,6 +87,7 @@ def test_every_key_is_legal_for_bedrock_and_its_own() -> None:
         "table": "runs",
         "name": "turn",
         "run_key": "night",
+        "times_cleared": 1,
     }
     values |= {"planned": dt.datetime(2026, 11, 24, tzinfo=dt.UTC), "day": dt.date(2026, 10, 1)}
     values |= {"digest": "0f" * 12, "answers": "answers/monday/r00-b0001.parquet"}

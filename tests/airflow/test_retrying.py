@@ -33,6 +33,7 @@ REPEATED = {
     "RunError": False,
     "RunStopped": False,
     "BudgetExceeded": False,
+    "ApprovalRefused": False,
     "JobFailed": False,
     "AccountingError": False,
 }
