@@ -7,6 +7,7 @@
     ├── StorageError             an object store did not do what was asked
     │   ├── ObjectMissing        there is no object at that key
     │   ├── AccessDenied         the object is there, and not for us
+    │   ├── BucketRefused        the bucket is not there or elsewhere, or S3 does not know us; asking again cannot help
     │   ├── ObjectExists         a conditional write found an object already there
     │   └── ObjectChanged        a conditional replacement found another object than the one that was read
     ├── ServiceError             Amazon Bedrock did not do what was asked
@@ -53,6 +54,10 @@ class ObjectMissing(StorageError):
 
 
 class AccessDenied(StorageError):
+    pass
+
+
+class BucketRefused(StorageError):
     pass
 
 

@@ -29,12 +29,13 @@ def forecast(context: Any) -> dict[str, Any]:
     from pipeline.airflow.connecting import services
     from pipeline.airflow.orders import read_params
     from pipeline.steps.orders import refuse_order
+    from pipeline.terminal.console import shown_place
 
     asked = read_params(context["params"], context["dag_run"])
     reached = services(asked.settings)
     refuse_order(reached, asked.order)
     tell_lifecycle(reached, asked)
-    log.info("Run %s of %s: %s", asked.order.run_key, asked.order.run_date, asked.order.source_uri)
+    log.info("Run %s of %s: %s", asked.order.run_key, asked.order.run_date, shown_place(asked.order.source_uri))
     found = _as_xcom(asked, _quoted(reached, asked) if asked.needs_forecast else None)
     if asked.dry_run:
         log.info("A dry run ends here: nothing was sent. Trigger it again without dry_run to pay for it")

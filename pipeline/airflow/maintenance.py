@@ -9,6 +9,7 @@ import logging
 from typing import Any
 
 log = logging.getLogger(__name__)
+PARAMS = frozenset({"dry_run", "output"})
 
 
 def see_to_orphans(params: dict[str, Any]) -> dict[str, int]:
@@ -51,11 +52,14 @@ def expire_old_snapshots(params: dict[str, Any]) -> dict[str, int]:
 
 
 def _places(params: dict[str, Any]) -> tuple[str, str]:
-    """The uris of output and work store."""
+    """The uris of output and work store. Raises SettingsError for a Param that there is not: it may be a dry run."""
+    from pipeline.errors import SettingsError
     from pipeline.settings import load_settings
     from pipeline.steps import work_uri_for
     from pipeline.storage.objects import absolute_uri
 
+    if unknown := sorted(params.keys() - PARAMS):
+        raise SettingsError(f"Param {unknown[0]}: there is no such Param; allowed are {', '.join(sorted(PARAMS))}")
     settings = load_settings()
     output_uri = absolute_uri(params.get("output") or settings.output)
     return output_uri, work_uri_for(settings, output_uri)

@@ -11,7 +11,8 @@ from pipeline.terminal import console
 
 GO_ON = "Clear the failed tasks in Airflow, or: docbatch resume {run_key}. What was answered is not paid again."
 NEXT = {
-    "BudgetExceeded": "See the ways out above. This run keeps its budget: trigger another one, with another key.",
+    "BudgetExceeded": "See the ways out above; each option is a Param of the trigger form as well. This run keeps its "
+    "budget: trigger another one, with another key.",
     "ApprovalRefused": "To be asked again, clear the task `approve` and what follows it. What is asked about is set by "
     "DOCBATCH_APPROVAL_ABOVE_USD, how long by DOCBATCH_APPROVAL_HOURS.",
     "SettingsError": "Correct the setting or the Param, then clear the failed task or trigger the DAG again.",
@@ -122,7 +123,7 @@ def to_approve(why: str, forecast: Mapping[str, Any], budgets: Mapping[str, Any]
     ]
     held = ", ".join(f"{dollars(usd)} for the {of}" for of, usd in budgets.items() if usd is not None)
     text = [
-        f"Run {run_key} reads {forecast['source']} and is to ask {forecast['model']} about "
+        f"Run {run_key} reads {console.shown_place(forecast['source'])} and is to ask {forecast['model']} about "
         f"{_count(forecast['documents'])} new or changed documents; {why}.",
         "\n".join(table),
         f"Budget: {held or 'none'}. Later rounds are not included. Nothing has been sent.",

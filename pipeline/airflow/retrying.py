@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import ParamValidationError
 
 from pipeline.errors import (
     AccessDenied,
+    BucketRefused,
     DeclarationError,
     RunError,
     ServiceBusy,
@@ -22,6 +23,7 @@ FINAL = [
     DeclarationError,
     VocabularyError,
     AccessDenied,
+    BucketRefused,
     ServiceRejected,
     RunError,
     ParamValidationError,

@@ -9,8 +9,7 @@ import logging
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from pipeline.airflow.connecting import open_run
-from pipeline.airflow.connecting import services as services
+from pipeline.airflow.connecting import open_run, services
 
 if TYPE_CHECKING:
     from pipeline.domain import Batch
@@ -26,6 +25,7 @@ def begin(context: Any) -> str:
     from pipeline.airflow.orders import read_params
     from pipeline.steps import start
     from pipeline.steps.run import Run
+    from pipeline.terminal.console import shown_place
 
     asked = read_params(context["params"], context["dag_run"])
     if asked.dry_run:
@@ -33,7 +33,9 @@ def begin(context: Any) -> str:
     reached = services(asked.settings)
     run = Run(reached, start(reached, asked.order))
     manifest = run.manifest
-    log.info("Run %s: %d documents in %s", manifest.run_key, manifest.documents, manifest.source_uri)
+    source = shown_place(manifest.source_uri)
+    level = logging.INFO if manifest.documents else logging.WARNING  # whoever was to deliver has perhaps not
+    log.log(level, "Run %s: %d documents in %s", manifest.run_key, manifest.documents, source)
     if unchanged := sum(manifest.unchanged.values()):
         log.info("%d results of earlier runs still hold and are not asked again", unchanged)
     if manifest.deleted:
@@ -73,7 +75,7 @@ def plan_round(run_uri: str, round_number: int, context: Any) -> list[str]:
     batches = f" ({len(planned.batches)} batches)" if len(planned.batches) > 1 else ""
     log.info("Round %d: %s%s", round_number, planned.summary, batches)
     told = told_mapping(services, run_uri, planned)
-    for line in told_lines(told):
+    for line in told_lines(told, other_models=round_number == 0):
         log.info("%s", line)
     context["ti"].xcom_push(key="forecast", value=told)
     refuse_too_many(len(planned.batches))
@@ -165,13 +167,14 @@ def publish_run(run_uri: str, context: Any) -> dict[str, Any]:
     from pipeline.airflow.notifying import tell
     from pipeline.steps import publish
     from pipeline.steps.summary import SUMMARY
+    from pipeline.terminal.console import shown_place
 
     run = open_run(run_uri)
     summary = publish(run.services, run_uri)
     unchanged = sum(summary.unchanged.values())
     ends = f"{summary.results} results, {summary.failures} failures, {unchanged} unchanged"
     spent = _spent(summary.input_tokens, summary.output_tokens, summary.cost_usd)
-    log.info("Run %s: %s; %s; tables in %s", summary.run_key, ends, spent, summary.tables_uri)
+    log.info("Run %s: %s; %s; tables in %s", summary.run_key, ends, spent, shown_place(summary.tables_uri))
     announce(context, run, summary)
     if summary.over_budget:
         tell(cut_short(summary.run_key, summary.over_budget, summary.cost_usd, summary.failures), context)

@@ -18,7 +18,7 @@ What to know of it:
   a task that finds its work done reads what it came to. No job is started twice, and no answer is paid twice.
 * **A failed run goes on** when its failed tasks are cleared, or from any terminal with `docbatch resume KEY`.
 * **Jobs wait in the pool `docbatch_jobs`**, which must count deferred tasks. Where it is missing, `submit` stays
-  *scheduled* and this page shows a warning: make it with `python -m pipeline.airflow.setting_up`.
+  *scheduled*, and the scheduler's log says why: make it with `python -m pipeline.airflow.setting_up`.
 """
 
 FORECAST = """

@@ -70,8 +70,9 @@ class RoundPlan:
             return "nothing is owed any more"
         awaited = sum(batch.records for batch in self.batches if batch.awaits is not None)
         cost = "cost unknown" if self.forecast_usd is None else f"at most ${self.forecast_usd:.4f}"
+        requests = f"{self.requests} request{'s' * (self.requests != 1)}"
         parts = [
-            f"{self.requests} requests, {self.mode}, {cost}" if self.requests else "no requests",
+            f"{requests}, {self.mode}, {cost}" if self.requests else "no requests",
             f"{self.known} answered before" if self.known else "",
             f"{awaited} on their way in another run" if awaited else "",
             self.over_budget or "",

@@ -34,7 +34,7 @@ def told_mapping(services: Services, run_uri: str, planned: RoundPlan) -> dict[s
     }
 
 
-def told_lines(told: dict[str, Any]) -> Iterator[str]:
+def told_lines(told: dict[str, Any], *, other_models: bool = True) -> Iterator[str]:
     """The same for a log, a line each; nothing of a round that sends nothing."""
     if not told["in_all"]["requests"]:
         return
@@ -43,10 +43,11 @@ def told_lines(told: dict[str, Any]) -> Iterator[str]:
         margin = f" ({low:,} to {high:,})" if low < high else ""
         tokens = f"{one['input_tokens']:,}{margin} input and {one['usual_output_tokens']:,} output tokens"
         costs = f"{_usd(one['expected_usd'])}, at most {_usd(one['forecast_usd'])}"
-        yield f"{name}: {one['requests']:,} requests, {tokens}, {costs}"
+        yield f"{name}: {one['requests']:,} request{'s' * (one['requests'] != 1)}, {tokens}, {costs}"
     yield "The same " + ", ".join(f"{mode} {_usd(usd)}" for mode, usd in told["same_usd"].items())
-    for model, usd in told["models"].items():
-        yield f"The same on {model}: " + ", ".join(f"{mode} {_usd(one)}" for mode, one in usd.items())
+    if other_models:
+        costs_on = (f"{model} {' / '.join(map(_usd, usd.values()))}" for model, usd in told["models"].items())
+        yield f"On each model, {' / '.join(told['same_usd'])}: " + "; ".join(costs_on)
     skipped = told["not_asked"]
     if skipped["unchanged"]:
         yield f"Not asked: {skipped['unchanged']:,} results that still hold, worth {_usd(skipped['unchanged_usd'])}"

@@ -16,7 +16,15 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 from obstore import exceptions as vendor
 from obstore.store import MemoryStore, S3Store
 
-from pipeline.errors import AccessDenied, ObjectChanged, ObjectExists, ObjectMissing, SettingsError, StorageError
+from pipeline.errors import (
+    AccessDenied,
+    BucketRefused,
+    ObjectChanged,
+    ObjectExists,
+    ObjectMissing,
+    SettingsError,
+    StorageError,
+)
 from pipeline.storage.folders import BrokenLink, Folder
 from pipeline.storage.places import absolute_uri as absolute_uri  # for whoever opens what it names
 from pipeline.storage.refusals import DENIED, refusal
@@ -257,7 +265,9 @@ class _Translated:
 
     def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, vendor.BaseError | OSError):
-            raise self._translated(error) from error
+            ours = self._translated(error)
+            # What S3 says of a bucket is told in full; its answer as XML would hide that.
+            raise ours from (None if isinstance(ours, BucketRefused) else error)
 
     def _translated(self, error: Exception) -> StorageError:
         refused = refusal(self._uri, str(error))

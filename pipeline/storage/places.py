@@ -15,6 +15,8 @@ def absolute_uri(place: str) -> str:
     """
     if not place.strip():
         raise SettingsError("an empty place: name a folder or an s3:// prefix (`.` is the current folder)")
+    if place.rstrip("/") in ("s3:", "file:"):
+        raise SettingsError(f"{place!r}: names no bucket and no folder; write s3://bucket/prefix or a folder's path")
     if place.startswith(("s3://", "file://")):
         return place.rstrip("/")
     if "://" in place:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pipeline.errors import AccessDenied, StorageError
+from pipeline.errors import AccessDenied, BucketRefused, StorageError
 
 _REGION = "it is in another region than docbatch asks; set DOCBATCH_REGION to the bucket's"
 _REDIRECT = "permanentredirect"
@@ -20,6 +20,8 @@ _REFUSALS = {
     "authorizationheadermalformed": _REGION,
     "illegallocationconstraintexception": _REGION,
 }
+# Of these the next try may be better: with other keys, or at the right time.
+_RENEWED = ("expiredtoken", "invalidtoken", "requesttimetooskewed")
 DENIED = (
     "access denied; check the credentials, and that their policy and the bucket's allow it (deploy/README.md; without "
     "s3:ListBucket, S3 also denies what is not there)"
@@ -41,7 +43,8 @@ def refusal(where: str, said: str) -> StorageError | None:
     bucket, codes, status = named[1], _CODE.search(said), _STATUS.search(said)
     code = (codes[1] or codes[2]).replace("_", "").lower() if codes else ""
     if meaning := _REFUSALS.get(_REDIRECT if elsewhere else code):
-        return StorageError(f"{where}: bucket {bucket}: {meaning}")
+        kind = StorageError if code in _RENEWED else BucketRefused
+        return kind(f"{where}: bucket {bucket}: {meaning}")
     if code == "accessdenied" or (status and status[1] in ("401", "403")):
         return AccessDenied(f"{where}: bucket {bucket}: {DENIED}")
     if any(words in said for words in _UNREACHED):

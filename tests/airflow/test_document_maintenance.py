@@ -61,6 +61,14 @@ def test_old_runs_are_tidied_through_airflow(dag: Any, wired: stack.Stack, tmp_p
     assert (again.requests, sum(again.unchanged.values())) == (0, 120)
 
 
+def test_a_misspelt_param_does_nothing(dag: Any, wired: stack.Stack, tmp_path: Path) -> None:
+    """`dryrun` might have been meant to be a dry run: every task refuses it."""
+    run = dag.test(run_conf={"output": str(tmp_path / "out"), "dryrun": True})
+    assert str(run.state) == "failed"
+    states = {one.task_id: str(one.state) for one in run.get_task_instances()}
+    assert states == {"orphans": "failed", "work_files": "upstream_failed", "snapshots": "failed"}
+
+
 def _ended(dag: Any, conf: dict[str, Any]) -> dict[str, int]:
     """What the task `work_files` of a run that ended well returns."""
     run = dag.test(run_conf=conf)

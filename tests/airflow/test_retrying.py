@@ -22,6 +22,7 @@ REPEATED = {
     "StorageError": True,
     "ObjectMissing": True,
     "AccessDenied": False,
+    "BucketRefused": False,
     "ObjectExists": True,
     "ObjectChanged": True,
     "ServiceError": True,

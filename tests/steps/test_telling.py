@@ -49,7 +49,9 @@ def test_a_log_has_a_line_for_each_of_it_and_none_where_nothing_is_sent(world: W
     told = told_mapping(world.services, run_uri, made)
     lines = list(told_lines(told))
     assert [line.partition(":")[0] for line in lines[:4]] == [*sorted(ANALYSES), "in all"]
-    assert "The same on meta.llama3-1-405b-instruct-v1:0: batch an unknown cost, on-demand $0.0" in "\n".join(lines)
+    assert "On each model, batch / on-demand: meta.llama3-1-8b-instruct-v1:0 $0.0" in "\n".join(lines)
+    assert "; meta.llama3-1-405b-instruct-v1:0 an unknown cost / $0.0" in "\n".join(lines)
+    assert len(list(told_lines(told, other_models=False))) == len(lines) - 1
     assert f"Not asked: 18 results that still hold, worth ${first.cost_usd:f}" in lines
     assert Decimal(told["not_asked"]["unchanged_usd"]) == first.cost_usd
     world.run("tuesday")
