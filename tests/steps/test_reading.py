@@ -18,7 +18,7 @@ BROKEN = {
     "scan.pdf": (single.scanned_pdf(), "no_text"),
     "half.docx": (office.docx(STORIES["en"])[:1_200], "damaged"),
     "bomb.docx": (hostile.swollen_docx(150_000_000), "exceeded"),
-    "slow.pdf": (hostile.slow_pdf(2_000_000), "exceeded"),
+    "slow.pdf": (hostile.slow_pdf(5_000_000), "exceeded"),
     "three.zip": (office.zipped({"a": "x", "b": "y", "c": "z"}), "unsupported"),
     "empty.docx": (b"", "empty"),
 }
