@@ -138,7 +138,7 @@ class Watch:
                     opened.set_result(client)
                     await self._look_until_expired(client)
                 log.info("The credentials for Bedrock have expired; they are read again")
-        except Exception as error:
+        except Exception as error:  # whatever it is, those who wait must hear of it
             told = error if isinstance(error, DocbatchError) else ServiceBusy(f"The watch over jobs failed: {error!r}")
             self._tell(self._waiters, told)
             if not opened.done():
