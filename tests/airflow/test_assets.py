@@ -62,8 +62,8 @@ def test_events_say_what_a_run_published(airflow_database: Path, wired: stack.St
     before = len(_events())
     for more in (
         {"dry_run": True},
-        {"run_key": "too-dear", "budget_usd": 0.000001},
-        {"run_key": "elsewhere", "output": str(tmp_path / "elsewhere"), "analyses": ["sentiment"]},
+        {"run_key": "above-its-budget", "budget_usd": 0.000001},
+        {"run_key": "to-another-place", "output": str(tmp_path / "elsewhere"), "analyses": ["sentiment"]},
     ):
         load_dag("document_analysis").test(run_conf=conf | more)
     assert len(_events()) == before
