@@ -28,7 +28,7 @@ def output(tmp_path: Path) -> Output:
         time.sleep(0.002)  # Iceberg tells snapshots' times in milliseconds
     with output.catalog() as catalog:
         catalog.withdraw("mood", "monday")
-    time.sleep(0.002)
+    time.sleep(0.002)  # as above
     output.write("mood", "monday", [{"mood": "sad"}, {"mood": "glad"}], MOOD, part=1)
     with output.catalog() as catalog:
         schema = arrow_schema("mood", "A table", MOOD)

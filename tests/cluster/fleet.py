@@ -166,5 +166,5 @@ def _wait_until_healthy(api: Api, parts: list[Program]) -> None:
         ready = all("ready" in part.log.read_text("utf-8", "replace") for part in parts if part.name in WORKERS)
         if ready and all(seen.get(part, {}).get("status") == "healthy" for part in wanted):
             return
-        time.sleep(0.5)
+        time.sleep(0.5)  # between two looks at another program
     raise AssertionError(f"not healthy after {HEALTHY_SECONDS} s: {seen}; logs of {[str(one.log) for one in parts]}")

@@ -60,7 +60,7 @@ class Watch:
                 self.peak_bytes[name] = max(self.peak_bytes[name], worker.memory_bytes())
             if self.killed_shard is None:
                 self._kill_one()
-            time.sleep(0.1 if self.killed_shard is None else 1.0)
+            time.sleep(0.1 if self.killed_shard is None else 1.0)  # between two looks at another program
         return state
 
     def cpu_seconds(self) -> float:
@@ -86,7 +86,7 @@ class Watch:
         while (written := _spooled_bytes(task["pid"])) < LEAST_BYTES:
             if self.work.exists(done) or not Path(f"/proc/{task['pid']}").exists():
                 return False
-            time.sleep(0.01)
+            time.sleep(0.01)  # between two looks at another program
         worker.freeze()
         if self.work.exists(done):
             worker.go_on()

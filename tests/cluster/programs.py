@@ -71,7 +71,7 @@ class Program:
         if tree:
             _send(tree[0], "terminate" if self.name == "redis" else "interrupt")
         while self.child.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks at another program
         for one in {*tree, *self.tree()}:
             _send(one, "kill")
         self.child.wait()

@@ -41,7 +41,7 @@ def postgres() -> Iterator[str]:
             while not _answers(url):
                 server.check()
                 assert time.monotonic() < deadline, server.log.read_text("utf-8")
-                time.sleep(0.1)
+                time.sleep(0.1)  # between two looks at another program
             yield url
 
 
@@ -71,7 +71,7 @@ def redis_server() -> Iterator[str]:
             while not _pings(url):
                 server.check()
                 assert time.monotonic() < deadline
-                time.sleep(0.1)
+                time.sleep(0.1)  # between two looks at another program
             yield url
 
 

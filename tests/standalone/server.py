@@ -181,7 +181,7 @@ class Server:
         while not holds():
             assert time.monotonic() < deadline, problem if isinstance(problem, str) else problem()
             assert self._all_alive(), f"{self._dead()} ended: {launch.last_lines(self.log(self._dead()[0]))}"
-            time.sleep(0.3)
+            time.sleep(0.3)  # between two looks at another program
 
     def _state(self, run_id: str) -> str:
         return str(self.ask("GET", f"/dags/{DAG}/dagRuns/{run_id}")["state"])
