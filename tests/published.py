@@ -12,9 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.catalog import Catalog, open_catalog
+from pipeline.parquet import published_key, write_rows
+from pipeline.schemas import FIXED, Column, arrow_schema
 from pipeline.settings import Settings
 from pipeline.storage.objects import ObjectStore, S3Access, open_store
-from pipeline.tables import FIXED, Column, arrow_schema, published_key, write_rows
 
 ACCESS = S3Access("us-west-2")
 START = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)

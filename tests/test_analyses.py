@@ -19,7 +19,7 @@ from pipeline.analyses import (
 )
 from pipeline.domain import Stage
 from pipeline.errors import DeclarationError, SettingsError
-from pipeline.tables import FIXED, result_columns
+from pipeline.schemas import FIXED, result_columns
 
 GOOD = """
 description = "What is asked for"

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ObjectMissing
-from pipeline.tables import FIXED
+from pipeline.schemas import FIXED
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

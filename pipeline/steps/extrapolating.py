@@ -15,8 +15,8 @@ from pipeline.forecasts.drawing import size_stratum
 from pipeline.forecasts.estimating import Sums, estimate, member
 from pipeline.ledger import cost_of
 from pipeline.manifest import staged_key
+from pipeline.schemas import SECOND_EXACT
 from pipeline.steps.run import Run
-from pipeline.tables import SECOND_EXACT
 
 
 def extrapolated(run: Run) -> tuple[Decimal, Decimal, Decimal] | None:

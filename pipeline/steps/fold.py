@@ -16,15 +16,16 @@ from pipeline.domain import Change, Failure, Fate, Outcome, Request, Usage
 from pipeline.ledger import add_costs, cost_of
 from pipeline.manifest import staged_counts_key, staged_key
 from pipeline.money.costs import Amount, amount_of, answered_for_nothing, standing, was_charged
+from pipeline.parquet import write_rows
 from pipeline.prices import Price
 from pipeline.records import DocumentRecord, OutcomeRecord
+from pipeline.schemas import FIXED, arrow_schema, money, result_columns
 from pipeline.settling import Settled
 from pipeline.steps.rounds import over_budget, planned_rounds
 from pipeline.steps.run import Run, Services
 from pipeline.steps.savings import saved
 from pipeline.steps.state import Key, ShardState, load_state, read_document_records, usage_of
 from pipeline.steps.tombstones import read_tombstone
-from pipeline.tables import FIXED, arrow_schema, money, result_columns, write_rows
 
 Row = Sequence[Any]
 FREE = Usage(0, 0)

@@ -11,13 +11,14 @@ from pipeline.catalog.sweeping import sweep
 from pipeline.domain import Usage
 from pipeline.errors import AccountingError, ObjectExists
 from pipeline.manifest import PUBLISHED, RunManifest, open_key, staged_key
+from pipeline.parquet import count_rows, published_key, write_rows
+from pipeline.schemas import table_schemas
 from pipeline.steps.fold import ShardCounts, read_counts
 from pipeline.steps.rounds import Collected, RoundPlan, planned_rounds, read_collected, read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.summary import SUMMARY, RunSummary, by_analysis, read_summary, row_of, summarise, used_by
 from pipeline.steps.tombstones import read_tombstone, refuse_tidied
 from pipeline.storage.objects import ObjectStore
-from pipeline.tables import count_rows, published_key, table_schemas, write_rows
 
 if TYPE_CHECKING:
     from pipeline.catalog import Catalog

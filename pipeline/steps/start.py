@@ -32,6 +32,7 @@ from pipeline.manifest import (
 )
 from pipeline.planning import method_id
 from pipeline.records import to_parquet
+from pipeline.schemas import table_schemas
 from pipeline.steps.orders import (
     RunOrder,
     refuse_another_run,
@@ -42,7 +43,6 @@ from pipeline.steps.orders import (
 from pipeline.steps.run import Run, Services, limits_for
 from pipeline.steps.tombstones import refuse_tidied
 from pipeline.storage.objects import ObjectStore, refuse_unwritable
-from pipeline.tables import table_schemas
 
 if TYPE_CHECKING:
     from pipeline.catalog import Catalog

@@ -16,12 +16,12 @@ from pipeline.manifest import PUBLISHED, RunManifest
 from pipeline.money.costs import NONE, Amount, Way, add_by_way
 from pipeline.money.hours import billed_minutes, time_cost
 from pipeline.prices import Billing
+from pipeline.schemas import FIXED, money
 from pipeline.steps.extrapolating import extrapolated
 from pipeline.steps.fold import AnalysisCounts, ShardCounts
 from pipeline.steps.rounds import Collected, RoundPlan
 from pipeline.steps.run import Run
 from pipeline.storage.objects import ObjectStore
-from pipeline.tables import FIXED, money
 
 MONEY = ("forecast_usd", "cost_usd", "budget_usd", "budget_day_usd", "budget_month_usd", "time_cost_usd")
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from pipeline.money.costs import Amount
 from pipeline.money.reconciling import Check, Figure
 from pipeline.money.spending import By, Line, Spent, total
-from pipeline.tables import money
+from pipeline.schemas import money
 from pipeline.terminal.console import console_on, to_json
 
 SUMS = ("requests", "input_tokens", "output_tokens", "cost_usd", "unused_usd", "unknown_cost_requests")

@@ -16,9 +16,9 @@ from sqlalchemy.engine import URL
 from pipeline.catalog import Catalog, Place, open_catalog
 from pipeline.catalog.opening import chosen_catalog, storage_properties
 from pipeline.errors import DeclarationError, ObjectMissing, SettingsError, StorageError
+from pipeline.schemas import Column, arrow_schema
 from pipeline.settings import Settings
 from pipeline.storage.objects import S3Access
-from pipeline.tables import Column, arrow_schema
 from tests.published import ACCESS, MOOD, START, TABLES, Output
 
 

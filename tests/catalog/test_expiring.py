@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.catalog.sweeping import sweep
-from pipeline.tables import arrow_schema
+from pipeline.schemas import arrow_schema
 from tests.chaos.seam import Seam, SeamCatalog
 from tests.published import MOOD, START, Output
 

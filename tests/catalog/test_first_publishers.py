@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.catalog import open_catalog
+from pipeline.schemas import table_schemas
 from pipeline.settings import Settings
 from pipeline.storage.objects import S3Access
-from pipeline.tables import table_schemas
 
 
 class Overtaken:

@@ -12,9 +12,9 @@ import pytest
 
 from pipeline.catalog import open_catalog
 from pipeline.errors import StorageError
+from pipeline.schemas import table_schemas
 from pipeline.settings import Settings
 from pipeline.storage.objects import S3Access
-from pipeline.tables import table_schemas
 from tests.cluster.servers import make_database, postgres
 from tests.published import Output
 

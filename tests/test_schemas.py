@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from pipeline.analyses import load_analyses, shipped_prompts
 from pipeline.errors import DeclarationError
-from pipeline.tables import FIXED, Column, arrow_schema, arrow_type, money, result_columns, write_rows
+from pipeline.parquet import write_rows
+from pipeline.schemas import FIXED, Column, arrow_schema, arrow_type, money, result_columns
 
 ANALYSES = load_analyses(shipped_prompts(), output_language="German")
 TABLES: dict[str, list[Column]] = {name: columns for name, (_, columns) in FIXED.items()}

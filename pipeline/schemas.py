@@ -1,14 +1,13 @@
-"""The published tables: Arrow schemas with a description on every column, and their Parquet files."""
+"""The schemas of the published tables: every column with its type and what it means."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.analyses import Analysis, column_type
 from pipeline.domain import short_hash
@@ -240,36 +239,6 @@ def arrow_schema(table: str, description: str, columns: Sequence[Column]) -> pa.
     return pa.schema(fields, metadata={"docbatch": json.dumps(about, ensure_ascii=False)})
 
 
-def write_rows(schema: pa.Schema, rows: Iterable[Sequence[Any]], file: BinaryIO, *, group_rows: int = 50_000) -> int:
-    """Rows (values in the order of the schema) as one Parquet file, a row group at a time; how many there were.
-
-    The same rows give the same bytes.
-    """
-    written = 0
-    with pq.ParquetWriter(file, schema, compression="zstd", compression_level=3) as writer:
-        group: list[Sequence[Any]] = []
-        for row in rows:
-            group.append(row)
-            if len(group) == group_rows:
-                writer.write_table(_table(schema, group))
-                written, group = written + len(group), []
-        if group or not written:
-            writer.write_table(_table(schema, group))
-    return written + len(group)
-
-
-def count_rows(file: BinaryIO) -> int:
-    """The rows of a Parquet file; the file stands at its beginning before and after."""
-    rows = pq.ParquetFile(file).metadata.num_rows
-    file.seek(0)
-    return int(rows)
-
-
-def published_key(table: str, run_key: str, part: int) -> str:
-    """Where a part lies below the output. No `key=value`: every column is in the file."""
-    return f"tables/{table}/{run_key}/part-{part:04d}.parquet"
-
-
 def money(value: Decimal | None) -> Decimal | None:
     """A sum as the tables hold it; exact, since no price has more than ten places a token."""
     return None if value is None else value.quantize(SECOND_EXACT)
@@ -289,9 +258,3 @@ def _numbered_type(kind: pa.DataType, names: tuple[str, ...]) -> pa.DataType:
     if isinstance(kind, pa.StructType):
         return pa.struct([_numbered(part, *names) for part in kind])
     return kind
-
-
-def _table(schema: pa.Schema, rows: Sequence[Sequence[Any]]) -> pa.Table:
-    columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
-    arrays = [pa.array(list(column), type=field.type) for column, field in zip(columns, schema, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=schema)
