@@ -36,7 +36,7 @@ INSIDE = {
     "cli": "connecting operating+foretelling+pricing+auditing+maintaining commands",
     "steps": (
         "run tombstones state rounds orders start intents sift budgeting plan+on_demand sampling reading "
-        "prepare+submit stopping+outputs+reports collect savings fold extrapolating summary publish "
+        "prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary publish "
         "status+forecasting+reconcile+telling quoting __init__"
     ),
 }

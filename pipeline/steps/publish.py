@@ -13,7 +13,7 @@ from pipeline.errors import AccountingError, ObjectExists
 from pipeline.manifest import PUBLISHED, RunManifest, open_key, staged_key
 from pipeline.parquet import count_rows, published_key, write_rows
 from pipeline.schemas import table_schemas
-from pipeline.steps.fold import ShardCounts, read_counts
+from pipeline.steps.counts import ShardCounts, read_counts
 from pipeline.steps.rounds import Collected, RoundPlan, planned_rounds, read_collected, read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.summary import SUMMARY, RunSummary, by_analysis, read_summary, row_of, summarise, used_by

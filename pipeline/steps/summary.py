@@ -17,8 +17,8 @@ from pipeline.money.costs import NONE, Amount, Way, add_by_way
 from pipeline.money.hours import billed_minutes, time_cost
 from pipeline.prices import Billing
 from pipeline.schemas import FIXED, money
+from pipeline.steps.counts import AnalysisCounts, ShardCounts
 from pipeline.steps.extrapolating import extrapolated
-from pipeline.steps.fold import AnalysisCounts, ShardCounts
 from pipeline.steps.rounds import Collected, RoundPlan
 from pipeline.steps.run import Run
 from pipeline.storage.objects import ObjectStore
