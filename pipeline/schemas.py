@@ -124,10 +124,14 @@ RUNS: list[Column] = [
                     ("failures", pa.int64()),
                     ("unchanged", pa.int64()),
                     ("cost_usd", USD),
+                    ("failures_again", pa.int64()),
+                    ("empty", pa.int64()),
+                    ("labels", pa.list_(pa.struct([("label", pa.string()), ("results", pa.int64())]))),
                 ]
             )
         ),
-        "The same counts and the cost for each analysis, with the fingerprint of its prompt",
+        "The same counts and the cost for each analysis, with the fingerprint of its prompt; failures_again are of "
+        "documents that did not change, empty results say nothing, labels count results (one with several, in each)",
     ),
     ("requests", pa.int64(), "Requests sent, repetitions included"),
     ("known", pa.int64(), "Requests that were not sent because some run had the answer"),
@@ -158,6 +162,13 @@ RUNS: list[Column] = [
     ("budget_usd", USD, "The budget of the run that was set; null for none"),
     ("budget_day_usd", USD, "The budget of all runs in a day, as this run had it; null for none"),
     ("budget_month_usd", USD, "The budget of all runs in a month, as this run had it; null for none"),
+    (
+        "quality",
+        pa.string(),
+        "`suspect` when a share of failures, empty answers or a label left its usual range, else `usual`; null while "
+        "there are too few runs or documents to tell",
+    ),
+    ("departures", pa.list_(pa.string()), "Which shares did, and what is usual; empty when none"),
     ("over_budget", pa.string(), "Why the last round was not sent, when it would have passed a budget; null otherwise"),
     (
         "disagreements",

@@ -16,6 +16,7 @@ from pipeline.manifest import staged_counts_key, staged_key
 from pipeline.money.costs import amount_of, answered_for_nothing, standing, was_charged
 from pipeline.parquet import write_rows
 from pipeline.prices import Price
+from pipeline.quality import shape_of
 from pipeline.records import DocumentRecord, OutcomeRecord
 from pipeline.schemas import FIXED, arrow_schema, money, result_columns
 from pipeline.settling import Settled
@@ -174,16 +175,18 @@ class _Fold:
         without_end: list[str] = []
         analyses = {}
         for name in self._run.analyses:
-            results = failures = 0
+            answers, failures, again = list[dict[str, Any]](), 0, 0
             for one, settled, _ in self._ends(name):
                 if found := _failure_of(one, settled):
                     failures += 1
+                    again += one.change is Change.UNCHANGED
                     reasons[found[1].reason] += 1
                 elif settled is not None:
-                    results += 1
+                    answers.append(settled.answer or {})
                 else:
                     without_end.append(f"{name} of {one.uri}")
-            analyses[name] = AnalysisCounts(results, failures, *self._used(name))
+            shape = shape_of(answers, self._run.analyses[name].declaration.label_property)
+            analyses[name] = AnalysisCounts(len(answers), failures, *self._used(name), again, *shape)
         listed = [one for one in self._documents if one.change is not Change.DELETED]
         return ShardCounts(
             len(listed),
