@@ -17,10 +17,11 @@ import unicodedata
 
 FENCES = ("document", "part")
 
+_BLANK = " \t-\r\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 # Characters without a picture: default-ignorable ones (with the tag characters and variation selectors), formats and
-# controls. White space is none of them.
+# controls, but no white space.
 _INVISIBLE = (
-    "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
+    "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
     "\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
@@ -72,9 +73,9 @@ def _spelled(rest: str) -> str:
 
 
 _LESS, _MORE, _BAR, _SLASH = (f"[{re.escape(_FORMS[sign])}]" for sign in "<>|/")
-_NO_SIGN = f"[^\\s{re.escape(_FORMS['<'] + _FORMS['>'] + _FORMS['|'])}]"
+_NO_SIGN = f"[^{_BLANK}{re.escape(_FORMS['<'] + _FORMS['>'] + _FORMS['|'])}]"
 _CONTROL = f"{_BAR}{_NO_SIGN}++{_BAR}[{_INVISIBLE}]*+{_MORE}"
-_TAG = f"(?:{_SLASH}[{_INVISIBLE}\\s]*+)?(?:{'|'.join(map(_spelled, FENCES))})"
+_TAG = f"(?:{_SLASH}[{_INVISIBLE}{_BLANK}]*+)?(?:{'|'.join(map(_spelled, FENCES))})"
 _MARK = re.compile(f"{_LESS}(?=[{_INVISIBLE}]*+(?:{_CONTROL}|{_TAG}))")
 
 
