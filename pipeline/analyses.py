@@ -224,15 +224,12 @@ def load_analysis(root: Path, name: str, *, output_language: str) -> Analysis:
         )
     declaration = _read_declaration(path)
     schema = _with_labels(declaration)
-    constants = {
+    constants: dict[str, Any] = {
         "schema": json.dumps(schema, ensure_ascii=False, separators=(",", ":")),
         "labels": declaration.labels,
         "output_language": output_language,
     }
-    refuse_tokens(
-        path,
-        [json.dumps(schema, ensure_ascii=False), json.dumps(declaration.labels, ensure_ascii=False), output_language],
-    )
+    refuse_tokens(path, [constants["schema"], *declaration.labels, *declaration.labels.values(), output_language])
     environment = open_templates(root)
     names = [f"{name}/map.jinja"]
     place = {"position": 1, "siblings": 2}
