@@ -15,10 +15,10 @@ MOST_LINES = 300
 
 # Low to high: a module imports only from those before it. A package is one place here, with an order of its own below.
 LOW_TO_HIGH = (
-    "errors domain settings declared prices models vocabulary graphemes tokens chunking prompts merging answers "
-    "analyses fusing wordings settling quality wire batching ledger manifest schemas parquet records storage "
-    "extraction known forecasts segments bedrock catalog money planning steps tidying loop terminal "
-    "local airflow cli __main__"
+    "errors domain settings declared prices models vocabulary graphemes tokens chunking neutralising prompts "
+    "merging answers analyses fusing wordings settling quality wire batching ledger manifest schemas parquet "
+    "records storage extraction known forecasts segments bedrock catalog money planning steps tidying loop "
+    "terminal local airflow cli __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 
