@@ -14,12 +14,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import chunking, collect, forecast, formats, known, memory, prepare, waiting
+from benchmarks import chunking, collect, forecast, formats, known, memory, million, prepare, waiting
 
 REPORTS: dict[str, Callable[[Console], None]] = {
     "prepare": prepare.report,
     "collect": collect.report,
     "memory": memory.report,
+    "million": million.report,
     "known": known.report,
     "forecast": forecast.report,
     "waiting": waiting.report,

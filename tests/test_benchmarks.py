@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import collect, forecast, format_files, formats, memory, prepare, waiting
+from benchmarks import collect, forecast, format_files, formats, memory, million, prepare, waiting
 from benchmarks.job_server import serving
 from benchmarks.measuring import in_child
 
@@ -80,3 +80,11 @@ def test_a_library_that_fails_has_found_nothing() -> None:
     found = formats.measure("csv", "pypdfium2")
     assert (found.failed, found.recall) == (len(format_files.files("csv")), 0.0)
     assert found.why
+
+
+def test_two_nights_over_many_objects_are_measured() -> None:
+    """The first night reads and asks about every object, the second one none."""
+    shards, parts = million.nights(FEW)
+    assert shards == 1
+    assert [one.count for one in parts.values()] == [FEW, FEW, FEW, 0, 0, 0]
+    assert all(0 < one.before_bytes <= one.peak_bytes for one in parts.values())
