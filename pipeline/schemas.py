@@ -57,6 +57,21 @@ DOCUMENTS: list[Column] = [
         "When it says that it was made or sent (UTC where it names no zone); null when unknown",
     ),
     ("pages", pa.int64(), "Pages or slides, where the format counts them; null when unknown"),
+    (
+        "recognised_pages",
+        pa.int64(),
+        "Pages whose text was recognised in a picture of them (OCR), with what that may miss; null where none is",
+    ),
+    (
+        "unread_parts",
+        pa.int64(),
+        "Pages, attachments and files in it that gave no text; null when it could not be read",
+    ),
+    (
+        "removed_characters",
+        pa.int64(),
+        "Characters that nobody sees and that were left out of the text: controls, marks of direction, zero width …",
+    ),
     ("content_hash", pa.string(), "Derived from the text: equal texts are asked and paid once"),
     ("duplicate_of", pa.string(), "document_id of a document of its shard with the same text; null for most"),
     ("failure", pa.string(), "Reason why it could not be read; null when it could"),

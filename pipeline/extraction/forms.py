@@ -73,6 +73,7 @@ BROKEN_ZIP = (
 )
 
 OFFICE = ("docx", "pptx", "xlsx", "odt", "ods", "odp", "epub", "rtf", "doc", "ppt")
+PACKED = ("gz", "zst", "bz2")
 READ = ("text", "markdown", "html", "csv", "json", "pdf", *OFFICE, "eml", "msg")
 
 

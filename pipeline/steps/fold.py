@@ -19,7 +19,7 @@ from pipeline.money.costs import Amount, amount_of, answered_for_nothing, standi
 from pipeline.parquet import write_rows
 from pipeline.prices import Price
 from pipeline.records import DocumentRecord, OutcomeRecord
-from pipeline.schemas import FIXED, arrow_schema, money, result_columns
+from pipeline.schemas import DOCUMENTS, FIXED, arrow_schema, money, result_columns
 from pipeline.settling import Settled
 from pipeline.steps.rounds import over_budget, planned_rounds
 from pipeline.steps.run import Run, Services
@@ -133,21 +133,9 @@ class _Fold:
         self._spent = self._sum_spent()
 
     def document_rows(self) -> Iterator[Row]:
+        names = [name for name, _, _ in DOCUMENTS if name not in ("run_key", "run_date")]
         for one in self._documents:
-            yield (
-                one.document_id,
-                one.uri,
-                one.size_bytes,
-                one.last_modified,
-                one.etag,
-                *(one.form, one.encoding, one.characters, one.language),
-                *(one.title, one.author, one.created, one.pages),
-                one.content_hash,
-                one.duplicate_of,
-                one.failure,
-                one.change,
-                *self._provenance,
-            )
+            yield (*(getattr(one, name) for name in names), *self._provenance)
 
     def result_rows(self, analysis: Analysis) -> Iterator[Row]:
         names = list(analysis.schema["properties"])

@@ -203,7 +203,7 @@ import sys
 from pathlib import Path
 from pipeline.extraction import Bounds
 from pipeline.extraction.workers import Extractor
-with Extractor(Bounds(seconds=float(sys.argv[2])), 1) as extractor:
+with Extractor(Bounds(seconds=600), 1) as extractor:
     slow = extractor.begin(Path(sys.argv[1]).read_bytes(), "x")
     print("begun", flush=True)
     slow.result()
@@ -212,11 +212,10 @@ with Extractor(Bounds(seconds=float(sys.argv[2])), 1) as extractor:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_stays_behind(tmp_path: Path, number: signal.Signals) -> None:
-    """Ctrl-C ends the workers at once; after a kill -9 they end by their own limit at the latest."""
+    """Ctrl-C ends the workers at once, and so does a kill -9 of who reads: long before the limits do."""
     slow = tmp_path / "slow.pdf"
     slow.write_bytes(SLOW)
-    seconds = "3" if number is signal.SIGKILL else "60"
-    command = [sys.executable, "-c", SCRIPT, str(slow), seconds]
+    command = [sys.executable, "-c", SCRIPT, str(slow)]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     with run:
         assert run.stdout is not None
@@ -224,7 +223,7 @@ def test_nothing_stays_behind(tmp_path: Path, number: signal.Signals) -> None:
         worker = busy(psutil.Process(run.pid), [])
         run.send_signal(number)
         run.wait(PATIENCE_SECONDS)
-    psutil.wait_procs([worker], PATIENCE_SECONDS)
+    psutil.wait_procs([worker], 30)
     assert not worker.is_running()
 
 
