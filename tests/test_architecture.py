@@ -25,7 +25,9 @@ ORDER = LOW_TO_HIGH.split()
 INSIDE = {
     "settings": "fields+aws loading",
     "storage": "places+refusals+folders objects leases",
-    "extraction": "normalising+forms values packages+packed plain+office+mail reading __init__ worker+keeping workers",
+    "extraction": (
+        "normalising+forms values packages+packed+archives plain+office+mail reading __init__ worker+keeping workers"
+    ),
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",

@@ -74,7 +74,7 @@ BROKEN_ZIP = (
 
 OFFICE = ("docx", "pptx", "xlsx", "odt", "ods", "odp", "epub", "rtf", "doc", "ppt")
 PACKED = ("gz", "zst", "bz2")
-READ = ("text", "markdown", "html", "csv", "json", "pdf", *OFFICE, "eml", "msg")
+READ = ("text", "markdown", "html", "csv", "json", "pdf", *OFFICE, "eml", "msg", "zip", "tar")
 
 
 def signed_form(content: bytes, suffix: str) -> str | None:

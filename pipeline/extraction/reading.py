@@ -47,12 +47,12 @@ def _extract(content: bytes, name: str, bounds: Bounds, inside: int) -> Text | F
 
 
 def _read(content: bytes, name: str, form: str, bounds: Bounds, inside: int) -> Text | Failure:
-    from pipeline.extraction import mail, office, packed  # what is text needs no native parser loaded
+    from pipeline.extraction import archives, mail, office, packed  # what is text needs no native parser loaded
 
     def within(content: bytes, name: str, bounds: Bounds) -> Text | Failure:
         if inside == MOST_INSIDE:
             return Failure(Reason.UNSUPPORTED, f"more than {MOST_INSIDE} documents within one another")
-        return _extract(content, name, bounds, inside + 1)
+        return by_the_rule(_extract(content, name, bounds, inside + 1))
 
     if form == "pdf":
         return office.read_pdf(content)
@@ -66,7 +66,7 @@ def _read(content: bytes, name: str, form: str, bounds: Bounds, inside: int) -> 
             return found
         return within(found, name.removesuffix(f".{form}"), bounds.less(len(found)))
     if form in ("zip", "tar"):
-        return packed.archive(content, form)
+        return archives.read_archive(content, form, bounds, within)
     if form == "encrypted":
         return Failure(Reason.ENCRYPTED, "Office file that opens with a password only")
     return Failure(Reason.UNSUPPORTED, f"{_NAMES.get(form, form)}, which is not read")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 
@@ -68,9 +69,25 @@ def by_the_rule(found: Text | Failure) -> Text | Failure:
     content, removed = normalised(found.content)
     if content.strip():
         unchanged = content is found.content and not removed
-        return found if unchanged else replace(found, content=content, removed_characters=removed)
+        return (
+            found
+            if unchanged
+            else replace(found, content=content, removed_characters=found.removed_characters + removed)
+        )
     unseen = f": {removed} characters, none of which can be seen" if removed else ""
     return Failure(Reason.EMPTY, f"{found.form} without text{unseen}")
+
+
+def together(parts: Iterable[Text | Failure]) -> dict[str, Any]:
+    """What a document has that consists of others: recognised pages, parts without text, removed characters."""
+    parts = list(parts)
+    texts = [one for one in parts if isinstance(one, Text)]
+    recognised = [one.recognised_pages for one in texts if one.recognised_pages is not None]
+    return {
+        "recognised_pages": sum(recognised) if recognised else None,
+        "unread_parts": len(parts) - len(texts) + sum(one.unread_parts for one in texts),
+        "removed_characters": sum(one.removed_characters for one in texts),
+    }
 
 
 def to_json(found: Text | Failure) -> bytes:
