@@ -26,13 +26,15 @@ ORDER = LOW_TO_HIGH.split()
 INSIDE = {
     "settings": "fields+aws loading",
     "storage": "places+refusals+folders objects leases",
-    "extraction": "values+forms packages+packed plain+office+mail reading __init__ worker workers",
+    "extraction": (
+        "normalising+forms values packages+packed+archives plain+office+mail reading __init__ worker+keeping workers"
+    ),
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
     "catalog": "translation+place+fields making commits opening __init__ reading+history+sweeping",
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
-    "tidying": "remains+waiting+snapshots retention+orphans __init__",
+    "tidying": "remains+waiting+snapshots retention+orphans+texts __init__",
     "terminal": "console showing+statement+quotes+tidied",
     "cli": "connecting operating+foretelling+pricing+auditing+maintaining commands",
     "steps": (
