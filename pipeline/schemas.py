@@ -30,13 +30,19 @@ _TOKENS: list[Column] = [
 ]
 _DOCUMENT: list[Column] = [
     ("document_id", pa.string(), "Derived from the uri; stays when the document changes"),
-    ("uri", pa.string(), "Where the document lies"),
+    ("uri", pa.string(), "Where the document lies; of a row of a table, its file with `#` and the row's id"),
+    (
+        "extra",
+        pa.string(),
+        "The other columns of a document that is a row of a table, as a JSON object; null for any other",
+    ),
 ]
 DOCUMENTS: list[Column] = [
     *_DOCUMENT,
     ("size_bytes", pa.int64(), "Size of the object in the source"),
     ("last_modified", TIME, "When the source says that the object was last changed"),
-    ("etag", pa.string(), "The object's ETag when it was listed"),
+    ("etag", pa.string(), "The object's ETag when it was listed; of a row, derived from its text and other columns"),
+    ("source", pa.string(), "What listed it: a prefix, or a list, inventory or table; null in rows of older versions"),
     (
         "form",
         pa.string(),
@@ -99,14 +105,15 @@ LEDGER: list[Column] = [
 ]
 RUNS: list[Column] = [
     *_RUN,
-    ("source_uri", pa.string(), "The prefix whose documents were listed"),
+    ("source_uri", pa.string(), "The sources whose documents were listed, with ` | ` between them"),
     ("output_uri", pa.string(), "Where the tables were published"),
     ("model", pa.string(), "What answered; several names when answers came from several, null when nothing was asked"),
     ("priced_as", pa.string(), "The model that was asked for, and whose price was used"),
     ("output_language", pa.string(), "The language asked for in summaries"),
     ("docbatch_version", pa.string(), "The version that ran"),
     ("rounds", pa.int32(), "Rounds in which something was sent"),
-    ("documents", pa.int64(), "Documents listed"),
+    ("documents", pa.int64(), "Documents listed and wanted"),
+    ("not_selected", pa.int64(), "Documents listed that patterns, sizes or times leave out; earlier results stay"),
     ("left_out", pa.int64(), "New and changed documents that were not in the sample of a sampled run; 0 otherwise"),
     ("deleted", pa.int64(), "Documents of earlier runs that are gone from the source"),
     ("duplicates", pa.int64(), "Documents whose text another document already had"),

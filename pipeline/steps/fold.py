@@ -98,11 +98,11 @@ class _Fold:
     def document_rows(self) -> Iterator[Row]:
         for one in self._documents:
             yield (
-                one.document_id,
-                one.uri,
+                *(one.document_id, one.uri, one.extra),
                 one.size_bytes,
                 one.last_modified,
                 one.etag,
+                one.source,
                 *(one.form, one.encoding, one.characters, one.language),
                 *(one.title, one.author, one.created, one.pages),
                 one.content_hash,
@@ -118,8 +118,7 @@ class _Fold:
             if settled is None or settled.answer is None:
                 continue
             yield (
-                one.document_id,
-                one.uri,
+                *(one.document_id, one.uri, one.extra),
                 *(settled.answer.get(name) for name in names),
                 settled.truncated,
                 *self._provenance,
@@ -142,7 +141,7 @@ class _Fold:
                 raw = settled.raw if settled else None
                 about = (name, stage, failure.reason, failure.detail, failure.reason.advice, raw)
                 cost = (*_tokens(spent.usage), money(spent.cost_usd))
-                yield (one.document_id, one.uri, *about, *self._provenance, *cost)
+                yield (one.document_id, one.uri, one.extra, *about, *self._provenance, *cost)
 
     def ledger_rows(self) -> Iterator[Row]:
         for record in sorted(self._paid, key=self._ledger_order):

@@ -17,8 +17,8 @@ from pipeline.forecasts.languages import OTHER, guess_language
 from pipeline.known.comparison import ListedDocument
 from pipeline.records import DocumentRecord
 from pipeline.settings import Settings
+from pipeline.steps.listing import Contents
 from pipeline.storage.folders import BrokenLink
-from pipeline.storage.objects import ObjectStore
 
 # Documents on their way from the source are at most so many bytes together (and at least one document).
 READ_AHEAD_BYTES = 64_000_000
@@ -29,8 +29,8 @@ GROUP_BYTES = 1_000_000
 MOST_WAITING = 64
 _OF_TEXTS = ("form", "encoding", "characters", "language", "title", "author", "created", "pages")
 
-Contents = Generator[tuple[ListedDocument, bytes | Failure], None, None]
 Found = Text | Failure
+Read = Generator[tuple[ListedDocument, bytes | Found], None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +76,12 @@ def record_of(
         detail=failure.detail if failure else None,
         change=listed.change,
         held=listed.held,
+        source=listed.source,
+        extra=listed.extra,
     )
 
 
-def read_documents(
-    source: ObjectStore, documents: Iterable[ListedDocument], settings: Settings
-) -> Iterator[ReadDocument]:
+def read_documents(source: Contents, documents: Iterable[ListedDocument], settings: Settings) -> Iterator[ReadDocument]:
     """Every document with its text, in order, many at once within READ_AHEAD_BYTES."""
     bounds = Bounds(
         settings.extract_seconds,
@@ -103,12 +103,12 @@ def read_documents(
             yield ReadDocument(listed, document_id, text, short_hash(text.content), language)
 
 
-def _extracted(read: Contents, extractor: Extractor) -> Iterator[tuple[ListedDocument, Found]]:
+def _extracted(read: Read, extractor: Extractor) -> Iterator[tuple[ListedDocument, Found]]:
     """The texts in the order of the documents. While one is parsed elsewhere, those behind it are begun."""
     begun: deque[tuple[ListedDocument, Found | Future[Found]]] = deque()
     elsewhere = 0
     for listed, content in read:
-        found = content if isinstance(content, Failure) else extractor.begin(content, listed.uri)
+        found = extractor.begin(content, listed.uri) if isinstance(content, bytes) else content
         elsewhere += isinstance(found, Future)
         begun.append((listed, found))
         full = elsewhere > extractor.most_begun or len(begun) > MOST_WAITING
@@ -129,9 +129,9 @@ def _text_of(found: Found | Future[Found]) -> Found:
     return found.result() if isinstance(found, Future) else found
 
 
-def _contents(source: ObjectStore, documents: Iterable[ListedDocument], settings: Settings) -> Contents:
+def _contents(source: Contents, documents: Iterable[ListedDocument], settings: Settings) -> Read:
     """The bytes of every document, in order, or why they could not be read."""
-    pending: deque[tuple[list[ListedDocument], Future[list[bytes | Failure]]]] = deque()
+    pending: deque[tuple[list[ListedDocument], Future[list[bytes | Found]]]] = deque()
     ahead_bytes = 0
     with ThreadPoolExecutor(settings.read_threads) as pool:
         for group in _groups(documents):
@@ -165,15 +165,15 @@ def _size_bytes(group: list[ListedDocument]) -> int:
     return sum(document.size_bytes for document in group)
 
 
-def _read_group(source: ObjectStore, group: list[ListedDocument], max_bytes: int) -> list[bytes | Failure]:
+def _read_group(source: Contents, group: list[ListedDocument], max_bytes: int) -> list[bytes | Found]:
     return [_read(source, document, max_bytes) for document in group]
 
 
-def _read(source: ObjectStore, document: ListedDocument, max_bytes: int) -> bytes | Failure:
+def _read(source: Contents, document: ListedDocument, max_bytes: int) -> bytes | Found:
     if document.size_bytes > max_bytes:
         return Failure(Reason.TOO_LARGE, f"{document.size_bytes} bytes; the limit is {max_bytes}")
     try:
-        return source.read(source.key(document.uri))
+        return source.read(document)
     except ObjectMissing as error:
         link = isinstance(error.__cause__, BrokenLink)
         seen = "a link to a file that is not there" if link else "listed, but no longer there when it was read"
