@@ -44,7 +44,7 @@ def changes(world: World, key: str) -> dict[str, str]:
 
 
 def test_rows_are_documents(world: World) -> None:
-    """Each row has its results, with its other columns; the next night only what changed is sent, and what is gone told."""
+    """Each row has its results, with its other columns; the next night only what changed is sent."""
     rows = put_rows(world, TICKETS)
     first = run(world, "one", rows)
     assert (first.documents, first.results, first.failures) == (5, 15, 0)
@@ -112,7 +112,7 @@ def test_a_row_that_cannot_be_read_stops_nothing(world: World) -> None:
     for place, reason, detail in expected:
         assert failed[place]["reason"] == reason
         assert detail in failed[place]["detail"]
-    forms = {row["uri"].rpartition("#")[2]: row["form"] for row in world.rows("documents", "bad")}
+    forms = {row["uri"].rpartition("#")[2]: row["format"] for row in world.rows("documents", "bad")}
     assert forms["id=12"] == "text"
 
 
@@ -180,7 +180,7 @@ def test_a_forecast_sees_what_a_run_would_see(world: World) -> None:
     world.with_settings(include=("*.txt",))
     found = forecast_source(world.services, PlanOrder(absolute_sources(rows, str(world.source))), lambda *_: None)
     assert (found.listed, found.new, found.read) == (6, 6, 6)
-    assert round(found.amounts.requests.value) == 18
+    assert round(found.amounts.requests.expected) == 18
 
 
 @pytest.mark.parametrize(
