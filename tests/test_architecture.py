@@ -33,9 +33,9 @@ INSIDE = {
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tidying": "remains+waiting+snapshots retention+orphans __init__",
     "terminal": "console showing+statement+quotes+tidied",
-    "cli": "connecting operating+foretelling+pricing+auditing+maintaining commands",
+    "cli": "connecting operating+foretelling+pricing+auditing+maintaining withdrawing commands",
     "steps": (
-        "run tombstones state rounds orders start intents sift budgeting plan+on_demand sampling reading "
+        "run tombstones withdrawing state rounds orders start intents sift budgeting plan+on_demand sampling reading "
         "prepare+submit stopping+outputs+reports collect savings fold extrapolating summary publish "
         "status+forecasting+reconcile+telling quoting __init__"
     ),
