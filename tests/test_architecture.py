@@ -29,7 +29,7 @@ INSIDE = {
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
-    "catalog": "translation+place+fields making commits opening __init__ reading+sweeping",
+    "catalog": "translation+place+fields+rest making commits opening __init__ reading+sweeping",
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tidying": "remains+waiting+snapshots retention+orphans __init__",
     "terminal": "console showing+statement+quotes+tidied",
