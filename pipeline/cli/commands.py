@@ -11,7 +11,7 @@ import typer
 
 from pipeline import __version__
 from pipeline.catalog.reading import list_tables, shown_rows
-from pipeline.cli import auditing, foretelling, maintaining, operating, pricing
+from pipeline.cli import auditing, foretelling, maintaining, operating, pricing, withdrawing
 from pipeline.cli.choosing import Exclude, Include, MaxBytes, MinBytes, ModifiedSince, Sources, selected
 from pipeline.cli.connecting import AsJson, Fuse, Output, RunDate, connected, reading, tell_lifecycle
 from pipeline.cli.operating import carry_out
@@ -116,6 +116,7 @@ def run(
 
 for operate in (operating.resume, operating.status, operating.stop, foretelling.plan, maintaining.tidy):
     app.command()(operate)
+app.command()(withdrawing.withdraw)
 for account in (pricing.prices, auditing.costs, auditing.reconcile):
     app.command()(account)
 
