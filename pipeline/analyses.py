@@ -40,6 +40,7 @@ PROVENANCE = (
     "cost_usd",
     "truncated",
     "deleted",
+    "current_prompt",
 )
 # Tables that every output has beside those of the analyses, which are called after them.
 TABLES = ("documents", "failures", "ledger", "runs")

@@ -20,6 +20,7 @@ from pipeline.analyses import (
 from pipeline.domain import Stage
 from pipeline.errors import DeclarationError, SettingsError
 from pipeline.schemas import FIXED, result_columns
+from pipeline.schemas.views import LATEST_COLUMNS
 
 GOOD = """
 description = "What is asked for"
@@ -212,11 +213,11 @@ def test_names_are_looked_up_in_the_folder(tmp_path: Path) -> None:
 
 
 def test_reserved_names_are_those_of_the_tables(tmp_path: Path) -> None:
-    """What a property or a folder may not be called is exactly what the tables and their current views use."""
+    """What a property or a folder may not be called is exactly what the tables and their `_latest` use."""
     analysis = load(declare(tmp_path))
     columns = {name for name, _, _ in result_columns(analysis)}
     assert columns - set(PROVENANCE) == set(analysis.schema["properties"])
-    assert set(PROVENANCE) == (columns - set(analysis.schema["properties"])) | {"deleted"}
+    assert set(PROVENANCE) == (columns - set(analysis.schema["properties"])) | {name for name, _, _ in LATEST_COLUMNS}
     assert set(TABLES) == set(FIXED)
 
 

@@ -17,13 +17,14 @@ MOST_LINES = 300
 LOW_TO_HIGH = (
     "errors domain settings declared prices models vocabulary graphemes tokens chunking prompts merging answers "
     "analyses fusing wordings settling wire batching ledger manifest schemas parquet records storage extraction known "
-    "forecasts segments bedrock catalog money planning steps tidying loop terminal local airflow cli __main__"
+    "forecasts segments bedrock catalog money planning steps tables tidying loop terminal local airflow cli __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 
 # Names with a "+" between them stand beside each other: neither imports the other.
 INSIDE = {
     "settings": "fields+aws loading",
+    "schemas": "columns+examples tables+views __init__",
     "storage": "places+refusals+folders objects leases",
     "extraction": "values+forms packages+packed plain+office+mail reading __init__ worker workers",
     "known": "comparison+sieve+recall",
@@ -31,9 +32,10 @@ INSIDE = {
     "bedrock": "pacing+retries client async_client",
     "catalog": "translation+place+fields making commits opening __init__ reading+sweeping",
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
+    "tables": "rows+neutral opening+spreadsheets __init__",
     "tidying": "remains+waiting+snapshots retention+orphans __init__",
     "terminal": "console showing+statement+quotes+tidied",
-    "cli": "connecting operating+foretelling+pricing+auditing+maintaining commands",
+    "cli": "connecting operating+foretelling+pricing+auditing+maintaining+tabling commands",
     "steps": (
         "run tombstones state rounds orders start intents sift budgeting plan+on_demand sampling reading "
         "prepare+submit stopping+outputs+reports collect savings fold extrapolating summary publish "
@@ -60,7 +62,9 @@ ONLY = {
         "pipeline/catalog/reading.py",
         "pipeline/money/spending.py",
         "pipeline/money/billing.py",
+        "pipeline/tables/",
     ],
+    "xlsxwriter": ["pipeline/tables/spreadsheets.py"],
     "anydoc": ["pipeline/extraction/office.py"],
     "pypdfium2": ["pipeline/extraction/office.py"],
     "oxmsg": ["pipeline/extraction/mail.py"],

@@ -154,7 +154,11 @@ RUNS: list[Column] = [
     ),
     ("billing", pa.string(), "What is paid for: tokens, provisioned (units by the hour) or imported (by the minute)"),
     ("units", pa.int32(), "Units of a model that is billed by time; null for tokens, and when unknown"),
-    ("billed_minutes", pa.int64(), "Minutes that those units were used for, in begun hours or windows of 5 minutes; null for tokens"),
+    (
+        "billed_minutes",
+        pa.int64(),
+        "Minutes that those units were used for, in begun hours or windows of 5 minutes; null for tokens",
+    ),
     ("time_cost_usd", USD, "Units times minutes times price; null for tokens, and when the price is unknown"),
     ("budget_usd", USD, "The budget of the run that was set; null for none"),
     ("budget_day_usd", USD, "The budget of all runs in a day, as this run had it; null for none"),
