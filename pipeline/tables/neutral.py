@@ -12,6 +12,7 @@ _SKIPPED = r"[\s\"'`‘’“”\u200b-\u200f\u2060\ufeff]"
 _BEGINS = re.compile(rf"(?:{_SKIPPED}*[{_TRIGGERS}]|[\t\r\n])")
 # A spreadsheet whose separator is another than ours begins a cell inside our text: at a line's end, a tab, a semicolon.
 _BEGINS_INSIDE = re.compile(rf"([\n\r\v\f\x85\u2028\u2029\t;])(?={_SKIPPED}*[{_TRIGGERS}])")
+_LINE_END = re.compile("\r\n?")
 _ILLEGAL_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -30,5 +31,5 @@ def neutral(text: str) -> str:
 
 
 def legal_in_xml(text: str) -> str:
-    """The text with the replacement character for whatever XML cannot hold."""
-    return _ILLEGAL_IN_XML.sub("\ufffd", text)
+    """The text with the replacement character for whatever XML cannot hold, and Excel's way to end a line."""
+    return _ILLEGAL_IN_XML.sub("\ufffd", _LINE_END.sub("\n", text))
