@@ -62,11 +62,6 @@ def shown(value: Any) -> str:
     elif isinstance(value, dt.datetime):
         text = f"{value:%Y-%m-%d %H:%M:%SZ}"
     else:
-        text = (
-            f"{value:f}"
-            if isinstance(value, Decimal)
-            else str(value).lower()
-            if isinstance(value, bool)
-            else str(value)
-        )
+        plain = str(value).lower() if isinstance(value, bool) else str(value)
+        text = f"{value:f}" if isinstance(value, Decimal) else plain
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

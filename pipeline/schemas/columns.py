@@ -97,6 +97,13 @@ RUNS: list[Column] = [
     ("deleted", pa.int64(), "Documents of earlier runs that are gone from the source"),
     ("duplicates", pa.int64(), "Documents whose text another document already had"),
     ("left_out", pa.int64(), "New and changed documents that were not in the sample of a sampled run; 0 otherwise"),
+    (
+        "quality",
+        pa.string(),
+        "`suspect` when a share of failures, empty answers or a label left its usual range, else `usual`; null while "
+        "there are too few runs or documents to tell",
+    ),
+    ("departures", pa.list_(pa.string()), "Which shares did, and what is usual; empty when none"),
     ("over_budget", pa.string(), "Why the last round was not sent, when it would have passed a budget; null otherwise"),
     (
         "disagreements",
@@ -115,10 +122,14 @@ RUNS: list[Column] = [
                     ("failures", pa.int64()),
                     ("unchanged", pa.int64()),
                     ("cost_usd", USD),
+                    ("failures_again", pa.int64()),
+                    ("empty", pa.int64()),
+                    ("labels", pa.list_(pa.struct([("label", pa.string()), ("results", pa.int64())]))),
                 ]
             )
         ),
-        "The same counts and the cost for each analysis, with the fingerprint of its prompt",
+        "The same counts and the cost for each analysis, with the fingerprint of its prompt; failures_again are of "
+        "documents that did not change, empty results say nothing, labels count results (one with several, in each)",
     ),
     ("output_uri", pa.string(), "Where the tables were published"),
     ("output_language", pa.string(), "The language asked for in summaries"),

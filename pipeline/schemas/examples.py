@@ -16,7 +16,7 @@ EXAMPLES: Mapping[str, Any] = {
     "document_id": "d7b9a3f4c2e81605",
     "uri": "s3://letters/2026/11/lease.pdf",
     "title": "Lease of a flat",
-    "author": "Marta Nowak",
+    "author": "Letting office",
     "created": dt.datetime(2026, 3, 2, 9, 30, tzinfo=dt.UTC),
     "pages": 4,
     "language": "en",
@@ -70,6 +70,8 @@ EXAMPLES: Mapping[str, Any] = {
     "deleted": 0,
     "duplicates": 1,
     "left_out": 0,
+    "quality": "suspect",
+    "departures": ["sentiment: label 'negative' 82.4% (412 of 500); usual in 12 runs is 20.1% to 35.0%"],
     "over_budget": "round 2 would cost up to $0.40, and $0.13 are left of the budget of the run",
     "disagreements": ["r00-b0000: 2 lines of its output were left out: 2 unreadable"],
     "analyses": [
@@ -80,6 +82,9 @@ EXAMPLES: Mapping[str, Any] = {
             "failures": 2,
             "unchanged": 0,
             "cost_usd": Decimal("0.0419360000"),
+            "failures_again": 0,
+            "empty": 0,
+            "labels": [{"label": "contract", "results": 9}, {"label": "letter", "results": 62}],
         }
     ],
     "output_language": "English",
