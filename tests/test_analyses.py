@@ -193,7 +193,7 @@ def test_a_mistake_in_a_template_is_refused(tmp_path: Path, templates: dict[str,
     assert message in str(raised.value)
 
 
-@pytest.mark.parametrize("name", ["runs", "ledger", "Upper", "has-dash", "9lives"])
+@pytest.mark.parametrize("name", ["runs", "ledger", "Upper", "has-dash", "9lives", "mood_latest"])
 def test_a_folder_that_cannot_name_a_table_is_refused(tmp_path: Path, name: str) -> None:
     """An analysis gives its name to a table, beside the tables that every output has."""
     with pytest.raises(DeclarationError, match="the folder names a table; allowed are"):

@@ -166,6 +166,8 @@ def shown(
     """What `shown_rows` shows, to be read from these views. Raises ObjectMissing."""
     runs = _runs(catalog, as_of)
     newest = run_key is None and not all_runs
+    if newest and table not in (known := catalog.tables()) and table.removesuffix(LATEST) in known:
+        table = table.removesuffix(LATEST)  # called by the name of the view that is shown
     if newest and table != "runs" and not is_analysis(table):
         run_key = runs[-1] if runs else None
     refuse_unknown(catalog, table, run_key, as_of)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
+import duckdb
+import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.schemas import null_when
@@ -12,6 +15,7 @@ from pipeline.schemas.examples import EXAMPLES
 from pipeline.schemas.views import LATEST_COLUMNS
 from pipeline.tables import Tables
 from tests.dictionary import ANALYSES, DOCS, SCHEMAS, dictionary
+from tests.world import World
 
 PAGE = DOCS / "tables.md"
 _GENERATED = re.compile(r"(<!-- tables: .*? -->\n)(.*?)(<!-- /tables -->)", re.DOTALL)
@@ -74,3 +78,20 @@ def test_columns_stand_in_the_order_of_reading(opened: Tables, table: str) -> No
     if table in ANALYSES:
         assert names[2] in ANALYSES[table].schema["properties"]
         assert names[-1] == "cost_usd"
+
+
+@pytest.mark.parametrize("analysis", [name for name, one in ANALYSES.items() if one.declaration.label_property])
+def test_labels_are_texts_kept_once(world: World, analysis: str) -> None:
+    """In the files they are dictionary-encoded; every reader gets a text, across the files of all runs."""
+    label = ANALYSES[analysis].declaration.label_property
+    files = sorted((world.output / "tables" / analysis).rglob("*.parquet"))
+    assert len(files) > 1
+    for path in files:
+        group = pq.ParquetFile(path).metadata.row_group(0)
+        columns = [group.column(n) for n in range(group.num_columns)]
+        (encodings,) = [one.encodings for one in columns if one.path_in_schema == label]
+        assert "RLE_DICTIONARY" in encodings
+    folder = world.output / "tables" / analysis
+    assert pq.read_table(folder).schema.field(label).type == pa.string()
+    assert pl.read_parquet(folder / "*/*.parquet").schema[label] == pl.String
+    assert duckdb.sql(f"select {label} from '{folder}/*/*.parquet'").types == ["VARCHAR"]
