@@ -25,6 +25,7 @@ _ALONE = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
+    "enable_progress_bar": "false",  # it goes to stdout, where programs read
 }
 
 

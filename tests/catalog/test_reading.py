@@ -107,3 +107,9 @@ def test_before_the_first_run_there_is_nothing(tmp_path: Path) -> None:
             assert views.sql("show tables").fetchall() == []
         with pytest.raises(ObjectMissing, match="published tables are none"):
             read_table(catalog, "mood")
+
+
+def test_a_slow_query_prints_nothing(output: Output) -> None:
+    """DuckDB's bar of progress would go where programs read rows."""
+    with output.catalog() as catalog, open_views(catalog) as views:
+        assert views.sql("select current_setting('enable_progress_bar')").fetchall() == [(False,)]
