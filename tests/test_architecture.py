@@ -15,9 +15,9 @@ MOST_LINES = 300
 
 # Low to high: a module imports only from those before it. A package is one place here, with an order of its own below.
 LOW_TO_HIGH = (
-    "errors domain settings declared prices models vocabulary graphemes tokens chunking prompts merging answers "
-    "analyses fusing wordings settling quality wire batching ledger manifest schemas parquet records storage "
-    "extraction known forecasts segments bedrock catalog money planning steps tables tidying loop "
+    "errors domain settings declared prices models vocabulary graphemes tokens chunking neutralising prompts "
+    "merging answers analyses fusing wordings settling quality wire batching ledger manifest schemas parquet "
+    "records storage extraction known forecasts segments bedrock catalog money planning steps tables tidying loop "
     "terminal local airflow cli __main__"
 )
 ORDER = LOW_TO_HIGH.split()
@@ -27,14 +27,16 @@ INSIDE = {
     "settings": "fields+aws loading",
     "schemas": "columns+examples tables+views __init__",
     "storage": "places+refusals+folders objects leases",
-    "extraction": "values+forms packages+packed plain+office+mail reading __init__ worker workers",
+    "extraction": (
+        "normalising+forms values packages+packed+archives plain+office+mail reading __init__ worker+keeping workers"
+    ),
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
     "catalog": "translation+place+fields making commits opening __init__ reading+history+sweeping",
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tables": "rows+neutral opening+spreadsheets __init__",
-    "tidying": "remains+waiting+snapshots retention+orphans __init__",
+    "tidying": "remains+waiting+snapshots retention+orphans+texts __init__",
     "terminal": "console showing+statement+quotes+tidied",
     "cli": "connecting operating+foretelling+pricing+auditing+maintaining+tabling commands",
     "steps": (

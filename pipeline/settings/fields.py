@@ -204,6 +204,12 @@ class Settings(BaseModel):
     keep_snapshot_days: int = Field(
         30, ge=1, description="The same for snapshots of tables that were replaced so long ago; the rows of runs stay"
     )
+    keep_text_days: int = Field(
+        90,
+        ge=1,
+        description="The same for the kept texts of PDF, Office files and messages, by which a changed prompt parses "
+        "none again: so long after they were written",
+    )
     tidy_abandoned: bool = Field(
         False, description="Delete as well what was never published, and nobody has touched for as long"
     )
