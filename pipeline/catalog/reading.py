@@ -25,7 +25,6 @@ _ALONE = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
-    "enable_progress_bar": "false",  # it goes to stdout, where programs read
 }
 
 
@@ -231,7 +230,7 @@ def open_views(catalog: Catalog, as_of: AsOf = None) -> DuckDBPyConnection:
     runs = _runs(catalog, as_of)
     tables = catalog.tables() if runs else []  # a first run that is being published is no run yet
     views = duckdb.connect(config={**_ALONE, "temp_directory": tempfile.gettempdir()})
-    views.execute("set timezone = 'UTC'")
+    views.execute("set timezone = 'UTC'; set enable_progress_bar = false")  # a bar would go to stdout, among the rows
     for table in tables:
         views.register(table, catalog.dataset(table, runs))
     for table in filter(is_analysis, tables):

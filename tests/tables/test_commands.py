@@ -5,27 +5,35 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
+import shlex
 import subprocess
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import openpyxl
 import pytest
 
+from tests.loaded_shell import LoadedShell
+from tests.shell import User, own_environment
 from tests.tables.conftest import FORMULA
 from tests.world import World
 
-
-def typed(world: World, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipeline", *words, "--output", str(world.output)]
-    return subprocess.run(command, env=os.environ | {"COLUMNS": "200"}, capture_output=True, text=True, check=False)
+Typed = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_show_takes_a_condition(world: World) -> None:
+@pytest.fixture(scope="module")
+def typed(world: World) -> Iterator[Typed]:
+    """A command, whose words are given one by one, about the output of the three nights."""
+    shell = LoadedShell(own_environment())
+    user = User(world.folder, world.folder / "home", shell)
+    yield lambda *words: user.types(shlex.join([*words, "--output", str(world.output)]), COLUMNS="200")
+    shell.close()
+
+
+def test_show_takes_a_condition(typed: Typed) -> None:
     """Of the rows that it would show, those for which it holds, at most as many as the limit."""
     told = typed(
-        world, "show", "sentiment", "--where", "not current_prompt and not deleted", "--limit", "5", "--format", "json"
+        "show", "sentiment", "--where", "not current_prompt and not deleted", "--limit", "5", "--format", "json"
     )
     assert told.returncode == 0, told.stderr
     (row,) = map(json.loads, told.stdout.splitlines())
@@ -40,13 +48,13 @@ def test_show_takes_a_condition(world: World) -> None:
         ("true limit 1", "Parser Error"),
         ("true) or (true", "Parser Error"),
         ("uri = (select content from read_text('/etc/hostname'))", "file system operations are disabled"),
-        ("uri in (select uri from '/etc/hostname')", "file system operations are disabled"),
+        ("uri in (select uri from '/etc/hostname')", "Table with name /etc/hostname does not exist"),
         ("score > 'high'", "Could not convert string 'high'"),
     ],
 )
-def test_a_wrong_condition_is_told_with_the_columns(world: World, condition: str, said: str) -> None:
+def test_a_wrong_condition_is_told_with_the_columns(typed: Typed, condition: str, said: str) -> None:
     """It is one condition: no second statement, no file, no other clause; exit code 2, on one line."""
-    told = typed(world, "show", "sentiment", "--where", condition)
+    told = typed("show", "sentiment", "--where", condition)
     assert (told.returncode, told.stdout) == (2, "")
     (line,) = told.stderr.splitlines()
     assert said in line
@@ -55,10 +63,10 @@ def test_a_wrong_condition_is_told_with_the_columns(world: World, condition: str
                          "deleted, current_prompt")  # fmt: skip
 
 
-def test_an_export_carries_no_formula_of_a_document(world: World, tmp_path: Path) -> None:
+def test_an_export_carries_no_formula_of_a_document(typed: Typed, tmp_path: Path) -> None:
     """A summary that a document brought the model to write is text in both files, beside real numbers."""
     for ending in ("csv", "xlsx"):
-        told = typed(world, "export", "summarization", "--to", str(tmp_path / f"rows.{ending}"))
+        told = typed("export", "summarization", "--to", str(tmp_path / f"rows.{ending}"))
         assert (told.returncode, told.stdout) == (0, ""), told.stderr
         assert told.stderr == f"9 rows of summarization in {tmp_path}/rows.{ending}\n"
     text = (tmp_path / "rows.csv").read_text("utf-8-sig")
@@ -76,7 +84,7 @@ def test_an_export_carries_no_formula_of_a_document(world: World, tmp_path: Path
     assert {row[place["run_date"]].data_type for row in cells} == {"d"}
 
 
-def test_an_export_is_narrowed_as_show_is(world: World, tmp_path: Path) -> None:
+def test_an_export_is_narrowed_as_show_is(typed: Typed, tmp_path: Path) -> None:
     """By run, by a condition, and as of a run; a wrong name or condition leaves no file."""
     path = tmp_path / "rows.csv"
     for words, count in [
@@ -84,7 +92,7 @@ def test_an_export_is_narrowed_as_show_is(world: World, tmp_path: Path) -> None:
         (("sentiment", "--as-of", "monday"), 6),
         (("runs",), 3),
     ]:
-        told = typed(world, "export", *words, "--to", str(path), "--no-bom")
+        told = typed("export", *words, "--to", str(path), "--no-bom")
         assert told.returncode == 0, told.stderr
         assert len(path.read_text("utf-8").splitlines()) == 1 + count
         path.unlink()
@@ -94,15 +102,15 @@ def test_an_export_is_narrowed_as_show_is(world: World, tmp_path: Path) -> None:
         (("sentimant", "--to", str(path)), 1, "sentimant: nothing is published there; published tables are"),
         (("sentiment", "--to", str(tmp_path / "no/rows.csv")), 2, "no/rows.csv: cannot be written: No such file"),
     ]:
-        told = typed(world, "export", *words)
+        told = typed("export", *words)
         assert told.returncode == code
         assert said in told.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_views_for_athena_are_printed(world: World) -> None:
+def test_views_for_athena_are_printed(typed: Typed, world: World) -> None:
     """A view for each analysis in the database of the catalog; with athena-files, the tables before them."""
-    views, both = (typed(world, "views", "--for", who).stdout for who in ("athena", "athena-files"))
+    views, both = (typed("views", "--for", who).stdout for who in ("athena", "athena-files"))
     assert [line for line in views.splitlines() if line.startswith("create")] == [
         f'create or replace view "docbatch"."{name}_latest" as'
         for name in ("classification", "sentiment", "summarization")
