@@ -37,8 +37,8 @@ if [ "$1" = --lock ]; then
     make_venv
     pin --group awscli -o requirements-awscli.lock
     compile --extra airflow --extra local -o requirements.lock
-    compile --extra airflow --extra local --extra celery --extra fast --group dev -c requirements.lock -o requirements-dev.lock
-    compile --extra airflow --extra local --extra celery --extra fast --group dev --group bench -c requirements-dev.lock \
+    compile --extra airflow --extra local --extra celery --extra fast --extra ocr --group dev -c requirements.lock -o requirements-dev.lock
+    compile --extra airflow --extra local --extra celery --extra fast --extra ocr --group dev --group bench -c requirements-dev.lock \
         -o requirements-bench.lock
     exit
 fi

@@ -26,7 +26,8 @@ INSIDE = {
     "settings": "fields+aws loading",
     "storage": "places+refusals+folders objects leases",
     "extraction": (
-        "normalising+forms values packages+packed+archives plain+office+mail reading __init__ worker+keeping workers"
+        "normalising+forms values packages+packed+archives+recognising+web plain+office+mail pages reading __init__ "
+        "worker+keeping workers"
     ),
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
@@ -64,7 +65,9 @@ ONLY = {
         "pipeline/money/billing.py",
     ],
     "anydoc": ["pipeline/extraction/office.py"],
-    "pypdfium2": ["pipeline/extraction/office.py"],
+    "pypdfium2": ["pipeline/extraction/pages.py"],
+    "tesserocr": ["pipeline/extraction/recognising.py"],
+    "PIL": ["pipeline/extraction/recognising.py"],
     "oxmsg": ["pipeline/extraction/mail.py"],
     "airflow": ["pipeline/airflow/", "dags/"],
     "pyiceberg": ["pipeline/catalog/"],

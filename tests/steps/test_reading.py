@@ -24,7 +24,7 @@ BROKEN = {
     "half.docx": (office.docx(STORIES["en"])[:1_200], "damaged"),
     "bomb.docx": (hostile.swollen_docx(150_000_000), "exceeded"),
     "slow.pdf": (hostile.slow_pdf(5_000_000), "exceeded"),
-    "pictures.zip": (office.zipped({"a": b"\x89PNG\r\n\x1a\n\0\0"}), "unsupported"),
+    "sounds.zip": (office.zipped({"a": b"OggS\0"}), "unsupported"),
     "empty.docx": (b"", "empty"),
 }
 LANGUAGES = ("de", "hi")
