@@ -48,6 +48,11 @@ DOCUMENTS: list[Column] = [
         "The encoding that text was decoded from; null where the format settles it",
     ),
     ("characters", pa.int64(), "Characters of the text; null when it could not be read"),
+    (
+        "tokens",
+        pa.int64(),
+        "Tokens of the text by exact count; null where it was not counted, as in large runs without fast counting",
+    ),
     ("language", pa.string(), "Guessed from the first words, of the model's eight (en, de, …); null for any other"),
     ("title", pa.string(), "The title that the document says it has; null when it says none"),
     ("author", pa.string(), "The author or sender that the document names; null when it names none"),

@@ -25,6 +25,8 @@ WRITERS: dict[str, Callable[[Story], bytes]] = {
     "pptx": office.pptx,
     "xlsx": office.xlsx,
     "odt": office.odt,
+    "ods": office.ods,
+    "odp": office.odp,
     "rtf": single.rtf,
     "epub": office.epub,
     "html": single.page,
@@ -116,7 +118,7 @@ def test_boilerplate_of_pages_is_left_out() -> None:
         assert "cookies" not in found.content
 
 
-@pytest.mark.parametrize("form", ["pdf", "docx", "pptx", "xlsx", "odt", "epub", "html", "eml", "msg"])
+@pytest.mark.parametrize("form", ["pdf", "docx", "pptx", "xlsx", "odt", "ods", "odp", "epub", "html", "eml", "msg"])
 @pytest.mark.parametrize("language", ["de", "hi", "th"])
 def test_what_a_document_says_about_itself(form: str, language: str) -> None:
     """Title, author and time of making, in UTC."""
@@ -201,8 +203,6 @@ def test_the_readable_forms_are_tried() -> None:
     assert set(READ) - WRITERS.keys() == {
         "text",
         "markdown",
-        "ods",
-        "odp",
         "doc",
         "ppt",
         "zip",
