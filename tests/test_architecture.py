@@ -33,10 +33,10 @@ INSIDE = {
     "catalog": "translation+place+fields making commits opening __init__ reading+history+sweeping",
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tidying": "remains+waiting+snapshots retention+orphans __init__",
-    "terminal": "console showing+statement+quotes+tidied",
+    "terminal": "progress+console showing+statement+quotes+tidied",
     "cli": "connecting operating+foretelling+pricing+auditing+maintaining commands",
     "steps": (
-        "run tombstones state rounds orders start intents sift budgeting plan+on_demand sampling reading "
+        "run tombstones progress state rounds orders start intents sift budgeting plan+on_demand sampling reading "
         "prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary judging publish "
         "status+forecasting+reconcile+telling quoting __init__"
     ),

@@ -25,7 +25,8 @@ from pipeline.known.recall import answer_lists, read_ids
 from pipeline.manifest import Held
 from pipeline.planning import FusedPlanner, Mapper, Planner, method_id
 from pipeline.settling import Limits
-from pipeline.steps.prepare import Report, mappers_for
+from pipeline.steps.prepare import mappers_for
+from pipeline.steps.progress import Meter, Show, Volume
 from pipeline.steps.reading import ReadDocument, read_documents
 from pipeline.steps.run import Services, limits_for
 from pipeline.steps.start import add_published, listed_documents
@@ -56,8 +57,11 @@ class PlanOrder:
     alone: bool = False
 
 
-def forecast_source(services: Services, order: PlanOrder, report: Report) -> SourceForecast:
-    """What the first round would send. Raises SettingsError, DeclarationError, StorageError."""
+def forecast_source(services: Services, order: PlanOrder, show: Show) -> SourceForecast:
+    """What the first round would send; `show` sees how far the reading is.
+
+    Raises SettingsError, DeclarationError, StorageError.
+    """
     settings = services.settings
     limits = limits_for(services, settings.model)
     analyses = services.analyses(settings.analyses, settings.output_language)
@@ -70,9 +74,10 @@ def forecast_source(services: Services, order: PlanOrder, report: Report) -> Sou
     count = _Count(services.counter, exact=sum(one.size_bytes for one in drawn) <= COUNTED_BYTES)
     mappers = _Mappers(services, analyses, limits)
     asked: list[_Asked] = []
+    report = Meter(show, Volume(len(drawn), sum(one.size_bytes for one in drawn)))
     for one in read_documents(services.open(order.source_uri), drawn, settings):
         asked.append(_Asked(one.listed, list(count.requests(one, mappers)), isinstance(one.text, Failure)))
-        report(len(asked), len(drawn))
+        report(one.listed.size_bytes)
     totals = _Totals(present, asked, _known(services, order, asked))
     return SourceForecast(
         tuple(

@@ -15,6 +15,7 @@ from pipeline.planning import Mapper, Planner, Rendered
 from pipeline.records import DocumentRecord, from_parquet, to_parquet
 from pipeline.segments import SegmentWriter
 from pipeline.settling import Again, Reduce, Settled
+from pipeline.steps.progress import Report, silent
 from pipeline.steps.reading import ReadDocument, read_documents, record_of
 from pipeline.steps.rounds import read_plan
 from pipeline.steps.run import Run, Services
@@ -27,12 +28,6 @@ from pipeline.wordings import Owed
 
 Together = Callable[[Sequence[str]], Mapper]
 """What asks for several analyses at once."""
-Report = Callable[[int, int], None]
-"""Called with how many of how many are done."""
-
-
-def silent(_done: int, _total: int) -> None:
-    """A report that nobody reads."""
 
 
 def prepare(services: Services, run_uri: str, round_number: int, shard: int, report: Report = silent) -> int:
@@ -82,13 +77,16 @@ def _prepare_documents(run: Run, shard: int, report: Report) -> None:
 def _first_round(
     run: Run, documents: list[ListedDocument], sampler: Sampler, records: list[DocumentRecord], report: Report
 ) -> Iterator[tuple[Request, bytes]]:
-    gone = len(records)
     source = run.services.open(run.manifest.source_uri)
     read = read_documents(source, documents, run.services.settings)
     fused = run.fused_planner if run.manifest.fused else None
-    for rendered in first_requests(read, run.planners, sampler, records.append, fused):
+
+    def keep(record: DocumentRecord) -> None:
+        records.append(record)
+        report(record.size_bytes)
+
+    for rendered in first_requests(read, run.planners, sampler, keep, fused):
         yield _line(run, rendered)
-        report(len(records) - gone, len(documents))
 
 
 def first_requests(
