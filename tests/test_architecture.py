@@ -39,12 +39,12 @@ INSIDE = {
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tables": "rows+neutral opening+spreadsheets __init__",
     "tidying": "remains+waiting+snapshots retention+orphans+texts __init__",
-    "terminal": "console showing+statement+quotes+tidied",
+    "terminal": "progress+console showing+statement+quotes+tidied",
     "cli": "connecting+choosing operating+foretelling+pricing+auditing+maintaining+tabling withdrawing commands",
     "steps": (
-        "run tombstones withdrawing state rounds orders listing start intents sift budgeting plan+on_demand sampling "
-        "reading prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary judging "
-        "publish status+forecasting+reconcile+telling quoting __init__"
+        "run tombstones progress withdrawing state rounds orders listing start intents sift budgeting plan+on_demand "
+        "sampling reading prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary "
+        "judging publish status+forecasting+reconcile+telling quoting __init__"
     ),
 }
 

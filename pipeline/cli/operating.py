@@ -25,6 +25,7 @@ from pipeline.steps.tombstones import read_tombstone
 from pipeline.steps.withdrawing import withdrawn_since
 from pipeline.storage.objects import absolute_uri
 from pipeline.terminal import console, showing
+from pipeline.terminal.progress import watch_for
 from pipeline.terminal.showing import Frame, run_frame, runs_frame
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ def stop(run_key: RunKey, output: Output = None, as_json: AsJson = False) -> Non
         was_stopped = phase_of(run) is Phase.STOPPED
         pace = Looped(services.settings.poll_seconds)
         try:
-            found = stop_to_the_end(services, run.store.uri(), console.watch_for(sys.stderr, quiet=as_json), pace)
+            found = stop_to_the_end(services, run.store.uri(), watch_for(sys.stderr, quiet=as_json), pace)
         except KeyboardInterrupt:
             say(f"The run is stopped, and its jobs end. To keep what they answer, repeat: docbatch stop {run_key}")
             raise
@@ -116,7 +117,7 @@ def carry_out(services: Services, order: RunOrder, output: str | None, *, as_jso
     pace = Looped(services.settings.poll_seconds)
     before = _published_before(services, order)
     try:
-        summary = run_to_the_end(services, order, console.watch_for(sys.stderr, quiet=as_json), pace)
+        summary = run_to_the_end(services, order, watch_for(sys.stderr, quiet=as_json), pace)
     except (StorageError, ServiceError, StackError, OSError, KeyboardInterrupt):
         if _has_begun(services, order):
             say(f"The run is not complete. To continue it: {resume_command(services, order.run_key, output)}")
