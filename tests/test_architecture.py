@@ -17,7 +17,7 @@ MOST_LINES = 300
 LOW_TO_HIGH = (
     "errors domain settings declared prices models vocabulary graphemes tokens chunking prompts merging answers "
     "analyses fusing wordings settling wire batching ledger manifest schemas parquet records storage extraction known "
-    "forecasts segments bedrock catalog money planning steps tidying loop terminal local airflow cli __main__"
+    "forecasts segments bedrock catalog money planning steps tidying loop terminal reports local airflow cli __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 
@@ -33,7 +33,8 @@ INSIDE = {
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tidying": "remains+waiting+snapshots retention+orphans __init__",
     "terminal": "console showing+statement+quotes+tidied",
-    "cli": "connecting operating+foretelling+pricing+auditing+maintaining commands",
+    "reports": "figures counting+drawing trends+charts pages+printing writing __init__",
+    "cli": "connecting operating+foretelling+pricing+auditing+maintaining+reporting commands",
     "steps": (
         "run tombstones state rounds orders start intents sift budgeting plan+on_demand sampling reading "
         "prepare+submit stopping+outputs+reports collect savings fold extrapolating summary publish "
@@ -60,7 +61,11 @@ ONLY = {
         "pipeline/catalog/reading.py",
         "pipeline/money/spending.py",
         "pipeline/money/billing.py",
+        "pipeline/reports/counting.py",
+        "pipeline/reports/trends.py",
     ],
+    "altair": ["pipeline/reports/drawing.py"],
+    "vl_convert": ["pipeline/reports/drawing.py"],
     "anydoc": ["pipeline/extraction/office.py"],
     "pypdfium2": ["pipeline/extraction/office.py"],
     "oxmsg": ["pipeline/extraction/mail.py"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -110,6 +110,11 @@ def is_analysis(table: str) -> bool:
     return table not in FIXED
 
 
+def is_run(catalog: Catalog, name: str) -> bool:
+    """Whether a run of that name is published, and no table is called so."""
+    return name not in catalog.tables() and name in committed_runs(catalog)
+
+
 def refuse_unknown(catalog: Catalog, table: str, run_key: str | None = None) -> None:
     """Raises ObjectMissing for a table or run that was not published, naming those that were."""
     runs = committed_runs(catalog)
@@ -122,15 +127,17 @@ def refuse_unknown(catalog: Catalog, table: str, run_key: str | None = None) -> 
     raise ObjectMissing(f"{folder}: nothing is published there; published {kind} are {known}")
 
 
-def open_views(catalog: Catalog) -> DuckDBPyConnection:
+def open_views(catalog: Catalog, run_keys: Collection[str] | None = None) -> DuckDBPyConnection:
     """A DuckDB connection with a view for each table, and `<analysis>_current` for each analysis.
+
+    With `run_keys`, of the rows of these runs alone: no file of another is opened.
 
     The views show what was published when they were opened. Rows are read from the files when a query asks for them,
     by column and piece by piece, so that a table of any size fits; nothing is downloaded but the tables.
     """
     import duckdb
 
-    runs = committed_runs(catalog)
+    runs = [one for one in committed_runs(catalog) if run_keys is None or one in run_keys]
     tables = catalog.tables() if runs else []  # a first run that is being published is no run yet
     views = duckdb.connect(config={**_ALONE, "temp_directory": tempfile.gettempdir()})
     views.execute("set timezone = 'UTC'")
