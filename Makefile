@@ -50,7 +50,8 @@ install:
 	@cd "$(HERE)" && PYTHON="$(PYTHON)" sh install.sh requirements.lock
 
 install-dev:
-	@cd "$(HERE)" && PYTHON="$(PYTHON)" sh install.sh requirements-dev.lock && sh install.sh requirements-awscli.lock
+	@cd "$(HERE)" && PYTHON="$(PYTHON)" sh install.sh requirements-dev.lock && sh install.sh requirements-awscli.lock && \
+		sh install.sh requirements-awswrangler.lock
 
 lock: install
 	@cd "$(HERE)" && sh install.sh --lock

@@ -16,8 +16,9 @@ MOST_LINES = 300
 # Low to high: a module imports only from those before it. A package is one place here, with an order of its own below.
 LOW_TO_HIGH = (
     "errors domain settings declared prices models vocabulary graphemes tokens chunking prompts merging answers "
-    "analyses fusing wordings settling wire batching ledger manifest schemas parquet records storage extraction known "
-    "forecasts segments bedrock catalog money planning steps tidying loop terminal reports local airflow cli __main__"
+    "analyses fusing wordings settling quality wire batching ledger manifest schemas parquet records storage "
+    "extraction known forecasts segments bedrock catalog money planning steps tidying loop terminal "
+    "reports local airflow cli __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 
@@ -29,7 +30,7 @@ INSIDE = {
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
-    "catalog": "translation+place+fields making commits opening __init__ reading+sweeping",
+    "catalog": "translation+place+fields making commits opening __init__ reading+history+sweeping",
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tidying": "remains+waiting+snapshots retention+orphans __init__",
     "terminal": "console showing+statement+quotes+tidied",
@@ -37,7 +38,7 @@ INSIDE = {
     "cli": "connecting operating+foretelling+pricing+auditing+maintaining+reporting commands",
     "steps": (
         "run tombstones state rounds orders start intents sift budgeting plan+on_demand sampling reading "
-        "prepare+submit stopping+outputs+reports collect savings fold extrapolating summary publish "
+        "prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary judging publish "
         "status+forecasting+reconcile+telling quoting __init__"
     ),
 }

@@ -48,7 +48,7 @@ def run_figures(catalog: Catalog, run_key: str, samples: int) -> RunFigures:
     refuse_unknown(catalog, "runs", run_key)
     runs = committed_runs(catalog)
     before = runs[: runs.index(run_key)][-EARLIER_RUNS:]
-    with open_views(catalog, [*before, run_key]) as views:
+    with open_views(catalog, run_keys=[*before, run_key]) as views:
         prepare(views)
         return _Counting(views, run_key, before[::-1]).figures(samples)
 

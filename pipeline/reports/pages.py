@@ -141,7 +141,8 @@ def _numbers(row: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _warnings(row: Mapping[str, Any]) -> list[str]:
     """What a reader must not miss."""
-    found = [f"The last round was not sent: {row['over_budget']}"] if row.get("over_budget") else []
+    found = [f"Suspect: {one}" for one in row.get("departures") or ()]
+    found += [f"The last round was not sent: {row['over_budget']}"] if row.get("over_budget") else []
     if row["model"] and row["model"] != row["priced_as"]:
         found.append(f"Answered by {row['model']}, priced as {row['priced_as']}.")
     if row.get("billed_minutes") is not None:

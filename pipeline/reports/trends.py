@@ -24,7 +24,7 @@ def run_points(catalog: Catalog) -> tuple[RunPoint, ...]:
     keys = committed_runs(catalog)[-MOST_RUNS:]
     if not keys:
         return ()
-    with open_views(catalog, keys[-DRIFT_RUNS:]) as views:
+    with open_views(catalog, run_keys=keys[-DRIFT_RUNS:]) as views:
         prepare(views)
         drifts = _drifts(views, keys[-DRIFT_RUNS:])
     columns = ["run_key", "run_date", "ended", "documents", "results", "failures", "unchanged", "cost_usd"]
