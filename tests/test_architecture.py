@@ -34,7 +34,7 @@ INSIDE = {
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tidying": "remains+waiting+snapshots retention+orphans __init__",
     "terminal": "console showing+statement+quotes+tidied",
-    "reports": "figures counting+drawing trends+charts pages+printing writing __init__",
+    "reports": "figures counting+drawing+trends charts pages+printing writing __init__",
     "cli": "connecting operating+foretelling+pricing+auditing+maintaining+reporting commands",
     "steps": (
         "run tombstones state rounds orders start intents sift budgeting plan+on_demand sampling reading "
@@ -63,7 +63,6 @@ ONLY = {
         "pipeline/money/spending.py",
         "pipeline/money/billing.py",
         "pipeline/reports/counting.py",
-        "pipeline/reports/trends.py",
     ],
     "altair": ["pipeline/reports/drawing.py"],
     "vl_convert": ["pipeline/reports/drawing.py"],

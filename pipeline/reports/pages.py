@@ -18,7 +18,6 @@ from markupsafe import Markup
 from pipeline.loop import counted
 from pipeline.reports.charts import pictures_of, trend
 from pipeline.reports.figures import TREND_PAGE, Named, RunFigures, RunPoint, Sample, SentRound, by_day, page_name
-from pipeline.reports.trends import DRIFT_RUNS
 from pipeline.terminal.console import shown_place, to_json, usd, usd_of
 
 HIDDEN = {"analyses", "savings"}  # columns of `runs` that the page shows as charts and tables
@@ -77,7 +76,6 @@ def trend_page(points: tuple[RunPoint, ...], drawn: Collection[str]) -> bytes:
         drawn=drawn,
         numbers_shown=numbers,
         pictures_shown=pictures,
-        drift_runs=DRIFT_RUNS,
     )
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from pipeline.catalog.reading import committed_runs, open_views
-from pipeline.reports.counting import label_counts, prepare
-from pipeline.reports.figures import Labels, RunPoint
+from pipeline.catalog.reading import committed_runs
+from pipeline.reports.figures import RunPoint, drift
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from pipeline.catalog import Catalog
 
-MOST_RUNS = 1_000  # the newest; a row of `runs` each
-DRIFT_RUNS = 100  # the newest of these, whose labels are counted
+MOST_RUNS = 1_000  # the newest; a row of `runs` each, and nothing else is read
+_COUNTS = ("run_key", "run_date", "ended", "documents", "results", "failures", "unchanged", "cost_usd")
 
 
 def run_points(catalog: Catalog) -> tuple[RunPoint, ...]:
@@ -24,26 +20,23 @@ def run_points(catalog: Catalog) -> tuple[RunPoint, ...]:
     keys = committed_runs(catalog)[-MOST_RUNS:]
     if not keys:
         return ()
-    with open_views(catalog, run_keys=keys[-DRIFT_RUNS:]) as views:
-        prepare(views)
-        drifts = _drifts(views, keys[-DRIFT_RUNS:])
-    columns = ["run_key", "run_date", "ended", "documents", "results", "failures", "unchanged", "cost_usd"]
-    rows = catalog.dataset("runs", keys).to_table(columns=columns).to_pylist()
-    rows.sort(key=lambda row: (row["ended"], row["run_key"]))
-    return tuple(RunPoint(**row, drifts=drifts.get(row["run_key"], {})) for row in rows)
+    rows = catalog.dataset("runs", keys).to_table(columns=[*_COUNTS, "analyses"]).to_pylist()
+    return points_of(rows)
 
 
-def _drifts(views: DuckDBPyConnection, keys: Sequence[str]) -> dict[str, dict[str, float]]:
-    tables = {str(row[0]) for row in views.execute("show tables").fetchall()}
-    analyses = sorted(name for name in tables if f"{name}_current" in tables)
-    found: dict[str, dict[str, float]] = {}
-    for labels in (one for name in analyses for one in label_counts(views, name, keys)):
-        for run_key, value in _of_labels(labels):
-            found.setdefault(run_key, {})[f"{labels.column} ({labels.analysis})"] = value
-    return found
+def points_of(rows: Iterable[Mapping[str, Any]]) -> tuple[RunPoint, ...]:
+    """Rows of `runs` as points. Labels are compared with those of the newest run before that has any."""
+    before: dict[str, dict[str, int]] = {}
+    points = []
+    for row in sorted(rows, key=lambda row: (row["ended"], row["run_key"])):
+        labels = {one["analysis"]: _labels(one) for one in row["analyses"] or ()}
+        moved = {name: drift(counts, before.get(name, {})) for name, counts in labels.items()}
+        drifts = {name: value for name, value in moved.items() if value is not None}
+        before |= {name: counts for name, counts in labels.items() if counts}
+        points.append(RunPoint(**{name: row[name] for name in _COUNTS}, drifts=drifts))
+    return tuple(points)
 
 
-def _of_labels(labels: Labels) -> list[tuple[str, float]]:
-    """Each run that has labels, against the one before that has."""
-    drifts = [(run_key, labels.drift(run_key, earlier)) for earlier, run_key in pairwise(labels.counts)]
-    return [(run_key, value) for run_key, value in drifts if value is not None]
+def _labels(one: Mapping[str, Any]) -> dict[str, int]:
+    """Of the results of an analysis; none where it has no labels, or a version did not count them."""
+    return {label["label"]: label["results"] for label in one.get("labels") or () if label["label"] is not None}
