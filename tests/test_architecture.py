@@ -34,7 +34,7 @@ INSIDE = {
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tidying": "remains+waiting+snapshots retention+orphans __init__",
     "terminal": "console showing+statement+quotes+tidied",
-    "reports": "figures counting+drawing+trends charts pages+printing writing __init__",
+    "reports": "figures+painter counting+drawing+trends painting charts pages+printing writing __init__",
     "cli": "connecting operating+foretelling+pricing+auditing+maintaining+reporting commands",
     "steps": (
         "run tombstones state rounds orders start intents sift budgeting plan+on_demand sampling reading "
@@ -64,8 +64,8 @@ ONLY = {
         "pipeline/money/billing.py",
         "pipeline/reports/counting.py",
     ],
-    "altair": ["pipeline/reports/drawing.py"],
-    "vl_convert": ["pipeline/reports/drawing.py"],
+    "altair": ["pipeline/reports/drawing.py", "pipeline/reports/painting.py"],
+    "vl_convert": ["pipeline/reports/painter.py"],
     "anydoc": ["pipeline/extraction/office.py"],
     "pypdfium2": ["pipeline/extraction/office.py"],
     "oxmsg": ["pipeline/extraction/mail.py"],

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import islice
 
 from pipeline.loop import counted
 from pipeline.money.costs import Amount
 from pipeline.reports import drawing
-from pipeline.reports.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Bar, Part, Range
+from pipeline.reports.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Bar, Part, Range, Spec
 from pipeline.reports.figures import DayPoint, Labels, RunFigures, Spread
+from pipeline.reports.painting import paint
 from pipeline.terminal.console import usd, usd_of
 
 MOST_BARS = 20  # of analyses, languages or reasons; the table below the chart has all
@@ -26,21 +28,29 @@ class Picture:
 
     title: str
     says: str
-    svg: str
+    spec: Spec
     names: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     legend: tuple[tuple[str, int], ...] = ()
+    svg: str = ""  # when it is painted
 
 
 def pictures_of(figures: RunFigures) -> dict[str, list[Picture]]:
     """The charts of a run, by the section of the page that shows them; one without anything to show is left out."""
-    return {
+    sections = {
         "flow": [flow(figures)],
         "cost": [cost(figures), *shares(figures)],
         "tokens": [spread(figures.spreads)] if figures.spreads else [],
         "labels": [distribution(one, figures.run_key) for one in figures.labels if figures.run_key in one.counts],
         "failures": [failures(figures)] if figures.failures else [],
     }
+    drawn = iter(painted([one for section in sections.values() for one in section]))
+    return {name: list(islice(drawn, len(section))) for name, section in sections.items()}
+
+
+def painted(pictures: Sequence[Picture]) -> list[Picture]:
+    """All of them with their drawings, by one process. Raises RunError."""
+    return [replace(one, svg=svg) for one, svg in zip(pictures, paint([one.spec for one in pictures]), strict=True)]
 
 
 def flow(figures: RunFigures) -> Picture:
@@ -92,7 +102,7 @@ def shares(figures: RunFigures) -> Iterator[Picture]:
         ]
         picture = _of_bars("Cost by language of the document", by_language, ())
         names = ("analysis", "language", "documents", "USD")
-        yield Picture(picture.title, picture.says, picture.svg, names, tuple(rows))
+        yield Picture(picture.title, picture.says, picture.spec, names, tuple(rows))
 
 
 def spread(spreads: Sequence[Spread]) -> Picture:
@@ -166,7 +176,7 @@ def trend(days: Sequence[DayPoint]) -> list[Picture]:
         title = f"Drift of the labels: {name}"
         drifts = {one.day: one.drifts.get(name) for one in days}
         found.append(_over_days(title, drifts, ".0%", _percent, PURPLE, joined=True))
-    return [one for one in found if one is not None]
+    return painted([one for one in found if one is not None])
 
 
 def _over_days(
@@ -199,8 +209,7 @@ def _usd(value: float) -> str:
 
 def _of_bars(title: str, rows: Sequence[Bar], names: tuple[str, ...]) -> Picture:
     says = "; ".join(f"{one.label}: {one.text}" for one in rows) + "."
-    svg = drawing.bars(rows[:MOST_BARS])
-    return Picture(title, says, svg, names, tuple((one.label, one.text) for one in rows))
+    return Picture(title, says, drawing.bars(rows[:MOST_BARS]), names, tuple((one.label, one.text) for one in rows))
 
 
 def _amounts(sums: Mapping[str, Amount], colour: str) -> list[Bar]:

@@ -1,6 +1,6 @@
-"""Charts as static SVG whose colours are names, so that one drawing serves light, dark and print.
+"""Charts as specifications of Vega-Lite, by altair; their colours stand for names of the page's style sheet.
 
-The only importer of altair and vl_convert. Loading them takes a second: import this where something is drawn.
+So one drawing serves light, dark and print. Loading altair takes a second: import this where something is drawn.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
-import vl_convert
 
 WIDTH = 340  # what a phone of 390 pixels has room for; wider screens scale it
 LABEL_PIXELS, LABEL_CHARACTERS = 124, 40
@@ -22,11 +21,12 @@ FONT = "Liberation Sans"  # vl_convert brings it: the same widths on every machi
 INK, MUTED, LINE, ON = "#010203", "#010204", "#010205", "#010206"
 SERIES = tuple(f"#0102a{number}" for number in range(1, 7))
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = SERIES
-_NAMES = {INK: "ink", MUTED: "muted", LINE: "line", ON: "paper"} | {
+NAMES = {INK: "ink", MUTED: "muted", LINE: "line", ON: "paper"} | {
     one: f"s{number}" for number, one in enumerate(SERIES, start=1)
 }
-_COLOUR = re.compile(r'"(#0102[0-9a-f]{2})"')
-_SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"[^>]*>')
+# What XML has no place for: in a label it would end whoever measures it.
+_ILLEGAL = re.compile("[^\\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
+Spec = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Range:
     text: str
 
 
-def bars(rows: Sequence[Bar]) -> str:
+def bars(rows: Sequence[Bar]) -> Spec:
     """A bar a row, from zero, with its text behind it and a tick for each value that it is compared with."""
     most = max([0.0, *(one.value or 0.0 for one in rows), *(tick for one in rows for tick in one.ticks)]) or 1.0
     scale = alt.Scale(domain=[0, most * 1.5], nice=False)
@@ -82,10 +82,10 @@ def bars(rows: Sequence[Bar]) -> str:
     if ticks:
         marks = alt.Chart(_rows(ticks)).mark_tick(thickness=2, size=21, color=INK)
         layers.insert(1, marks.encode(y=_row_axis(), x=alt.X("value:Q", scale=scale)))
-    return _svg(alt.layer(*layers), len(rows))
+    return _spec(alt.layer(*layers), len(rows))
 
 
-def stacked(parts: Sequence[Part], whole: int) -> str:
+def stacked(parts: Sequence[Part], whole: int) -> Spec:
     """Rows of segments on one scale from zero to the whole; a number stands in each that has room for it."""
     rows = list(dict.fromkeys(one.row for one in parts))
     values, begun = [], dict.fromkeys(rows, 0)
@@ -103,10 +103,10 @@ def stacked(parts: Sequence[Part], whole: int) -> str:
         x=alt.X("start:Q", scale=scale, axis=None), x2="end:Q", color=alt.Color("colour:N", scale=None)
     )
     told = base.mark_text(color=ON, fontWeight="bold").encode(x=alt.X("middle:Q", scale=scale), text="text:N")
-    return _svg(alt.layer(segments, told), len(rows))
+    return _spec(alt.layer(segments, told), len(rows))
 
 
-def ranges(rows: Sequence[Range]) -> str:
+def ranges(rows: Sequence[Range]) -> Spec:
     """A line from low to high and a dot at the middle, which has a text."""
     values = [
         {"row": _key(place, one.label), "low": one.low, "middle": one.middle, "high": one.high, "text": one.text}
@@ -121,10 +121,10 @@ def ranges(rows: Sequence[Range]) -> str:
     )
     dots = base.mark_point(size=70, filled=True, opacity=1, color=BLUE).encode(x=alt.X("middle:Q", scale=scale))
     told = base.mark_text(align="left", dx=8, color=INK).encode(x=alt.X("high:Q", scale=scale), text="text:N")
-    return _svg(alt.layer(lines, dots, told), len(rows))
+    return _spec(alt.layer(lines, dots, told), len(rows))
 
 
-def over_days(points: Mapping[dt.date, float], form: str, colour: str = BLUE, *, joined: bool = False) -> str:
+def over_days(points: Mapping[dt.date, float], form: str, colour: str = BLUE, *, joined: bool = False) -> Spec:
     """A bar for each day, or points joined by a line; days without a value have nothing."""
     values = [{"day": day.isoformat(), "value": value} for day, value in sorted(points.items())]
     days = (max(points) - min(points)).days + 1
@@ -139,12 +139,12 @@ def over_days(points: Mapping[dt.date, float], form: str, colour: str = BLUE, *,
     )
     chart = alt.Chart(_rows(values))
     if not joined:
-        return _svg(
+        return _spec(
             chart.mark_bar(width=max(1.0, min(18.0, 260 / (days + 2) - 1)), color=colour).encode(x=x, y=y), None
         )
     size = 30 if days < 100 else 8
     line = chart.mark_line(strokeWidth=1.2, color=colour, opacity=0.6).encode(x=x, y=y)
-    return _svg(
+    return _spec(
         alt.layer(line, chart.mark_point(size=size, filled=True, opacity=1, color=colour).encode(x=x, y=y)), None
     )
 
@@ -155,7 +155,7 @@ def _rows(values: Sequence[Mapping[str, Any]]) -> Any:
 
 def _key(place: int, label: str) -> str:
     """Rows keep their order and may be called alike: the place stands before the label, and is not shown."""
-    text = " ".join(label.split())
+    text = " ".join(_ILLEGAL.sub(" ", label).split())
     return f"{place:03d}{text if len(text) <= LABEL_CHARACTERS else text[: LABEL_CHARACTERS - 1] + '…'}"
 
 
@@ -164,16 +164,11 @@ def _row_axis() -> alt.Y:
     return alt.Y("row:N", axis=axis)
 
 
-def _svg(chart: Any, rows: int | None) -> str:
-    """The drawing with the page's colours, hidden from readers of the screen: its figure says what it shows."""
+def _spec(chart: Any, rows: int | None) -> Spec:
     label = {"labelColor": INK, "labelFont": FONT, "labelFontSize": 12, "labelPadding": 6}
     lines = {"gridColor": LINE, "domainColor": LINE, "tickColor": LINE, "gridOpacity": 0.6}
     config = {"view": {"stroke": None}, "aria": False, "background": None, "font": FONT, "axis": label | lines}
     height = STEP * rows if rows else 150
     sized = chart.properties(width=WIDTH, height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
-    spec = sized.properties(padding={"left": 10, "top": 2, "right": 2, "bottom": 2}).to_dict()
-    spec["config"] = config | {"text": {"fontSize": 12, "font": FONT}}
-    drawn = vl_convert.vegalite_to_svg(spec, vl_version=".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2]))
-    size = 'aria-hidden="true" focusable="false" preserveAspectRatio="xMinYMin meet"'
-    plain = _SIZE.sub(rf'<svg {size} viewBox="0 0 \1 \2">', drawn, count=1)
-    return _COLOUR.sub(lambda found: f'"var(--{_NAMES[found[1]]})"', plain)
+    spec: Spec = sized.properties(padding={"left": 10, "top": 2, "right": 2, "bottom": 2}).to_dict()
+    return spec | {"config": config | {"text": {"fontSize": 12, "font": FONT}}}

@@ -43,6 +43,7 @@ class Night:
     day: int = 0
     priced: bool = True
     hostile: tuple[str, ...] = ()
+    with_ledger: bool = True
     replaced: dict[str, Any] = field(default_factory=dict)  # columns of its row of `runs`
 
     @property
@@ -106,7 +107,7 @@ class Night:
         cost = sum((one["cost_usd"] for one in spent), Decimal(0)) if self.priced else None
         analyses = [
             {"analysis": name, "prompt_fingerprint": "f" * 64, "results": self.documents - failed, "failures": failed}
-            | {"unchanged": UNREAD, "cost_usd": cost, "labels": self._labels(name)}
+            | {"unchanged": UNREAD, "cost_usd": cost, "labels": self.labels(name)}
             for name in sorted(ANALYSES)
         ]
         counts = {
@@ -135,7 +136,7 @@ class Night:
             | self.replaced
         )
 
-    def _labels(self, analysis: str) -> list[dict[str, Any]]:
+    def labels(self, analysis: str) -> list[dict[str, Any]]:
         column = {"classification": "category", "sentiment": "sentiment"}.get(analysis)
         found: dict[str, int] = {}
         for number in range(self.documents):
@@ -145,7 +146,8 @@ class Night:
         return [{"label": label, "results": count} for label, count in sorted(found.items())]
 
     def publish(self, output: Output) -> None:
-        tables = {"documents": self.document_rows(), "failures": self.failure_rows(), "ledger": self.ledger_rows()}
+        tables = {"documents": self.document_rows(), "failures": self.failure_rows()}
+        tables |= {"ledger": self.ledger_rows()} if self.with_ledger else {}
         tables |= {name: self.result_rows(name) for name in ANALYSES}
         for table, rows in (*tables.items(), ("runs", iter([self.run_row()]))):
             output.commit(table, self.run_key, list(rows), COLUMNS[table])
