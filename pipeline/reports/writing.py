@@ -33,6 +33,18 @@ def write_trend(services: Services, output_uri: str) -> str:
         return _write_trend(catalog, output)
 
 
+def take_out_report(services: Services, output_uri: str, run_key: str) -> None:
+    """Delete the page of a run that was withdrawn, and draw the one over all runs without it.
+
+    The page goes first, since it holds what the tables no longer do; a trend that cannot be drawn is told to the log.
+    """
+    services.open(output_uri).delete(f"{FOLDER}/{page_name(run_key)}")
+    try:
+        write_trend(services, output_uri)
+    except Exception as error:  # noqa: BLE001 - as below
+        log.warning("The trend was not drawn (%s). To draw it: docbatch report --trend", _reason(error))
+
+
 def draw_reports(services: Services, summary: RunSummary) -> str | None:
     """Both pages at the end of a run; the uri of the run's.
 
@@ -44,8 +56,7 @@ def draw_reports(services: Services, summary: RunSummary) -> str | None:
             uri = _write_run(services, catalog, output, summary.run_key)
             _write_trend(catalog, output)
     except Exception as error:  # noqa: BLE001 - whatever a library says of a picture, the run has its tables
-        reason = f"{type(error).__name__}: {error}"
-        log.warning("The report was not drawn (%s). To draw it: docbatch report %s", reason, summary.run_key)
+        log.warning("The report was not drawn (%s). To draw it: docbatch report %s", _reason(error), summary.run_key)
         return None
     return uri
 
@@ -54,6 +65,10 @@ def drawn_report(output: ObjectStore, run_key: str) -> str | None:
     """The uri of a run's page; None where there is none."""
     key = f"{FOLDER}/{page_name(run_key)}"
     return output.uri(key) if output.exists(key) else None
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _write_run(services: Services, catalog: Catalog, output: ObjectStore, run_key: str) -> str:

@@ -16,7 +16,7 @@ from pipeline.reports.counting import run_figures
 from pipeline.reports.drawing import Bar, bars
 from pipeline.reports.painting import paint
 from pipeline.reports.printing import print_figures
-from pipeline.reports.writing import draw_reports, drawn_report, write_report, write_trend
+from pipeline.reports.writing import draw_reports, drawn_report, take_out_report, write_report, write_trend
 from pipeline.settings import Settings, read_aws_environment
 from pipeline.steps import Services, connect
 from pipeline.steps.summary import RunSummary
@@ -69,6 +69,21 @@ def test_the_end_of_a_run_draws_both(output: Output, services: Services) -> None
     write_report(services, output.uri, "first")
     write_trend(services, output.uri)
     assert [output.store.read(f"reports/{name}.html") for name in ("first", "index")] == drawn
+
+
+def test_a_withdrawn_run_takes_its_page_along(tmp_path: Path, services: Services) -> None:
+    """What the tables no longer hold is on no page; once more changes nothing."""
+    made = Output(tmp_path)
+    for day, run_key in enumerate(("kept", "gone")):
+        Night(run_key, 22, day=day).publish(made)
+        write_report(services, made.uri, run_key)
+    with made.catalog() as catalog:
+        catalog.withdraw("runs", "gone")
+    for _ in range(2):
+        take_out_report(services, made.uri, "gone")
+        assert [path.name for path in sorted((tmp_path / "reports").iterdir())] == ["index.html", "kept.html"]
+        assert b">kept</a>" in made.store.read("reports/index.html")
+        assert b"gone" not in made.store.read("reports/index.html")
 
 
 def test_a_page_that_cannot_be_drawn_is_a_warning(
