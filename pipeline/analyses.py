@@ -42,7 +42,7 @@ PROVENANCE = (
     "deleted",
 )
 # Tables that every output has beside those of the analyses, which are called after them.
-TABLES = ("documents", "failures", "ledger", "runs")
+TABLES = ("documents", "failures", "gold", "ledger", "runs")
 SCALARS = ("string", "number", "integer", "boolean")
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 

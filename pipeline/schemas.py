@@ -178,6 +178,23 @@ FIXED: Mapping[str, tuple[str, list[Column]]] = {
     ),
     "runs": ("One row per run: parameters, counts, forecast and cost", RUNS),
 }
+GOLD_TABLE = "gold"
+GOLD: list[Column] = [
+    *_DOCUMENT,
+    ("analysis", pa.string(), "The analysis whose answer was looked at"),
+    ("content_hash", pa.string(), "The text that it is about, as in documents: the label holds for this text only"),
+    ("verdict", pa.string(), "right or wrong"),
+    ("answer", pa.string(), "The answer that was seen, as JSON"),
+    ("corrected", pa.string(), "What it should have been, as JSON; null when right, or when nobody said"),
+    ("note", pa.string(), "What the person wrote about it; null for nothing"),
+    ("marked_by", pa.string(), "Who marked it; null when unknown"),
+    ("marked", TIME, "When; of a document, analysis and text the newest label holds"),
+    ("run_key", pa.string(), "The run that wrote the answer"),
+    ("method_id", pa.string(), "How it was asked, as in the analysis' table"),
+    ("prompt_fingerprint", pa.string(), "The prompt that asked, as in the analysis' table"),
+    ("model", pa.string(), "What answered"),
+]
+GOLD_ABOUT = "Answers that a person marked as right or wrong in `docbatch browse`; rows are added, never changed"
 _SCALARS: Mapping[str, pa.DataType] = {
     "string": pa.string(),
     "number": pa.float64(),

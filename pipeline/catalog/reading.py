@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ObjectMissing
-from pipeline.schemas import FIXED
+from pipeline.schemas import FIXED, GOLD_TABLE
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -95,11 +95,12 @@ def shown_rows(
 ) -> pa.Table:
     """The rows of one run or of every run, at most `limit`; without either, what is valid now.
 
-    That is each document's newest row for an analysis, every run for `runs`, and the newest run for other tables.
+    That is each document's newest row for an analysis, every run for `runs` and `gold`, and the newest run for other
+    tables.
     """
     if run_key is None and not all_runs and is_analysis(table):
         return current(catalog, table, limit)
-    if run_key is None and not all_runs and table != "runs":
+    if run_key is None and not all_runs and table not in ("runs", GOLD_TABLE):
         run_key = newest_run(catalog)
     refuse_unknown(catalog, table, run_key)
     rows = catalog.dataset(table, committed_runs(catalog) if run_key is None else [run_key])
@@ -107,7 +108,7 @@ def shown_rows(
 
 
 def is_analysis(table: str) -> bool:
-    return table not in FIXED
+    return table not in FIXED and table != GOLD_TABLE
 
 
 def refuse_unknown(catalog: Catalog, table: str, run_key: str | None = None) -> None:

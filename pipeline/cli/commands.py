@@ -11,7 +11,7 @@ import typer
 
 from pipeline import __version__
 from pipeline.catalog.reading import list_tables, shown_rows
-from pipeline.cli import auditing, foretelling, maintaining, operating, pricing
+from pipeline.cli import auditing, browsing, foretelling, maintaining, operating, pricing
 from pipeline.cli.connecting import AsJson, Fuse, Output, RunDate, connected, reading, tell_lifecycle
 from pipeline.cli.operating import carry_out
 from pipeline.errors import StackError
@@ -107,10 +107,17 @@ def run(
         carry_out(services, order, output, as_json=as_json)
 
 
-for operate in (operating.resume, operating.status, operating.stop, foretelling.plan, maintaining.tidy):
+for operate in (
+    operating.resume,
+    operating.status,
+    operating.stop,
+    foretelling.plan,
+    maintaining.tidy,
+    browsing.browse,
+):
     app.command()(operate)
-for account in (pricing.prices, auditing.costs, auditing.reconcile):
-    app.command()(account)
+for look in (pricing.prices, auditing.costs, auditing.reconcile, browsing.browse):
+    app.command()(look)
 
 
 @app.command()
