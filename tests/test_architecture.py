@@ -17,7 +17,7 @@ MOST_LINES = 300
 LOW_TO_HIGH = (
     "errors domain settings declared prices models vocabulary graphemes tokens chunking prompts merging answers "
     "analyses fusing wordings settling wire batching ledger manifest schemas parquet records storage extraction known "
-    "forecasts segments bedrock catalog money planning steps tidying loop terminal local airflow cli __main__"
+    "forecasts segments bedrock catalog money planning steps tidying browsing loop terminal local airflow cli __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 
@@ -32,8 +32,9 @@ INSIDE = {
     "catalog": "translation+place+fields making commits opening __init__ reading+sweeping",
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tidying": "remains+waiting+snapshots retention+orphans __init__",
+    "browsing": "gold+correcting+guarding searching index+sent+facts answering+results+serving pages",
     "terminal": "console showing+statement+quotes+tidied",
-    "cli": "connecting operating+foretelling+pricing+auditing+maintaining commands",
+    "cli": "connecting operating+foretelling+pricing+auditing+maintaining+browsing commands",
     "steps": (
         "run tombstones state rounds orders start intents sift budgeting plan+on_demand sampling reading "
         "prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary publish "
@@ -60,6 +61,7 @@ ONLY = {
         "pipeline/catalog/reading.py",
         "pipeline/money/spending.py",
         "pipeline/money/billing.py",
+        "pipeline/browsing/index.py",
     ],
     "anydoc": ["pipeline/extraction/office.py"],
     "pypdfium2": ["pipeline/extraction/office.py"],

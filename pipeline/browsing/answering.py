@@ -130,8 +130,8 @@ def _again(found: _Prompts, key: Key, facts: Facts, text: SourceText, ledger: li
     if found.run is None or not text.is_same or facts.content_hash is None:
         return found
     try:
-        fused = {row["analysis"] for row in ledger if row["level"] == 0} | {key.analysis}
-        asked = render_again(found.run, key.document_id, facts.content_hash, text.text, fused)
+        others = {row["analysis"] for row in ledger if row["level"] == 0}
+        asked = render_again(found.run, key.document_id, facts.content_hash, text.text, key.analysis, others)
     except DocbatchError as error:
         return _Prompts(found.run, [], f"{found.said} It cannot be made again either: {error}")
     sent = {row["record_id"] for row in ledger}

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.browsing.searching import Key
@@ -55,14 +56,14 @@ def read_facts(catalog: Catalog, key: Key, *, failed: bool) -> Facts:
 
 def read_ledger(catalog: Catalog, run_key: str, document_id: str, record_ids: Collection[str]) -> list[Row]:
     """The requests that a run paid for a document, or for one with the same text, in the order of sending."""
-    wanted = pc.field("record_id").isin(list(record_ids)) | (pc.field("document_id") == document_id)
+    wanted = _among(record_ids) | (pc.field("document_id") == document_id)
     rows = catalog.dataset("ledger", [run_key]).to_table(filter=wanted).to_pylist()
     return sorted(rows, key=lambda row: (row["round"], row["level"], row["position"], row["analysis"]))
 
 
 def read_payers(catalog: Catalog, record_ids: Collection[str], but: str) -> dict[str, str]:
     """The runs that paid for records which this one did not, by record."""
-    wanted = pc.field("record_id").isin(list(record_ids)) & (pc.field("run_key") != but)
+    wanted = _among(record_ids) & (pc.field("run_key") != but)
     rows = catalog.dataset("ledger").to_table(columns=["record_id", "run_key"], filter=wanted).to_pylist()
     return {row["record_id"]: row["run_key"] for row in rows}
 
@@ -78,6 +79,10 @@ def read_source(services: Services, facts: Facts) -> SourceText | Failure:
     if isinstance(found.text, Failure):
         return found.text
     return SourceText(found.text.content, found.content_hash == facts.content_hash)
+
+
+def _among(record_ids: Collection[str]) -> pc.Expression:
+    return pc.field("record_id").isin(pa.array(list(record_ids), pa.string()))
 
 
 def _first(catalog: Catalog, table: str, run_key: str, wanted: Any) -> Row:

@@ -25,13 +25,13 @@ THREADS = 2
 SHOWN_CHARACTERS = 280  # of an answer in a list
 _COLUMNS = """
     document_id varchar, uri varchar, name varchar, title varchar, language varchar, analysis varchar, run_key varchar,
-    ended timestamptz, content_hash varchar, labels varchar[], words varchar, answer json, truncated boolean,
-    reason varchar, cost_usd decimal(20, 10), input_tokens bigint, output_tokens bigint, newest boolean,
+    ended timestamptz, content_hash varchar, labels varchar[], words varchar, found varchar, answer json,
+    truncated boolean, reason varchar, cost_usd decimal(20, 10), input_tokens bigint, output_tokens bigint, newest boolean,
     deleted boolean, verdict varchar
 """
 _LINE = f"""
-    document_id, analysis, run_key, uri, name, title, language, labels, left(words, {SHOWN_CHARACTERS}) as words,
-    length(words) > {SHOWN_CHARACTERS} as cut, reason, cost_usd, input_tokens, output_tokens, deleted, verdict
+    document_id, analysis, run_key, uri, name, title, language, labels, left(words, {SHOWN_CHARACTERS}),
+    length(words) > {SHOWN_CHARACTERS}, reason, cost_usd, input_tokens, output_tokens, deleted, verdict
 """
 _IS = "document_id = ? and analysis = ? and run_key = ?"
 _NEWEST = """
@@ -189,26 +189,40 @@ def _results(views: duckdb.DuckDBPyConnection, table: str, label_property: str |
     labels = "null"
     if label_property in columns:
         labels = f'"{label_property}"' if columns[label_property].endswith("[]") else f'["{label_property}"]'
-    texts = ", ".join(_words(name, kind) for name, kind in columns.items())
+    texts = ", ".join(["null", *(_words(name, kind) for name, kind in columns.items() if name != label_property)])
     fields = ", ".join(f'"{name}" := rows."{name}"' for name in columns)
-    return f"""
-        insert into kept.answers
-        select document_id, uri, {_NAME}, title, language, '{table}', run_key, ended, content_hash,
-            case when list_aggregate({labels}, 'count') > 0 then {labels} end, concat_ws(' · ', {texts}),
-            to_json(struct_pack({fields})), truncated, null, cost_usd, input_tokens, output_tokens, false, false, null
-        from "{table}" as rows join (select run_key, ended from runs) using (run_key)
-        left join {about} using (document_id, run_key)
-    """  # noqa: S608 - names of analyses and columns are identifiers
+    own_labels = f"case when list_aggregate({labels}, 'count') > 0 then {labels} end"
+    return _insertion(
+        table,
+        about,
+        analysis=f"'{table}'",
+        labels=own_labels,
+        text=f"nullif(concat_ws(' · ', {texts}), '')",
+        answer=f"to_json(struct_pack({fields}))",
+        rest="content_hash, truncated, null as reason",
+    )
 
 
 def _failures(about: str) -> str:
+    rest = "null as content_hash, null as truncated, reason"
+    return _insertion("failures", about, "analysis", "null::varchar[]", "detail", "null", rest)
+
+
+def _insertion(table: str, about: str, analysis: str, labels: str, text: str, answer: str, rest: str) -> str:
+    """The rows of a published table as those of the index; `found` is what searches look at."""
     return f"""
-        insert into kept.answers
-        select document_id, uri, {_NAME}, title, language, analysis, run_key, ended, null, null, detail, null, null,
-            reason, cost_usd, input_tokens, output_tokens, false, false, null
-        from failures join (select run_key, ended from runs) using (run_key)
-        left join {about} using (document_id, run_key)
-    """  # noqa: S608 - names are ours
+        insert into kept.answers by name
+        with told as (
+            select document_id, uri, {_NAME} as name, title, language, {analysis} as analysis, run_key, ended,
+                {labels} as labels, {text} as text, {answer} as answer, {rest},
+                cost_usd, input_tokens, output_tokens, false as newest, false as deleted
+            from "{table}" as rows join (select run_key, ended from runs) using (run_key)
+            left join {about} using (document_id, run_key)
+        )
+        select * exclude (text), left(text, {SHOWN_CHARACTERS + 1}) as words,
+            concat_ws(' ', uri, name, title, array_to_string(labels, ' '), text) as found
+        from told
+    """  # noqa: S608 - names of analyses and columns are identifiers
 
 
 _NAME = "case when starts_with(uri, 'file:') then url_decode(uri) else uri end"  # as people read it

@@ -88,7 +88,6 @@ class Search:
 
     def _conditions(self) -> list[tuple[str, list[object]] | None]:
         words: list[object] = [f"%{escaped(word)}%" for word in self.q.split()]
-        found = "(uri || ' ' || coalesce(name, '') || ' ' || coalesce(title, '') || ' ' || coalesce(words, ''))"
         least = self.least_usd
         return [
             ("run_key = ?", [self.run]) if self.run else ("newest", []),
@@ -99,7 +98,7 @@ class Search:
             ("cost_usd >= ?", [least]) if least is not None else None,
             ("verdict = ?", [str(self.marked)]) if self.marked in (Marked.RIGHT, Marked.WRONG) else None,
             ("verdict is null and reason is null", []) if self.marked is Marked.NOT else None,
-            *((f"{found} ilike ? escape '\\'", [word]) for word in words),
+            *(("found ilike ? escape '\\'", [word]) for word in words),
         ]
 
 

@@ -82,6 +82,8 @@ def _of_document(store: ObjectStore, index_key: str, key: str, document_id: str)
     """The lines stand in the order of the index."""
     index = pq.read_table(io.BytesIO(store.read(index_key)))
     lines = [line for line, one in enumerate(index["document_id"].to_pylist()) if one == document_id]
+    if not lines:
+        return
     requests = from_parquet(Request, table_to_parquet(index.take(lines)))
     yield from ((request, Place(key, line)) for request, line in zip(requests, lines, strict=True))
 
@@ -96,15 +98,16 @@ def read_asked(store: ObjectStore, asked: Asked) -> Shown:
     return Shown(body["prompt"], Generation(body["max_gen_len"], body["temperature"], body["top_p"]))
 
 
-def render_again(run: Run, document_id: str, content_hash: str, text: str, analyses: Collection[str]) -> list[Asked]:
-    """The first requests about a text, made as the run made them; `analyses` are those that it fused, or one.
+def render_again(
+    run: Run, document_id: str, content_hash: str, text: str, analysis: str, asked_with: Collection[str]
+) -> list[Asked]:
+    """The first requests about a text, made as the run made them; `asked_with` are the analyses that it asked for.
 
     A request's id follows from all that was sent, so that an id which the ledger holds proves that it is the same.
     Raises RunError when the prompts are no longer what they were, VocabularyError, SettingsError.
     """
-    names = [name for name in run.manifest.analyses if name in analyses]
-    if not names:
-        return []
-    mapper = run.fused_planner(names) if run.manifest.fused and len(names) > 1 else run.planners[names[0]]
+    together = [name for name in run.manifest.analyses if name in {analysis, *asked_with}]
+    fused = run.manifest.fused is not None and len(together) > 1
+    mapper = run.fused_planner(together) if fused else run.planners[analysis]
     rendered = mapper.map_requests(document_id, content_hash, text)
     return [Asked(request, 0, None, prompt) for request, prompt in rendered]

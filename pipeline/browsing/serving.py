@@ -53,8 +53,8 @@ def address_of(listening: socket.socket, host: str, access: Access) -> str:
     return f"http://{name}:{listening.getsockname()[1]}/?{urlencode({'key': access.key})}"
 
 
-def serve(pages: ASGIApp, listening: socket.socket, ready: Callable[[], None]) -> None:
-    """Answer requests until Ctrl-C; no request is written to the log, since addresses hold what people search for."""
+def server_for(pages: ASGIApp) -> uvicorn.Server:
+    """A server that writes no request to the log, since addresses hold what people search for."""
     config = uvicorn.Config(
         pages,
         log_level="warning",
@@ -64,8 +64,13 @@ def serve(pages: ASGIApp, listening: socket.socket, ready: Callable[[], None]) -
         server_header=False,
         timeout_graceful_shutdown=ENDING_SECONDS,
     )
+    return uvicorn.Server(config)
+
+
+def serve(pages: ASGIApp, listening: socket.socket, ready: Callable[[], None]) -> None:
+    """Answer requests until Ctrl-C."""
     ready()
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        server_for(pages).run(sockets=[listening])
     except KeyboardInterrupt:  # uvicorn has ended by now, and raises what ended it
         return
