@@ -26,8 +26,8 @@ SHOWN_CHARACTERS = 280  # of an answer in a list
 _COLUMNS = """
     document_id varchar, uri varchar, name varchar, title varchar, language varchar, analysis varchar, run_key varchar,
     ended timestamptz, content_hash varchar, labels varchar[], words varchar, found varchar, answer json,
-    truncated boolean, reason varchar, cost_usd decimal(20, 10), input_tokens bigint, output_tokens bigint, newest boolean,
-    deleted boolean, verdict varchar
+    truncated boolean, reason varchar, cost_usd decimal(20, 10), input_tokens bigint, output_tokens bigint,
+    newest boolean, deleted boolean, verdict varchar
 """
 _LINE = f"""
     document_id, analysis, run_key, uri, name, title, language, labels, left(words, {SHOWN_CHARACTERS}),
