@@ -199,6 +199,7 @@ OPEN_RUNS = "open"
 RUNS = "runs"
 ANSWERS = "answers"
 CLAIMED = "claimed"
+TEXTS = "texts"
 
 
 def told_key(times_cleared: int) -> str:
@@ -233,6 +234,11 @@ def commitment_key(planned: dt.datetime, run_key: str, round_number: int) -> str
 
 def answers_key(run_key: str, batch_key: str) -> str:
     return f"{ANSWERS}/{run_key}/{batch_key}.parquet"
+
+
+def text_key(digest: str) -> str:
+    """What reading a document gave, by its bytes and by what read it; both are in the digest."""
+    return f"{TEXTS}/{digest[:2]}/{digest}"
 
 
 def staged_key(table: str, shard: int) -> str:

@@ -15,9 +15,10 @@ MOST_LINES = 300
 
 # Low to high: a module imports only from those before it. A package is one place here, with an order of its own below.
 LOW_TO_HIGH = (
-    "errors domain settings declared prices models vocabulary graphemes tokens chunking prompts merging answers "
-    "analyses fusing wordings settling wire batching ledger manifest schemas parquet records storage extraction known "
-    "forecasts segments bedrock catalog money planning steps tidying browsing loop terminal local airflow cli __main__"
+    "errors domain settings declared prices models vocabulary graphemes tokens chunking neutralising prompts "
+    "merging answers analyses fusing wordings settling quality wire batching ledger manifest schemas parquet "
+    "records storage extraction known forecasts segments bedrock catalog money planning steps tidying browsing loop "
+    "terminal local airflow cli __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 
@@ -25,19 +26,20 @@ ORDER = LOW_TO_HIGH.split()
 INSIDE = {
     "settings": "fields+aws loading",
     "storage": "places+refusals+folders objects leases",
-    "extraction": "values+forms packages+packed plain+office+mail reading __init__ worker workers",
+    "extraction": (
+        "normalising+forms values packages+packed+archives plain+office+mail reading __init__ worker+keeping workers"
+    ),
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
-    "catalog": "translation+place+fields making commits opening __init__ reading+sweeping",
+    "catalog": "translation+place+fields making commits opening __init__ reading+history+sweeping",
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
-    "tidying": "remains+waiting+snapshots retention+orphans __init__",
-    "browsing": "gold+correcting+guarding searching index+sent+facts answering+results+serving pages",
+    "tidying": "remains+waiting+snapshots retention+orphans+texts __init__",
     "terminal": "console showing+statement+quotes+tidied",
     "cli": "connecting operating+foretelling+pricing+auditing+maintaining+browsing commands",
     "steps": (
         "run tombstones state rounds orders start intents sift budgeting plan+on_demand sampling reading "
-        "prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary publish "
+        "prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary judging publish "
         "status+forecasting+reconcile+telling quoting __init__"
     ),
 }

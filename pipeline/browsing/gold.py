@@ -37,17 +37,17 @@ class Label:
     document_id: str
     uri: str
     analysis: str
-    content_hash: str
     verdict: Verdict
     answer: str | None
     corrected: str | None
     note: str | None
-    marked_by: str | None
     marked: dt.datetime
-    run_key: str
-    method_id: str | None
-    prompt_fingerprint: str | None
+    marked_by: str | None
+    content_hash: str
     model: str | None
+    prompt_fingerprint: str | None
+    method_id: str | None
+    run_key: str
 
     @property
     def about(self) -> tuple[str, str, str]:

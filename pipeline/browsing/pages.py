@@ -116,21 +116,22 @@ class Pages:
         return typed, wrong
 
     def _label(self, line: Line, row: dict[str, Any], verdict: Verdict, seen: Any, corrected: Any, note: str) -> Label:
+        key = line.key
         return Label(
-            line.key.document_id,
-            line.uri,
-            line.key.analysis,
-            row["content_hash"],
-            verdict,
-            canonical(seen),
-            canonical(corrected),
-            note.strip()[:MOST_NOTE_CHARACTERS] or None,
-            self.marked_by,
-            self.clock(),
-            line.key.run_key,
-            row["method_id"],
-            row["prompt_fingerprint"],
-            row["model"],
+            document_id=key.document_id,
+            uri=line.uri,
+            analysis=key.analysis,
+            verdict=verdict,
+            answer=canonical(seen),
+            corrected=canonical(corrected),
+            note=note.strip()[:MOST_NOTE_CHARACTERS] or None,
+            marked=self.clock(),
+            marked_by=self.marked_by,
+            content_hash=row["content_hash"],
+            model=row["model"],
+            prompt_fingerprint=row["prompt_fingerprint"],
+            method_id=row["method_id"],
+            run_key=key.run_key,
         )
 
     def _answer(

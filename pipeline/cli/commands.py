@@ -128,6 +128,9 @@ def show(
         str | None, typer.Option(help="Rows of this run; default: each document's newest row, else of the newest run")
     ] = None,
     all_runs: Annotated[bool, typer.Option(help="Rows of every run")] = False,
+    as_of: Annotated[
+        str | None, typer.Option(help="As the tables were after this run, or at this moment: 2026-11-20T00:00Z")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Print at most so many rows")] = None,
     form: Annotated[Form, typer.Option("--format", help="For people, spreadsheets or programs")] = Form.TABLE,
 ) -> None:
@@ -138,11 +141,11 @@ def show(
         services.open(output_uri)  # a folder that is not there is told as such
         with services.catalog(output_uri) as catalog:
             if table is None:
-                for name, runs in list_tables(catalog).items():
+                for name, runs in list_tables(catalog, as_of).items():
                     last = f", the last is {runs[-1]}" if runs else ""
                     print(f"{name:<20} {len(runs)} runs{last}")
                 return
-            rows = shown_rows(catalog, table, run_key, all_runs=all_runs, limit=limit)
+            rows = shown_rows(catalog, table, run_key, all_runs=all_runs, limit=limit, as_of=as_of)
     console.print_table(rows, form, sys.stdout)
 
 

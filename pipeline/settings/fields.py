@@ -116,6 +116,19 @@ class Settings(BaseModel):
     source_asset: str | None = Field(
         None, description="Uri or name of an Airflow asset of another DAG; its events start a run, besides the schedule"
     )
+    suspect_failure_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="A run that fails for a larger share of its documents is published as `suspect`",
+    )
+    suspect_deviation: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="A share of failures, empty answers or a label is not `suspect` while it is nearer than this to "
+        "its mean of earlier runs; beyond, it is when it is three deviations away",
+    )
     cost_centre: str | None = Field(
         None,
         pattern=r"^[a-zA-Z0-9 ._:/=+@-]{1,256}$",
@@ -190,6 +203,12 @@ class Settings(BaseModel):
     )
     keep_snapshot_days: int = Field(
         30, ge=1, description="The same for snapshots of tables that were replaced so long ago; the rows of runs stay"
+    )
+    keep_text_days: int = Field(
+        90,
+        ge=1,
+        description="The same for the kept texts of PDF, Office files and messages, by which a changed prompt parses "
+        "none again: so long after they were written",
     )
     tidy_abandoned: bool = Field(
         False, description="Delete as well what was never published, and nobody has touched for as long"

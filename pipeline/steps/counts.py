@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from pydantic import TypeAdapter
@@ -14,13 +14,19 @@ from pipeline.steps.run import Run
 
 @dataclass(frozen=True, slots=True)
 class AnalysisCounts:
-    """What one analysis came to."""
+    """What one analysis came to.
+
+    `failures_again` are those of documents that are as an earlier run saw them; `empty` and `labels` are of results.
+    """
 
     results: int
     failures: int
     input_tokens: int
     output_tokens: int
     cost_usd: Decimal | None
+    failures_again: int = 0
+    empty: int = 0
+    labels: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

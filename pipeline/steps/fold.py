@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from pipeline.analyses import Analysis
@@ -16,6 +17,7 @@ from pipeline.manifest import staged_counts_key, staged_key
 from pipeline.money.costs import amount_of, answered_for_nothing, standing, was_charged
 from pipeline.parquet import write_rows
 from pipeline.prices import Price
+from pipeline.quality import shape_of
 from pipeline.records import DocumentRecord, OutcomeRecord
 from pipeline.schemas import FIXED, arrow_schema, money, result_columns
 from pipeline.settling import Settled
@@ -41,6 +43,8 @@ class Spent:
 
 
 _NOT_SENT = Spent(FREE, Decimal(0), None)
+# What the columns before the run's are called in the records of documents: `format` would hide a function of Python's.
+_DOCUMENT_VALUES = attrgetter(*("form" if name == "format" else name for name, _, _ in FIXED["documents"][1][:-2]))
 
 
 def fold(services: Services, run_uri: str, shard: int) -> ShardCounts:
@@ -97,20 +101,7 @@ class _Fold:
 
     def document_rows(self) -> Iterator[Row]:
         for one in self._documents:
-            yield (
-                one.document_id,
-                one.uri,
-                one.size_bytes,
-                one.last_modified,
-                one.etag,
-                *(one.form, one.encoding, one.characters, one.language),
-                *(one.title, one.author, one.created, one.pages),
-                one.content_hash,
-                one.duplicate_of,
-                one.failure,
-                one.change,
-                *self._provenance,
-            )
+            yield (*_DOCUMENT_VALUES(one), *self._provenance)
 
     def result_rows(self, analysis: Analysis) -> Iterator[Row]:
         names = list(analysis.schema["properties"])
@@ -149,7 +140,6 @@ class _Fold:
             request, price = self._request(record), self._run.price(record.mode)
             usage = usage_of(record)
             yield (
-                record.record_id,
                 request.document_id,
                 request.analysis,
                 request.stage,
@@ -157,16 +147,17 @@ class _Fold:
                 request.position,
                 record.round_number,
                 request.attempt,
-                record.mode,
-                record.job_arn,
                 record.fate,
                 self._is_used(record),
+                record.mode,
                 record.model,
                 self._run.manifest.priced_as,
+                record.job_arn,
+                record.record_id,
+                *self._provenance,
                 *_tokens(usage),
                 *_price(price),
                 money(cost_of(usage, price)),
-                *self._provenance,
             )
 
     def counts(self) -> ShardCounts:
@@ -174,16 +165,18 @@ class _Fold:
         without_end: list[str] = []
         analyses = {}
         for name in self._run.analyses:
-            results = failures = 0
+            answers, failures, again = list[dict[str, Any]](), 0, 0
             for one, settled, _ in self._ends(name):
                 if found := _failure_of(one, settled):
                     failures += 1
+                    again += one.change is Change.UNCHANGED
                     reasons[found[1].reason] += 1
                 elif settled is not None:
-                    results += 1
+                    answers.append(settled.answer or {})
                 else:
                     without_end.append(f"{name} of {one.uri}")
-            analyses[name] = AnalysisCounts(results, failures, *self._used(name))
+            shape = shape_of(answers, self._run.analyses[name].declaration.label_property)
+            analyses[name] = AnalysisCounts(len(answers), failures, *self._used(name), again, *shape)
         listed = [one for one in self._documents if one.change is not Change.DELETED]
         return ShardCounts(
             len(listed),

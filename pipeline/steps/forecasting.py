@@ -70,7 +70,8 @@ def forecast_source(services: Services, order: PlanOrder, report: Report) -> Sou
     count = _Count(services.counter, exact=sum(one.size_bytes for one in drawn) <= COUNTED_BYTES)
     mappers = _Mappers(services, analyses, limits)
     asked: list[_Asked] = []
-    for one in read_documents(services.open(order.source_uri), drawn, settings):
+    source, work = services.open(order.source_uri), order.work_uri and services.open(order.work_uri)
+    for one in read_documents(source, drawn, settings, work or None, add=False):
         asked.append(_Asked(one.listed, list(count.requests(one, mappers)), isinstance(one.text, Failure)))
         report(len(asked), len(drawn))
     totals = _Totals(present, asked, _known(services, order, asked))

@@ -84,7 +84,7 @@ def _first_round(
 ) -> Iterator[tuple[Request, bytes]]:
     gone = len(records)
     source = run.services.open(run.manifest.source_uri)
-    read = read_documents(source, documents, run.services.settings)
+    read = read_documents(source, documents, run.services.settings, run.work)
     fused = run.fused_planner if run.manifest.fused else None
     for rendered in first_requests(read, run.planners, sampler, records.append, fused):
         yield _line(run, rendered)

@@ -14,6 +14,7 @@ from pipeline.manifest import PUBLISHED, RunManifest, open_key, staged_key
 from pipeline.parquet import count_rows, published_key, write_rows
 from pipeline.schemas import table_schemas
 from pipeline.steps.counts import ShardCounts, read_counts
+from pipeline.steps.judging import judged
 from pipeline.steps.rounds import Collected, RoundPlan, planned_rounds, read_collected, read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.summary import SUMMARY, RunSummary, by_analysis, read_summary, row_of, summarise, used_by
@@ -38,9 +39,10 @@ def publish(services: Services, run_uri: str) -> RunSummary:
     plans = [read_plan(run, number) for number in range(planned_rounds(run))]
     collected = list(_collected(run, plans))
     check(run.manifest, shards, collected)
-    summary = _first_published(run, summarise(run, shards, plans, collected, services.clock()))
     output = services.open(run.manifest.output_uri, make=True)
     with services.catalog(run.manifest.output_uri, make=True) as catalog:
+        verdict = judged(run, shards, catalog)
+        summary = _first_published(run, summarise(run, shards, plans, collected, verdict, services.clock()))
         if not _is_published(summary, catalog):
             _publish_tables(run, summary, output, catalog)
         sweep(catalog, output, services.clock() - dt.timedelta(hours=services.settings.sweep_hours))

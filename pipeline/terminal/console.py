@@ -101,6 +101,8 @@ def print_summary(summary: RunSummary, stream: TextIO) -> None:
         console.print(line)
     for disagreement in summary.disagreements:
         console.print(f"Disagrees  {disagreement}", style="bold")
+    for departure in summary.departures:
+        console.print(f"Suspect    {departure}", style="bold")
     console.print(f"Tables     {shown_place(summary.tables_uri)}")
     if _nothing_new(summary):
         shown = f"docbatch show {max(summary.analyses, default='')}".rstrip()

@@ -102,7 +102,14 @@ def test_hostile_searches_are_text(site: Site, query: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/answers/a/b/c", "/answers/../../etc/passwd", "/style.css/..%2fpages.py", "/pages/base.html", "/%2f%2fevil.example"]
+    "path",
+    [
+        "/answers/a/b/c",
+        "/answers/../../etc/passwd",
+        "/style.css/..%2fpages.py",
+        "/pages/base.html",
+        "/%2f%2fevil.example",
+    ],
 )
 def test_what_is_not_there(site: Site, path: str) -> None:
     """No file is named by an address, and no address leads elsewhere."""
