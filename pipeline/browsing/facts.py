@@ -13,6 +13,7 @@ from pipeline.browsing.searching import Key
 from pipeline.domain import Change, Failure
 from pipeline.known.comparison import ListedDocument
 from pipeline.steps import Services
+from pipeline.steps.listing import Contents
 from pipeline.steps.reading import read_documents
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ def read_source(services: Services, facts: Facts) -> SourceText | Failure:
     listed = ListedDocument(
         row["uri"], row["etag"], row["size_bytes"], row["last_modified"], Change(row.get("change") or Change.NEW), ""
     )
-    source = services.open(facts.run["source_uri"])
-    (found,) = read_documents(source, [listed], services.settings)
+    (found,) = read_documents(Contents(services, lambda _listed: None), [listed], services.settings)
     if isinstance(found.text, Failure):
         return found.text
     return SourceText(found.text.content, found.content_hash == facts.content_hash)
