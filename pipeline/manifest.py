@@ -228,6 +228,7 @@ RUNS = "runs"
 ANSWERS = "answers"
 CLAIMED = "claimed"
 TEXTS = "texts"
+WITHDRAWN = "withdrawn"
 
 
 def told_key(times_cleared: int) -> str:
@@ -242,6 +243,16 @@ def run_folder(run_key: str) -> str:
 def open_key(run_key: str) -> str:
     """Its presence says that the run is not published yet."""
     return f"{OPEN_RUNS}/{run_key}"
+
+
+def withdrawn_key(run_key: str) -> str:
+    """Its presence says that a run that was published is taken out of the tables again, or about to be."""
+    return f"{WITHDRAWN}/{run_key}"
+
+
+def withdrawal_lease_key(run_key: str) -> str:
+    """Of the lease of whoever withdraws a run or brings it back."""
+    return f"{RUNS}/{run_key}/withdrawal.lease"
 
 
 def claimed_key(run_key: str) -> str:

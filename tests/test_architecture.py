@@ -33,15 +33,15 @@ INSIDE = {
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
-    "catalog": "translation+place+fields making commits opening __init__ reading+history+sweeping",
+    "catalog": "translation+place+fields+rest making commits opening __init__ reading+history+sweeping",
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tidying": "remains+waiting+snapshots retention+orphans+texts __init__",
     "terminal": "console showing+statement+quotes+tidied",
-    "cli": "connecting+choosing operating+foretelling+pricing+auditing+maintaining+browsing commands",
+    "cli": "connecting+choosing operating+foretelling+pricing+auditing+maintaining+browsing withdrawing commands",
     "steps": (
-        "run tombstones state rounds orders listing start intents sift budgeting plan+on_demand sampling reading "
-        "prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary judging publish "
-        "status+forecasting+reconcile+telling quoting __init__"
+        "run tombstones withdrawing state rounds orders listing start intents sift budgeting plan+on_demand sampling "
+        "reading prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary judging "
+        "publish status+forecasting+reconcile+telling quoting __init__"
     ),
 }
 

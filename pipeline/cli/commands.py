@@ -11,7 +11,7 @@ import typer
 
 from pipeline import __version__
 from pipeline.catalog.reading import list_tables, shown_rows
-from pipeline.cli import auditing, browsing, foretelling, maintaining, operating, pricing
+from pipeline.cli import auditing, browsing, foretelling, maintaining, operating, pricing, withdrawing
 from pipeline.cli.choosing import Exclude, Include, MaxBytes, MinBytes, ModifiedSince, Sources, selected
 from pipeline.cli.connecting import AsJson, Fuse, Output, RunDate, connected, reading, tell_lifecycle
 from pipeline.cli.operating import carry_out
@@ -114,17 +114,12 @@ def run(
         carry_out(services, order, output, as_json=as_json)
 
 
-for operate in (
-    operating.resume,
-    operating.status,
-    operating.stop,
-    foretelling.plan,
-    maintaining.tidy,
-    browsing.browse,
-):
+for operate in (operating.resume, operating.status, operating.stop, foretelling.plan, maintaining.tidy):
     app.command()(operate)
-for look in (pricing.prices, auditing.costs, auditing.reconcile, browsing.browse):
-    app.command()(look)
+app.command()(withdrawing.withdraw)
+app.command()(browsing.browse)
+for account in (pricing.prices, auditing.costs, auditing.reconcile):
+    app.command()(account)
 
 
 @app.command()

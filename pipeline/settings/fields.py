@@ -42,7 +42,11 @@ class Settings(BaseModel):
         "auto",
         repr=False,  # a database's URL may hold a password
         description="Iceberg catalog of the tables: `auto` (Glue for tables on AWS, else `sqlite`), `glue`, `sqlite`, "
-        "or an SQLAlchemy URL such as `postgresql+psycopg2://…`",
+        "an SQLAlchemy URL such as `postgresql+psycopg2://…`, or an Iceberg REST catalog: "
+        "`rest:https://host/path?warehouse=name`",
+    )
+    catalog_credential: str | None = Field(
+        None, repr=False, description="What a REST catalog knows us by: a client's `id:secret`, or a token"
     )
     catalog_namespace: str = Field(
         "docbatch",

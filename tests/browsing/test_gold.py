@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.browsing.gold import Label, Verdict, add_label, canonical, holding, read_labels
 from pipeline.catalog.reading import list_tables, open_views, read_table, shown_rows
+from pipeline.steps.withdrawing import withdraw
 from pipeline.tidying import expire_snapshots, tidy_runs
 from tests.published import START
 from tests.tidying.scenes import later
@@ -103,6 +104,15 @@ def test_labels_stay(small: World) -> None:
     small.run("third", day=TODAY)
     assert labels(small) == before
     assert len(before) == 2
+
+
+def test_labels_stay_when_their_run_is_withdrawn(small: World) -> None:
+    """They are what people said of a text, whatever becomes of the answer."""
+    add(small, LABEL)
+    withdraw(small.services, f"{WORK_URI}/runs/night")
+    assert labels(small) == [LABEL]
+    with small.services.catalog(small.output.absolute().as_uri()) as catalog:
+        assert catalog.run_keys("classification") == set()
 
 
 def test_the_newest_label_holds() -> None:
