@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 from pipeline.domain import short_hash
 from pipeline.errors import SettingsError
 from pipeline.loop import Looped, run_to_the_end
-from pipeline.manifest import shard_of
+from pipeline.manifest import RunManifest, shard_of
 from pipeline.sources.rows import MOST_EXTRA_BYTES
 from pipeline.sources.spelling import absolute_sources
 from pipeline.steps import RunOrder, RunSummary
 from pipeline.steps.forecasting import PlanOrder, forecast_source
+from pipeline.steps.run import as_begun
 from pipeline.storage.objects import absolute_uri
 from tests.world import ANALYSES, TODAY, WORK_URI, Unseen, World
 
@@ -207,3 +209,24 @@ def test_a_run_is_continued_with_its_own_selection(world: World) -> None:
     run(world, "one", str(world.source), include=("*.txt",))
     with pytest.raises(SettingsError, match=r"run one: was begun with include = \('\*.txt',\), not \(\)"):
         run(world, "one", str(world.source), include=())
+
+
+def test_a_resumed_run_selects_as_it_was_begun(world: World) -> None:
+    """Whoever resumes a run need not know its patterns, and finds its sources in its manifest."""
+    world.put_many(4)
+    since = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    run(world, "one", str(world.source), include=("*.txt",), max_bytes=1_000, modified_since=since)
+    world.with_settings(include=(), max_bytes=None, modified_since=None)
+    begun = world.state("one").manifest
+    settings = as_begun(world.settings, begun)
+    assert (settings.include, settings.max_bytes, settings.modified_since) == (("*.txt",), 1_000, since)
+    assert begun.source_uri == absolute_uri(str(world.source))
+
+
+def test_the_manifest_of_a_version_that_knew_one_prefix_is_read(world: World) -> None:
+    """Its runs are listed and tidied as before."""
+    world.put_many(4)
+    run(world, "one", str(world.source))
+    begun = world.state("one").manifest
+    old = begun.model_dump(mode="json", exclude={"sources", "include", "exclude", "not_selected"})
+    assert RunManifest.model_validate(old | {"source_uri": begun.source_uri}) == begun
