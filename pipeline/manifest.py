@@ -227,6 +227,8 @@ OPEN_RUNS = "open"
 RUNS = "runs"
 ANSWERS = "answers"
 CLAIMED = "claimed"
+TEXTS = "texts"
+WITHDRAWN = "withdrawn"
 
 
 def told_key(times_cleared: int) -> str:
@@ -241,6 +243,16 @@ def run_folder(run_key: str) -> str:
 def open_key(run_key: str) -> str:
     """Its presence says that the run is not published yet."""
     return f"{OPEN_RUNS}/{run_key}"
+
+
+def withdrawn_key(run_key: str) -> str:
+    """Its presence says that a run that was published is taken out of the tables again, or about to be."""
+    return f"{WITHDRAWN}/{run_key}"
+
+
+def withdrawal_lease_key(run_key: str) -> str:
+    """Of the lease of whoever withdraws a run or brings it back."""
+    return f"{RUNS}/{run_key}/withdrawal.lease"
 
 
 def claimed_key(run_key: str) -> str:
@@ -261,6 +273,11 @@ def commitment_key(planned: dt.datetime, run_key: str, round_number: int) -> str
 
 def answers_key(run_key: str, batch_key: str) -> str:
     return f"{ANSWERS}/{run_key}/{batch_key}.parquet"
+
+
+def text_key(digest: str) -> str:
+    """What reading a document gave, by its bytes and by what read it; both are in the digest."""
+    return f"{TEXTS}/{digest[:2]}/{digest}"
 
 
 def staged_key(table: str, shard: int) -> str:

@@ -40,6 +40,9 @@ class DocumentRecord:
     author: str | None
     created: datetime | None
     pages: int | None
+    recognised_pages: int | None
+    unread_parts: int | None
+    removed_characters: int | None
     content_hash: str | None
     duplicate_of: str | None
     failure: Reason | None

@@ -41,6 +41,22 @@ DOCUMENTS: list[Column] = [
     ("pages", pa.int64(), "Pages or slides, where the format counts them; null when unknown"),
     ("language", pa.string(), "Guessed from the first words, of the model's eight (en, de, …); null for any other"),
     ("characters", pa.int64(), "Characters of the text; null when it could not be read, or is gone"),
+    (
+        "recognised_pages",
+        pa.int64(),
+        "Pages whose text was recognised in a picture of them (OCR), with what that may miss; null where none is",
+    ),
+    (
+        "unread_parts",
+        pa.int64(),
+        "Pages, attachments and files in it that gave no text; null when it could not be read, or is gone",
+    ),
+    (
+        "removed_characters",
+        pa.int64(),
+        "Characters that nobody sees and that were left out of the text: controls, marks of direction, zero width …; "
+        "null when it could not be read, or is gone",
+    ),
     ("failure", pa.string(), "Reason why it could not be read; null when it could"),
     ("change", pa.string(), "new, changed, unchanged (read again all the same) or deleted, against the runs before"),
     ("duplicate_of", pa.string(), "document_id of a document of its shard with the same text; null for most"),

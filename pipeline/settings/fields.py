@@ -42,7 +42,11 @@ class Settings(BaseModel):
         "auto",
         repr=False,  # a database's URL may hold a password
         description="Iceberg catalog of the tables: `auto` (Glue for tables on AWS, else `sqlite`), `glue`, `sqlite`, "
-        "or an SQLAlchemy URL such as `postgresql+psycopg2://…`",
+        "an SQLAlchemy URL such as `postgresql+psycopg2://…`, or an Iceberg REST catalog: "
+        "`rest:https://host/path?warehouse=name`",
+    )
+    catalog_credential: str | None = Field(
+        None, repr=False, description="What a REST catalog knows us by: a client's `id:secret`, or a token"
     )
     catalog_namespace: str = Field(
         "docbatch",
@@ -217,6 +221,12 @@ class Settings(BaseModel):
     )
     keep_snapshot_days: int = Field(
         30, ge=1, description="The same for snapshots of tables that were replaced so long ago; the rows of runs stay"
+    )
+    keep_text_days: int = Field(
+        90,
+        ge=1,
+        description="The same for the kept texts of PDF, Office files and messages, by which a changed prompt parses "
+        "none again: so long after they were written",
     )
     tidy_abandoned: bool = Field(
         False, description="Delete as well what was never published, and nobody has touched for as long"

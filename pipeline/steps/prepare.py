@@ -84,7 +84,8 @@ def _first_round(
     run: Run, documents: list[ListedDocument], sampler: Sampler, records: list[DocumentRecord], report: Report
 ) -> Iterator[tuple[Request, bytes]]:
     gone = len(records)
-    read = read_documents(put_contents(run.services, run.store), documents, run.services.settings)
+    contents = put_contents(run.services, run.store)
+    read = read_documents(contents, documents, run.services.settings, run.work)
     fused = run.fused_planner if run.manifest.fused else None
     for rendered in first_requests(read, run.planners, sampler, records.append, fused):
         yield _line(run, rendered)

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.domain import Failure, Reason, short_hash
 from pipeline.errors import AccessDenied, ObjectMissing
 from pipeline.extraction import Bounds, Text
+from pipeline.extraction.keeping import KeptTexts
 from pipeline.extraction.workers import Extractor
 from pipeline.forecasts.languages import OTHER, guess_language
 from pipeline.known.comparison import ListedDocument
@@ -19,6 +20,7 @@ from pipeline.records import DocumentRecord
 from pipeline.settings import Settings
 from pipeline.steps.listing import Contents
 from pipeline.storage.folders import BrokenLink
+from pipeline.storage.objects import ObjectStore
 
 # Documents on their way from the source are at most so many bytes together (and at least one document).
 READ_AHEAD_BYTES = 64_000_000
@@ -28,6 +30,7 @@ GROUP_BYTES = 1_000_000
 # Behind a document that takes long to parse, so many others wait with their texts.
 MOST_WAITING = 64
 _OF_TEXTS = ("form", "encoding", "characters", "language", "title", "author", "created", "pages")
+_OF_READING = ("recognised_pages", "unread_parts", "removed_characters")
 
 Found = Text | Failure
 Read = Generator[tuple[ListedDocument, bytes | Found], None, None]
@@ -59,10 +62,10 @@ def record_of(
     failure: Failure | None = None,
 ) -> DocumentRecord:
     """What is kept of a document: with its text, why it has none, or (deleted) with neither."""
-    about: dict[str, Any] = dict.fromkeys(_OF_TEXTS)
+    about: dict[str, Any] = dict.fromkeys(_OF_TEXTS + _OF_READING)
     if text is not None:
-        about = {"form": text.form, "encoding": text.encoding, "characters": len(text.content), "language": language}
-        about |= {"title": text.title, "author": text.author, "created": text.created, "pages": text.pages}
+        own = {"characters": len(text.content), "language": language}
+        about = {name: own[name] if name in own else getattr(text, name) for name in about}
     return DocumentRecord(
         document_id=listed.document.document_id,
         uri=listed.uri,
@@ -81,8 +84,18 @@ def record_of(
     )
 
 
-def read_documents(source: Contents, documents: Iterable[ListedDocument], settings: Settings) -> Iterator[ReadDocument]:
-    """Every document with its text, in order, many at once within READ_AHEAD_BYTES."""
+def read_documents(
+    source: Contents,
+    documents: Iterable[ListedDocument],
+    settings: Settings,
+    work: ObjectStore | None = None,
+    *,
+    add: bool = True,
+) -> Iterator[ReadDocument]:
+    """Every document with its text, in order, many at once within READ_AHEAD_BYTES.
+
+    What was parsed before is taken from the work store; with `add`, what is parsed now is kept there.
+    """
     bounds = Bounds(
         settings.extract_seconds,
         settings.extract_memory_bytes,
@@ -90,8 +103,9 @@ def read_documents(source: Contents, documents: Iterable[ListedDocument], settin
         settings.max_document_bytes,
     )
     with (
-        Extractor(bounds, settings.extract_workers) as extractor,
-        closing(_contents(source, documents, settings)) as read,
+        KeptTexts(work, bounds, add=add) as kept,
+        Extractor(bounds, settings.extract_workers, kept.keep) as extractor,
+        closing(_contents(_Source(source, settings.max_document_bytes, kept), documents, settings)) as read,
     ):
         for listed, text in _extracted(read, extractor):
             document_id = listed.document.document_id
@@ -129,13 +143,27 @@ def _text_of(found: Found | Future[Found]) -> Found:
     return found.result() if isinstance(found, Future) else found
 
 
-def _contents(source: Contents, documents: Iterable[ListedDocument], settings: Settings) -> Read:
-    """The bytes of every document, in order, or why they could not be read."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where documents are read from, and where the texts of some are known."""
+
+    contents: Contents
+    max_bytes: int
+    kept: KeptTexts
+
+    def read(self, document: ListedDocument) -> bytes | Found:
+        content = _read(self.contents, document, self.max_bytes)
+        known = self.kept.find(content, document.uri) if isinstance(content, bytes) else None
+        return content if known is None else known
+
+
+def _contents(source: _Source, documents: Iterable[ListedDocument], settings: Settings) -> Read:
+    """The bytes of every document, in order, or its text where that is known, or why it could not be read."""
     pending: deque[tuple[list[ListedDocument], Future[list[bytes | Found]]]] = deque()
     ahead_bytes = 0
     with ThreadPoolExecutor(settings.read_threads) as pool:
         for group in _groups(documents):
-            pending.append((group, pool.submit(_read_group, source, group, settings.max_document_bytes)))
+            pending.append((group, pool.submit(_read_group, source, group)))
             ahead_bytes += _size_bytes(group)
             while len(pending) > 2 * settings.read_threads or (ahead_bytes > READ_AHEAD_BYTES and len(pending) > 1):
                 ahead_bytes -= _size_bytes(pending[0][0])
@@ -165,8 +193,8 @@ def _size_bytes(group: list[ListedDocument]) -> int:
     return sum(document.size_bytes for document in group)
 
 
-def _read_group(source: Contents, group: list[ListedDocument], max_bytes: int) -> list[bytes | Found]:
-    return [_read(source, document, max_bytes) for document in group]
+def _read_group(source: _Source, group: list[ListedDocument]) -> list[bytes | Found]:
+    return [source.read(document) for document in group]
 
 
 def _read(source: Contents, document: ListedDocument, max_bytes: int) -> bytes | Found:

@@ -73,6 +73,7 @@ WRONG = [
     ("lease_seconds", "0", "greater than or equal to 0.1"),
     ("lease_seconds", "nan", "less than or equal to 3600"),
     ("keep_work_days", "0", "greater than or equal to 1"),
+    ("keep_text_days", "0", "greater than or equal to 1"),
     ("keep_snapshot_days", "0", "greater than or equal to 1"),
     ("tidy_abandoned", "perhaps", "valid boolean"),
     ("stop_orphans", "perhaps", "valid boolean"),
