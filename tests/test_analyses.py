@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.analyses import (
-    PROVENANCE,
     TABLES,
     Analysis,
     column_type,
@@ -17,6 +16,7 @@ from pipeline.analyses import (
     load_analysis,
     shipped_prompts,
 )
+from pipeline.declared import PROVENANCE
 from pipeline.domain import Stage
 from pipeline.errors import DeclarationError, SettingsError
 from pipeline.schemas import FIXED, result_columns

@@ -28,7 +28,8 @@ INSIDE = {
     "schemas": "columns+examples tables+views __init__",
     "storage": "places+refusals+folders objects leases",
     "extraction": (
-        "normalising+forms values packages+packed+archives plain+office+mail reading __init__ worker+keeping workers"
+        "normalising+forms values packages+packed+archives+recognising+web plain+office+mail pages reading __init__ "
+        "worker+keeping workers"
     ),
     "sources": "spelling+selecting+values files+spool+reaching rows lists listing",
     "known": "comparison+sieve+recall",
@@ -70,7 +71,9 @@ ONLY = {
     ],
     "xlsxwriter": ["pipeline/tables/spreadsheets.py"],
     "anydoc": ["pipeline/extraction/office.py"],
-    "pypdfium2": ["pipeline/extraction/office.py"],
+    "pypdfium2": ["pipeline/extraction/pages.py"],
+    "tesserocr": ["pipeline/extraction/recognising.py"],
+    "PIL": ["pipeline/extraction/recognising.py"],
     "oxmsg": ["pipeline/extraction/mail.py"],
     "airflow": ["pipeline/airflow/", "dags/"],
     "pyiceberg": ["pipeline/catalog/"],
