@@ -81,7 +81,7 @@ def test_texts_of_rows_are_taken_from_working_files(world: World) -> None:
     assert (summary.results, summary.failures, world.state("rows").manifest.shards) == (180, 0, 8)
     for key in world.state("rows").manifest.listing:
         shard = int(key.rpartition("/")[2][:4])
-        assert list(world.state("rows").store.list(f"texts/{shard:04d}"))
+        assert list(world.state("rows").store.list(f"rows/{shard:04d}"))
     uris = {row["uri"] for row in world.rows("documents", "rows")}
     assert f"{path.as_uri()}#id={quote('a/7?', safe='')}" in uris
     assert {shard_of(short_hash(uri), 8) for uri in uris} == set(range(8))
@@ -89,8 +89,8 @@ def test_texts_of_rows_are_taken_from_working_files(world: World) -> None:
 
 BAD = [
     ('{"id": 1, "text": "Fine."}', None),
-    ('{"id": 2, "text": ""}', ("id=2", "empty", "a row without text")),
-    ('{"id": 3, "text": null}', ("id=3", "empty", "a row without text")),
+    ('{"id": 2, "text": ""}', ("id=2", "empty", "text without text")),
+    ('{"id": 3, "text": null}', ("id=3", "empty", "text without text")),
     ('{"id": 4, "text": 5}', ("row:4", "damaged", "row 4: its column 'text' is no text (int)")),
     ('{"id": 5}', ("row:5", "damaged", "row 5: has no column 'text'")),
     ('{"text": "x"}', ("row:6", "damaged", "row 6: its column 'id' is no id (1 to 500 characters)")),
@@ -99,6 +99,7 @@ BAD = [
     ('{"id": 9, "te', ("row:9", "damaged", "row 9: is not JSON")),
     ("[]", ("row:10", "damaged", "row 10: is no JSON object")),
     (json.dumps({"id": 11, "text": "x", "more": "m" * MOST_EXTRA_BYTES}), ("row:11", "damaged", "extra columns are")),
+    ('{"id": 13, "text": "\\u200b\\r\\n"}', ("id=13", "empty", "1 characters, none of which can be seen")),
     ('{"id": 12, "text": "<html><body>A page, but a text."}', None),
 ]
 
