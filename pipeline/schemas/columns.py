@@ -120,7 +120,7 @@ RUNS: list[Column] = [
     *RUN,
     ("started", TIME, "When the run began"),
     ("ended", TIME, "When its tables were complete"),
-    ("source_uri", pa.string(), "The sources whose documents were listed, with ` | ` between them"),
+    ("source_uri", pa.string(), "The sources whose documents were listed, joined by a vertical bar"),
     ("documents", pa.int64(), "Documents listed and wanted"),
     ("results", pa.int64(), "Result rows over all analyses"),
     ("failures", pa.int64(), "Failure rows over all analyses"),
