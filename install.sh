@@ -1,6 +1,7 @@
 #!/bin/sh
 # Set up .venv from a lock: `install.sh requirements.lock`; or write the locks anew: `install.sh --lock`.
-# The AWS command line, which pins the botocore that it works with, gets an environment of its own in .venv/awscli.
+# The AWS command line, which pins the botocore that it works with, gets an environment of its own in .venv/awscli;
+# awswrangler, which holds pyarrow back, in .venv/awswrangler.
 set -eu
 
 uv=.venv/bin/uv
@@ -36,10 +37,12 @@ compile() {
 if [ "$1" = --lock ]; then
     make_venv
     pin --group awscli -o requirements-awscli.lock
+    pin --group awswrangler -o requirements-awswrangler.lock
     compile --extra airflow --extra local -o requirements.lock
     compile --extra airflow --extra local --extra celery --extra fast --extra ocr --group dev -c requirements.lock -o requirements-dev.lock
     compile --extra airflow --extra local --extra celery --extra fast --extra ocr --group dev --group bench -c requirements-dev.lock \
         -o requirements-bench.lock
+    compile --group fuzz -c requirements-dev.lock -o requirements-fuzz.lock
     exit
 fi
 
@@ -50,11 +53,16 @@ if [ -f "$stamp" ] && [ "$(cat "$lock" pyproject.toml | cksum)" = "$(cat "$stamp
     exit
 fi
 make_venv
-if [ "$lock" = requirements-awscli.lock ]; then
-    "$uv" venv --quiet --clear --python .venv/bin/python .venv/awscli
-    "$uv" pip install --quiet --python .venv/awscli/bin/python --require-hashes -r "$lock"
-else
+case $lock in
+requirements-awscli.lock | requirements-awswrangler.lock)
+    own=${lock#requirements-}
+    own=.venv/${own%.lock}
+    "$uv" venv --quiet --clear --python .venv/bin/python "$own"
+    "$uv" pip install --quiet --python "$own/bin/python" --require-hashes -r "$lock"
+    ;;
+*)
     "$uv" pip install --quiet --python .venv/bin/python --require-hashes -r "$lock"
     "$uv" pip install --quiet --python .venv/bin/python --no-deps --editable .
-fi
+    ;;
+esac
 cat "$lock" pyproject.toml | cksum >"$stamp"

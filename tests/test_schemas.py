@@ -137,7 +137,10 @@ def test_answers_become_columns() -> None:
     """The properties of an answer stand behind the document, with the types of their schema and their descriptions."""
     columns = {name: (kind, text) for name, kind, text in TABLES["summarization"]}
     assert columns["summary"][0] == pa.string()
-    assert columns["key_points"] == (pa.list_(pa.string()), "Up to five facts, each a short sentence")
+    assert columns["key_points"] == (
+        pa.list_(pa.string()),
+        "Up to five facts, each a short sentence; null when the model gave none",
+    )
     assert {name: kind for name, kind, _ in TABLES["sentiment"]}["score"] == pa.float64()
 
 

@@ -78,6 +78,7 @@ def extra_of(summary: RunSummary, asset: TableAsset, rows: int) -> dict[str, Any
         "input_tokens": found.input_tokens,
         "output_tokens": found.output_tokens,
         "cost_usd": None if found.cost_usd is None else str(found.cost_usd),
+        "quality": summary.quality,
         "table_uri": asset.uri,
         **(counts if asset.table == "runs" else {}),
     }
@@ -95,7 +96,9 @@ def digest_lines(context: Any, runs: Asset) -> list[str]:
 def digest_of(extra: dict[str, Any]) -> str:
     """An event of `runs` in one line."""
     cost = "an unknown sum" if extra["cost_usd"] is None else f"${extra['cost_usd']}"
+    doubt = "; suspect, see runs.departures" if extra.get("quality") == "suspect" else ""
     return (
         f"Run {extra['run_key']} of {extra['run_date']}: {extra['documents']:,} documents, {extra['results']:,} "
         f"results, {extra['failures']:,} failures, {extra['input_tokens'] + extra['output_tokens']:,} tokens for {cost}"
+        f"{doubt}"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
@@ -107,6 +107,17 @@ def cut_short(run_key: str, why: str, cost_usd: Decimal | None, failures: int) -
         "Next": "A later run asks what is owed. To let it: DOCBATCH_BUDGET_USD, _DAY_USD, _MONTH_USD or the Params.",
     }
     return Notice(f"docbatch: run {run_key} was cut short by its budget", _lines(lines))
+
+
+def suspect(run_key: str, departures: Sequence[str]) -> Notice:
+    """The run was published, and its shares are not the usual ones."""
+    lines = {
+        "What": "Its tables are published, and marked: `runs.quality` is `suspect`",
+        "Why": "; ".join(departures),
+        "Next": "Look at what changed: the source, the prompt, the model. docbatch show failures and docbatch show "
+        "<analysis> hold the rows. What comes again night after night becomes usual.",
+    }
+    return Notice(f"docbatch: run {run_key} is suspect", _lines(lines))
 
 
 def to_approve(why: str, forecast: Mapping[str, Any], budgets: Mapping[str, Any], hours: float) -> Notice:

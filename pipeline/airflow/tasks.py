@@ -163,7 +163,7 @@ def publish_run(run_uri: str, context: Any) -> dict[str, Any]:
     Beside it `tables_page`, where the S3 console shows the tables; None for a local folder, and without AWS.
     """
     from pipeline.airflow.assets import announce
-    from pipeline.airflow.notices import cut_short
+    from pipeline.airflow.notices import cut_short, suspect
     from pipeline.airflow.notifying import tell
     from pipeline.steps import publish
     from pipeline.steps.summary import SUMMARY
@@ -176,6 +176,8 @@ def publish_run(run_uri: str, context: Any) -> dict[str, Any]:
     spent = _spent(summary.input_tokens, summary.output_tokens, summary.cost_usd)
     log.info("Run %s: %s; %s; tables in %s", summary.run_key, ends, spent, shown_place(summary.tables_uri))
     announce(context, run, summary)
+    if summary.quality == "suspect":
+        tell(suspect(summary.run_key, summary.departures), context)
     if summary.over_budget:
         tell(cut_short(summary.run_key, summary.over_budget, summary.cost_usd, summary.failures), context)
     found: dict[str, Any] = SUMMARY.dump_python(summary, mode="json")

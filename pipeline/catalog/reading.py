@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import tempfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import ObjectMissing
+from pipeline.errors import ObjectMissing, SettingsError
 from pipeline.schemas import FIXED
 
 if TYPE_CHECKING:
@@ -27,12 +28,53 @@ _ALONE = {
 }
 
 
+AsOf = str | dt.datetime | None
+"""The key of a published run, a moment with its zone (as text: 2026-11-20T00:00Z), or None for now."""
+
+
 def committed_runs(catalog: Catalog) -> list[str]:
     """The keys of the published runs, in the order in which they ended."""
+    return [run_key for _, run_key in _ends(catalog)]
+
+
+def runs_as_of(catalog: Catalog, as_of: str | dt.datetime) -> list[str]:
+    """The keys of the published runs up to a run, that one included, or up to a moment; in the order of their ends.
+
+    The rows of a run never change, so those of these runs are what the tables held then, in every table alike, and
+    whatever snapshots have been expired since. A run counts from when it ended. One that was withdrawn since is not
+    there: it is withdrawn for every moment. Raises ObjectMissing for the key of another run than those that are
+    published, SettingsError for a moment without a zone.
+    """
+    ends = _ends(catalog)
+    limits = [end for end in ends if end[1] == as_of]
+    if limits:
+        return [run_key for ended, run_key in ends if (ended, run_key) <= limits[0]]
+    moment = _moment(as_of) if isinstance(as_of, str) else as_of
+    if moment is None:
+        known = ", ".join(run_key for _, run_key in ends) or "none"
+        raise ObjectMissing(f"{catalog.place.uri}: no run {as_of} is published there; published runs are {known}")
+    if moment.tzinfo is None:
+        raise SettingsError(f"as_of = {as_of}: has no zone; write for example {moment:%Y-%m-%dT%H:%M}Z for UTC")
+    return [run_key for ended, run_key in ends if ended <= moment]
+
+
+def _moment(text: str) -> dt.datetime | None:
+    try:
+        return dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _ends(catalog: Catalog) -> list[tuple[dt.datetime, str]]:
+    """When each published run ended, and its key; sorted."""
     if "runs" not in catalog.tables():
         return []
     rows = catalog.dataset("runs").to_table(columns=["ended", "run_key"]).to_pylist()
-    return [str(row["run_key"]) for row in sorted(rows, key=lambda row: (row["ended"], row["run_key"]))]
+    return sorted((row["ended"], str(row["run_key"])) for row in rows)
+
+
+def _runs(catalog: Catalog, as_of: AsOf) -> list[str]:
+    return committed_runs(catalog) if as_of is None else runs_as_of(catalog, as_of)
 
 
 def usual_output_tokens(catalog: Catalog, methods: Mapping[str, str]) -> dict[str, float | None]:
@@ -61,48 +103,55 @@ def newest_run(catalog: Catalog) -> str | None:
     return runs[-1] if runs else None
 
 
-def list_tables(catalog: Catalog) -> dict[str, list[str]]:
+def list_tables(catalog: Catalog, as_of: AsOf = None) -> dict[str, list[str]]:
     """The tables, each with the keys of the published runs that have rows in it, in the order in which they ended."""
-    runs = committed_runs(catalog)
+    runs = _runs(catalog, as_of)
     found = {table: catalog.run_keys(table) for table in catalog.tables()}
     return {table: [run for run in runs if run in keys] for table, keys in found.items()} if runs else {}
 
 
-def read_table(catalog: Catalog, table: str, run_key: str | None = None) -> pa.Table:
-    """The rows of a table, of one run or of all, in the order of runs and parts; all in memory.
+def read_table(catalog: Catalog, table: str, run_key: str | None = None, as_of: AsOf = None) -> pa.Table:
+    """The rows of a table, of one run or of all (up to `as_of`), in the order of runs and parts; all in memory.
 
     Raises ObjectMissing for a table or run that was not published.
     """
-    runs = committed_runs(catalog)
-    refuse_unknown(catalog, table, run_key)
+    runs = _runs(catalog, as_of)
+    refuse_unknown(catalog, table, run_key, as_of)
     return catalog.dataset(table, runs if run_key is None else [run_key]).to_table()
 
 
-def current(catalog: Catalog, table: str, limit: int | None = None) -> pa.Table:
+def current(catalog: Catalog, table: str, limit: int | None = None, as_of: AsOf = None) -> pa.Table:
     """The newest published row of each document in an analysis, with the column `deleted`; all in memory.
 
-    `deleted` says that the newest row of the document in `documents` says so.
+    `deleted` says that the newest row of the document in `documents` says so. With `as_of`, newest is what was so then.
     """
-    refuse_unknown(catalog, table)
-    with open_views(catalog) as views:
+    refuse_unknown(catalog, table, as_of=as_of)
+    with open_views(catalog, as_of) as views:
         newest = views.table(f"{table}{CURRENT}").order("uri, document_id")
         rows: pa.Table = (newest if limit is None else newest.limit(limit)).to_arrow_table()
     return rows
 
 
 def shown_rows(
-    catalog: Catalog, table: str, run_key: str | None = None, *, all_runs: bool = False, limit: int | None = None
+    catalog: Catalog,
+    table: str,
+    run_key: str | None = None,
+    *,
+    all_runs: bool = False,
+    limit: int | None = None,
+    as_of: AsOf = None,
 ) -> pa.Table:
-    """The rows of one run or of every run, at most `limit`; without either, what is valid now.
+    """The rows of one run or of every run, at most `limit`; without either, what is valid now, or was `as_of`.
 
     That is each document's newest row for an analysis, every run for `runs`, and the newest run for other tables.
     """
     if run_key is None and not all_runs and is_analysis(table):
-        return current(catalog, table, limit)
+        return current(catalog, table, limit, as_of)
+    runs = _runs(catalog, as_of)
     if run_key is None and not all_runs and table != "runs":
-        run_key = newest_run(catalog)
-    refuse_unknown(catalog, table, run_key)
-    rows = catalog.dataset(table, committed_runs(catalog) if run_key is None else [run_key])
+        run_key = runs[-1] if runs else None
+    refuse_unknown(catalog, table, run_key, as_of)
+    rows = catalog.dataset(table, runs if run_key is None else [run_key])
     return rows.to_table() if limit is None else rows.head(limit)
 
 
@@ -110,27 +159,28 @@ def is_analysis(table: str) -> bool:
     return table not in FIXED
 
 
-def refuse_unknown(catalog: Catalog, table: str, run_key: str | None = None) -> None:
-    """Raises ObjectMissing for a table or run that was not published, naming those that were."""
-    runs = committed_runs(catalog)
+def refuse_unknown(catalog: Catalog, table: str, run_key: str | None = None, as_of: AsOf = None) -> None:
+    """Raises ObjectMissing for a table or run that was not published (by then), naming those that were."""
+    runs = _runs(catalog, as_of)
     tables = catalog.tables() if runs else []
     if table in tables and (run_key is None or run_key in runs):
         return
     known = ", ".join(runs if table in tables else tables) or "none"
     folder = f"{catalog.place.uri}/tables/{table}" + (f"/{run_key}" if run_key else "")
     kind = "runs" if table in tables else "tables"
-    raise ObjectMissing(f"{folder}: nothing is published there; published {kind} are {known}")
+    when = "nothing is published there" if as_of is None else f"nothing was published there as of {as_of}"
+    raise ObjectMissing(f"{folder}: {when}; published {kind} are {known}")
 
 
-def open_views(catalog: Catalog) -> DuckDBPyConnection:
+def open_views(catalog: Catalog, as_of: AsOf = None) -> DuckDBPyConnection:
     """A DuckDB connection with a view for each table, and `<analysis>_current` for each analysis.
 
-    The views show what was published when they were opened. Rows are read from the files when a query asks for them,
-    by column and piece by piece, so that a table of any size fits; nothing is downloaded but the tables.
+    The views show what was published when they were opened, or `as_of` then. Rows are read from the files when a query
+    asks for them, by column and piece by piece, so that a table of any size fits; nothing is downloaded but the tables.
     """
     import duckdb
 
-    runs = committed_runs(catalog)
+    runs = _runs(catalog, as_of)
     tables = catalog.tables() if runs else []  # a first run that is being published is no run yet
     views = duckdb.connect(config={**_ALONE, "temp_directory": tempfile.gettempdir()})
     views.execute("set timezone = 'UTC'")

@@ -7,20 +7,21 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
-
-from pydantic import TypeAdapter
 
 from pipeline.analyses import Analysis
 from pipeline.domain import Change, Failure, Fate, Outcome, Request, Usage
 from pipeline.ledger import add_costs, cost_of
 from pipeline.manifest import staged_counts_key, staged_key
-from pipeline.money.costs import Amount, amount_of, answered_for_nothing, standing, was_charged
+from pipeline.money.costs import amount_of, answered_for_nothing, standing, was_charged
 from pipeline.parquet import write_rows
 from pipeline.prices import Price
+from pipeline.quality import shape_of
 from pipeline.records import DocumentRecord, OutcomeRecord
-from pipeline.schemas import DOCUMENTS, FIXED, arrow_schema, money, result_columns
+from pipeline.schemas import FIXED, arrow_schema, money, result_columns
 from pipeline.settling import Settled
+from pipeline.steps.counts import COUNTS, AnalysisCounts, ShardCounts, read_counts
 from pipeline.steps.rounds import over_budget, planned_rounds
 from pipeline.steps.run import Run, Services
 from pipeline.steps.savings import saved
@@ -33,37 +34,6 @@ SHOWN = 10  # of what does not add up
 
 
 @dataclass(frozen=True, slots=True)
-class AnalysisCounts:
-    """What one analysis came to."""
-
-    results: int
-    failures: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
-class ShardCounts:
-    """What one shard came to.
-
-    What must not be, by name: `without_end` documents and analyses that have neither result nor failure, and
-    `without_tokens` records that were answered for nothing. `unused` was paid and no result rests on it.
-    """
-
-    documents: int
-    duplicates: int
-    requests: int
-    analyses: dict[str, AnalysisCounts]
-    reasons: dict[str, int]
-    models: list[str]
-    without_end: list[str]
-    without_tokens: list[str]
-    unused: Amount
-    savings: dict[str, Amount]
-
-
-@dataclass(frozen=True, slots=True)
 class Spent:
     """Tokens and USD of one document and analysis over all its requests; None where a part is unknown."""
 
@@ -72,8 +42,9 @@ class Spent:
     model: str | None
 
 
-_COUNTS = TypeAdapter(ShardCounts)
 _NOT_SENT = Spent(FREE, Decimal(0), None)
+# What the columns before the run's are called in the records of documents: `format` would hide a function of Python's.
+_DOCUMENT_VALUES = attrgetter(*("form" if name == "format" else name for name, _, _ in FIXED["documents"][1][:-2]))
 
 
 def fold(services: Services, run_uri: str, shard: int) -> ShardCounts:
@@ -98,16 +69,12 @@ def fold(services: Services, run_uri: str, shard: int) -> ShardCounts:
         tables[name] = (about, folded.result_rows(analysis))
     for table, ((description, columns), rows) in tables.items():
         with tempfile.TemporaryFile() as file:
-            write_rows(arrow_schema(table, description, columns), rows, file)
+            write_rows(arrow_schema(table, description, columns), rows, file, looked_up=_looked_up(run, table))
             file.seek(0)
             run.store.write(staged_key(table, shard), file)
     counts = folded.counts()
-    run.store.write(staged_counts_key(shard), _COUNTS.dump_json(counts))
+    run.store.write(staged_counts_key(shard), COUNTS.dump_json(counts))
     return counts
-
-
-def read_counts(run: Run, shard: int) -> ShardCounts:
-    return _COUNTS.validate_json(run.store.read(staged_counts_key(shard)))
 
 
 class _Fold:
@@ -133,9 +100,8 @@ class _Fold:
         self._spent = self._sum_spent()
 
     def document_rows(self) -> Iterator[Row]:
-        names = [name for name, _, _ in DOCUMENTS if name not in ("run_key", "run_date")]
         for one in self._documents:
-            yield (*(getattr(one, name) for name in names), *self._provenance)
+            yield (*_DOCUMENT_VALUES(one), *self._provenance)
 
     def result_rows(self, analysis: Analysis) -> Iterator[Row]:
         names = list(analysis.schema["properties"])
@@ -143,8 +109,7 @@ class _Fold:
             if settled is None or settled.answer is None:
                 continue
             yield (
-                one.document_id,
-                one.uri,
+                *(one.document_id, one.uri, one.extra),
                 *(settled.answer.get(name) for name in names),
                 settled.truncated,
                 *self._provenance,
@@ -167,14 +132,13 @@ class _Fold:
                 raw = settled.raw if settled else None
                 about = (name, stage, failure.reason, failure.detail, failure.reason.advice, raw)
                 cost = (*_tokens(spent.usage), money(spent.cost_usd))
-                yield (one.document_id, one.uri, *about, *self._provenance, *cost)
+                yield (one.document_id, one.uri, one.extra, *about, *self._provenance, *cost)
 
     def ledger_rows(self) -> Iterator[Row]:
         for record in sorted(self._paid, key=self._ledger_order):
             request, price = self._request(record), self._run.price(record.mode)
             usage = usage_of(record)
             yield (
-                record.record_id,
                 request.document_id,
                 request.analysis,
                 request.stage,
@@ -182,16 +146,17 @@ class _Fold:
                 request.position,
                 record.round_number,
                 request.attempt,
-                record.mode,
-                record.job_arn,
                 record.fate,
                 self._is_used(record),
+                record.mode,
                 record.model,
                 self._run.manifest.priced_as,
+                record.job_arn,
+                record.record_id,
+                *self._provenance,
                 *_tokens(usage),
                 *_price(price),
                 money(cost_of(usage, price)),
-                *self._provenance,
             )
 
     def counts(self) -> ShardCounts:
@@ -199,16 +164,18 @@ class _Fold:
         without_end: list[str] = []
         analyses = {}
         for name in self._run.analyses:
-            results = failures = 0
+            answers, failures, again = list[dict[str, Any]](), 0, 0
             for one, settled, _ in self._ends(name):
                 if found := _failure_of(one, settled):
                     failures += 1
+                    again += one.change is Change.UNCHANGED
                     reasons[found[1].reason] += 1
                 elif settled is not None:
-                    results += 1
+                    answers.append(settled.answer or {})
                 else:
                     without_end.append(f"{name} of {one.uri}")
-            analyses[name] = AnalysisCounts(results, failures, *self._used(name))
+            shape = shape_of(answers, self._run.analyses[name].declaration.label_property)
+            analyses[name] = AnalysisCounts(len(answers), failures, *self._used(name), again, *shape)
         listed = [one for one in self._documents if one.change is not Change.DELETED]
         return ShardCounts(
             len(listed),
@@ -268,6 +235,12 @@ class _Fold:
     def _ledger_order(self, record: OutcomeRecord) -> tuple[Any, ...]:
         request = self._request(record)
         return (request.document_id, request.analysis, request.level, request.position, record.round_number)
+
+
+def _looked_up(run: Run, table: str) -> list[str]:
+    """The columns that people look for one value in: the document, and an analysis' label."""
+    label = run.analyses[table].declaration.label_property if table in run.analyses else None
+    return ["document_id", *([label] if label else [])]
 
 
 def _failure_of(one: DocumentRecord, settled: Settled | None) -> tuple[str, Failure] | None:

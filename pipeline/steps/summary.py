@@ -16,9 +16,10 @@ from pipeline.manifest import PUBLISHED, RunManifest
 from pipeline.money.costs import NONE, Amount, Way, add_by_way
 from pipeline.money.hours import billed_minutes, time_cost
 from pipeline.prices import Billing
+from pipeline.quality import Verdict
 from pipeline.schemas import FIXED, money
+from pipeline.steps.counts import AnalysisCounts, ShardCounts
 from pipeline.steps.extrapolating import extrapolated
-from pipeline.steps.fold import AnalysisCounts, ShardCounts
 from pipeline.steps.rounds import Collected, RoundPlan
 from pipeline.steps.run import Run
 from pipeline.storage.objects import ObjectStore
@@ -33,7 +34,7 @@ class RunSummary:
     Of a model that is billed by time: its units, the minutes that they were used for, and what that costs. `unused` is
     what was paid for nothing: None for a run of a version that did not count it. `savings` are by way. `whole_usd` is
     what a sampled run says of all documents that it was drawn from: expected, low and high. `over_budget` says why the
-    last round was not sent.
+    last round was not sent. `quality` is `usual`, `suspect` as `departures` tell, or None while nobody can tell.
     """
 
     run_key: str
@@ -71,11 +72,14 @@ class RunSummary:
     savings: dict[str, Amount] = field(default_factory=dict)
     expected_usd: Decimal | None = None
     left_out: int = 0
+    not_selected: int = 0
     seed: int | None = None
     whole_usd: tuple[Decimal, Decimal, Decimal] | None = None
     budget_day_usd: Decimal | None = None
     budget_month_usd: Decimal | None = None
     over_budget: str | None = None
+    quality: str | None = None
+    departures: list[str] = field(default_factory=list)
 
     @property
     def tables_uri(self) -> str:
@@ -101,9 +105,17 @@ def by_analysis(shards: list[ShardCounts]) -> dict[str, AnalysisCounts]:
             sum(part.input_tokens for part in found),
             sum(part.output_tokens for part in found),
             add_costs(part.cost_usd for part in found),
+            sum(part.failures_again for part in found),
+            sum(part.empty for part in found),
+            dict(sorted(sum((Counter(part.labels) for part in found), Counter[str]()).items())),
         )
         for name, found in parts.items()
     }
+
+
+def models_of(shards: list[ShardCounts]) -> str | None:
+    """What answered, as `runs` has it; None when nothing did."""
+    return ", ".join(sorted({model for shard in shards for model in shard.models})) or None
 
 
 def used_by(shards: list[ShardCounts]) -> Usage:
@@ -113,9 +125,14 @@ def used_by(shards: list[ShardCounts]) -> Usage:
 
 
 def summarise(
-    run: Run, shards: list[ShardCounts], plans: list[RoundPlan], collected: list[Collected], ended: dt.datetime
+    run: Run,
+    shards: list[ShardCounts],
+    plans: list[RoundPlan],
+    collected: list[Collected],
+    verdict: Verdict,
+    ended: dt.datetime,
 ) -> RunSummary:
-    """What the shards, plans and collected batches of a run add up to."""
+    """What the shards, plans and collected batches of a run add up to, and the verdict on it."""
     manifest, analyses, used = run.manifest, by_analysis(shards), used_by(shards)
     reasons = sum((Counter(shard.reasons) for shard in shards), Counter[str]())
     return RunSummary(
@@ -123,7 +140,7 @@ def summarise(
         run_date=manifest.run_date,
         source_uri=manifest.source_uri,
         output_uri=manifest.output_uri,
-        model=", ".join(sorted({model for shard in shards for model in shard.models})) or None,
+        model=models_of(shards),
         priced_as=manifest.priced_as,
         output_language=manifest.output_language,
         docbatch_version=manifest.docbatch_version,
@@ -152,11 +169,14 @@ def summarise(
         savings=_savings(manifest, shards),
         expected_usd=plans[0].expected_usd,
         left_out=manifest.left_out,
+        not_selected=manifest.not_selected,
         seed=manifest.seed,
         whole_usd=extrapolated(run),
         budget_day_usd=manifest.budget_day_usd,
         budget_month_usd=manifest.budget_month_usd,
         over_budget=plans[-1].over_budget,
+        quality=verdict.quality,
+        departures=[str(one) for one in verdict.departures],
     )
 
 
@@ -190,6 +210,9 @@ def row_of(run: Run, summary: RunSummary) -> list[object]:
             "failures": counts.failures,
             "unchanged": summary.unchanged[name],
             "cost_usd": money(counts.cost_usd),
+            "failures_again": counts.failures_again,
+            "empty": counts.empty,
+            "labels": [{"label": label, "results": results} for label, results in counts.labels.items()],
         }
         for name, counts in summary.analyses.items()
     ]

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from pipeline.airflow.notices import Failed, Notice, cut_short, ended, failed, late, untidied
+from pipeline.airflow.notices import Failed, Notice, cut_short, ended, failed, late, suspect, untidied
 from pipeline.airflow.notifying import Told, in_time, tell_late
 from pipeline.airflow.places import is_first_to_tell
 from pipeline.local import stack
@@ -48,11 +48,13 @@ def test_a_failure_says_what_happened_what_it_cost_and_what_to_do(name: str, gol
 
 
 def test_a_run_that_is_late_too_long_or_cut_short_is_told_of(golden: Golden) -> None:
-    """The other three occasions."""
+    """The other occasions, and that a run is suspect."""
     _compare(golden, "late", late("document_analysis", "nightly-1", "2026-11-28 07:00 UTC", "running", "$0.12"))
     _compare(golden, "timed_out", ended("document_analysis", "nightly-1", "timed_out", "$0.12"))
     why = "round 1 would cost up to $0.3, which is more than is left of the budget of $0.5 for the run"
     _compare(golden, "cut_short", cut_short("nightly-1", why, Decimal("0.21"), 1234))
+    left = "sentiment: label 'negative' 82.4% (412 of 500); usual in 12 runs is 20.1% to 35.0%"
+    _compare(golden, "suspect", suspect("nightly-1", [left]))
 
 
 def test_maintenance_that_failed_is_told_of(golden: Golden) -> None:

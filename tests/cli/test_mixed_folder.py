@@ -48,7 +48,7 @@ def test_a_mixed_folder_runs_to_its_end(user: User) -> None:
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["documents"] == len(WRITERS) + len(BROKEN)
     documents = read_table(user.folder / "out", "documents")
-    assert {row["form"] for row in documents if not row["failure"]} == set(WRITERS)
+    assert {row["format"] for row in documents if not row["failure"]} == set(WRITERS)
     assert {row["language"] for row in documents if not row["failure"]} == {"fr"}
     failures = read_table(user.folder / "out", "failures")
     assert {row["reason"] for row in failures} == {"encrypted", "no_text", "damaged", "exceeded"}

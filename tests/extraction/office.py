@@ -182,11 +182,11 @@ def pptx(story: Story, *, note: str = "") -> bytes:
         _shape(2, "body", story.items) + frame,
     ]
     tree = '<p:nvGrpSpPr><p:cNvPr id="1" name=""/><p:cNvGrpSpPr/><p:nvPr/></p:nvGrpSpPr><p:grpSpPr/>'
-    listed = "".join(f'<p:sldId id="{255 + n}" r:id="r{n}"/>' for n in range(1, 4))
+    order = "".join(f'<p:sldId id="{255 + n}" r:id="r{n}"/>' for n in range(1, 4))
     parts = {
         "ppt/presentation.xml": (
             f"{_SLIDES}.presentation.main+xml",
-            f"<p:presentation {_P}><p:sldIdLst>{listed}</p:sldIdLst>"
+            f"<p:presentation {_P}><p:sldIdLst>{order}</p:sldIdLst>"
             '<p:sldSz cx="9144000" cy="6858000"/></p:presentation>',
         )
     }
@@ -200,10 +200,14 @@ def pptx(story: Story, *, note: str = "") -> bytes:
             {f"slide{n}": f"slides/{one}.xml" for n, one in enumerate(names)}
         )
     }
+    layout = f"<p:sldLayout {_P}><p:cSld><p:spTree>{tree}</p:spTree></p:cSld></p:sldLayout>"
+    parts["ppt/slideLayouts/slideLayout1.xml"] = (f"{_SLIDES}.slideLayout+xml", layout)
+    targets = {one: {"slideLayout": "../slideLayouts/slideLayout1.xml"} for one in names}
     if note:
         xml = f"<p:notes {_P}><p:cSld><p:spTree>{tree}{_shape(2, 'body', (note,))}</p:spTree></p:cSld></p:notes>"
         parts["ppt/notesSlides/notesSlide1.xml"] = (f"{_SLIDES}.notesSlide+xml", xml)
-        related["ppt/slides/_rels/slide1.xml.rels"] = _relationships({"notesSlide": "../notesSlides/notesSlide1.xml"})
+        targets["slide1"]["notesSlide"] = "../notesSlides/notesSlide1.xml"
+    related |= {f"ppt/slides/_rels/{one}.xml.rels": _relationships(listed) for one, listed in targets.items()}
     return _ooxml(story.title, parts, "ppt/presentation.xml", related)
 
 

@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import AccountingError
 from pipeline.manifest import RunManifest, staged_counts_key
 from pipeline.money.costs import NONE
-from pipeline.steps.fold import AnalysisCounts, ShardCounts
+from pipeline.steps.counts import AnalysisCounts, ShardCounts
 from pipeline.steps.publish import check, publish
 from pipeline.steps.rounds import Collected
 from tests.world import World

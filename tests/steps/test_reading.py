@@ -65,7 +65,7 @@ def test_documents_say_what_is_known_of_them(finished: tuple[World, RunSummary])
     for language in LANGUAGES:
         for form in WRITERS:
             row = rows[f"{form} {language}.{form}"]
-            assert (row["form"], row["language"]) == (form, language)
+            assert (row["format"], row["language"]) == (form, language)
         row = rows[f"docx {language}.docx"]
         created = dt.datetime(2026, 3, 14, 9, 26, 53, tzinfo=dt.UTC)
         assert (row["title"], row["author"], row["created"]) == (STORIES[language].title, AUTHOR, created)
@@ -74,9 +74,9 @@ def test_documents_say_what_is_known_of_them(finished: tuple[World, RunSummary])
         assert 0 < row["tokens"] < 4 * row["characters"]
         assert (row["recognised_pages"], row["unread_parts"], row["removed_characters"]) == (None, 0, 0)
     plain, locked = rows["m000.txt"], rows["locked.pdf"]
-    assert (plain["form"], plain["encoding"], plain["language"], plain["title"]) == ("text", "utf-8", "en", None)
+    assert (plain["format"], plain["encoding"], plain["language"], plain["title"]) == ("text", "utf-8", "en", None)
     assert {
-        locked[name] for name in ("form", "language", "title", "author", "created", "pages", "characters", "tokens")
+        locked[name] for name in ("format", "language", "title", "author", "created", "pages", "characters", "tokens")
     } == {None}
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.money.costs import Amount
 from pipeline.steps import RunSummary
-from pipeline.steps.fold import AnalysisCounts
+from pipeline.steps.counts import AnalysisCounts
 from pipeline.terminal import console
 
 SUMMARY = RunSummary(
