@@ -49,6 +49,7 @@ PROVENANCE = (
     "extra",
     "truncated",
     "deleted",
+    "current_prompt",
 )
 # Tables that every output has beside those of the analyses, which are called after them.
 TABLES = ("documents", "failures", "ledger", "runs")
@@ -219,9 +220,10 @@ def load_analyses(root: Path, names: Sequence[str] = (), *, output_language: str
 def load_analysis(root: Path, name: str, *, output_language: str) -> Analysis:
     """One analysis. Raises DeclarationError naming the file, the field and what is allowed."""
     path = root / name / DECLARATION
-    if name in TABLES or not re.fullmatch(COLUMN_NAME, name):
+    if name in TABLES or name.endswith("_latest") or not re.fullmatch(COLUMN_NAME, name):
         raise DeclarationError(
-            f"{path}: the folder names a table; allowed are a-z, 0-9 and _, a letter first, but not {', '.join(TABLES)}"
+            f"{path}: the folder names a table; allowed are a-z, 0-9 and _, a letter first, but not "
+            f"{', '.join(TABLES)}, nor an ending `_latest`"
         )
     declaration = _read_declaration(path)
     schema = _with_labels(declaration)

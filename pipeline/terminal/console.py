@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, TextIO
@@ -21,6 +20,7 @@ from rich.table import Column, Table
 from pipeline.loop import Step, Watch, counted
 from pipeline.money.costs import Amount, Way
 from pipeline.steps import RunSummary
+from pipeline.tables.spreadsheets import write_csv
 
 SHOWN_CHARACTERS = 60
 # In a file or a pipe nothing is cut or wrapped.
@@ -225,7 +225,7 @@ def print_table(table: pa.Table, form: str, stream: TextIO) -> None:
     if form == "json":
         stream.writelines(to_json(row) + "\n" for row in rows)
     elif form == "csv":
-        _write_csv(table.column_names, rows, stream)
+        write_csv(stream, table.column_names, (tuple(row.values()) for row in rows))
     else:
         _print_rows(table.column_names, rows, console_on(stream))
 
@@ -241,19 +241,6 @@ def _print_rows(names: Sequence[str], rows: Sequence[Mapping[str, Any]], console
     for row in rows:
         shown.add_row(*(_cell(value) for name, value in row.items() if name not in same))
     console.print(shown)
-
-
-def _write_csv(names: Iterable[str], rows: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
-    writer = csv.writer(stream)
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow(_csv_value(value) for value in row.values())
-
-
-def _csv_value(value: Any) -> Any:
-    if isinstance(value, list | dict):
-        return to_json(value)
-    return _as_text(value) if isinstance(value, Decimal) else value
 
 
 def _as_text(value: Any) -> str:
