@@ -42,6 +42,7 @@ if [ "$1" = --lock ]; then
     compile --extra airflow --extra local --extra celery --extra fast --group dev -c requirements.lock -o requirements-dev.lock
     compile --extra airflow --extra local --extra celery --extra fast --group dev --group bench -c requirements-dev.lock \
         -o requirements-bench.lock
+    compile --group fuzz -c requirements-dev.lock -o requirements-fuzz.lock
     exit
 fi
 

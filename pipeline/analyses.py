@@ -20,7 +20,15 @@ from pipeline.declared import DECLARATION, declared, shipped_prompts
 from pipeline.domain import Generation, Stage
 from pipeline.errors import DeclarationError, SettingsError
 from pipeline.merging import JOINS
-from pipeline.prompts import Prompt, fingerprint, load_correction, load_prompt, open_templates
+from pipeline.prompts import (
+    Prompt,
+    fingerprint,
+    load_correction,
+    load_prompt,
+    open_templates,
+    refuse_tokens,
+    refuse_undoing,
+)
 
 _PROBE = "what a document says"
 COLUMN_NAME = r"^[a-z][a-z0-9_]{0,62}$"
@@ -38,6 +46,7 @@ PROVENANCE = (
     "input_tokens",
     "output_tokens",
     "cost_usd",
+    "extra",
     "truncated",
     "deleted",
 )
@@ -216,22 +225,25 @@ def load_analysis(root: Path, name: str, *, output_language: str) -> Analysis:
         )
     declaration = _read_declaration(path)
     schema = _with_labels(declaration)
-    constants = {
+    constants: dict[str, Any] = {
         "schema": json.dumps(schema, ensure_ascii=False, separators=(",", ":")),
         "labels": declaration.labels,
         "output_language": output_language,
     }
+    refuse_tokens(path, [constants["schema"], *declaration.labels, *declaration.labels.values(), output_language])
     environment = open_templates(root)
     names = [f"{name}/map.jinja"]
     place = {"position": 1, "siblings": 2}
     mapper = load_prompt(environment, names[0], Stage.MAP, constants, {"document": "", **place})
     if _PROBE not in mapper.render(document=_PROBE, **place):
         raise DeclarationError(f"{root / names[0]}: does not write {{{{ document }}}}, so the model would not see it")
+    refuse_undoing(mapper, lambda text: {"document": text, **place})
     reducer = None
     if declaration.merge == "reduce":
         names.append(f"{name}/reduce.jinja")
         sample = {"parts": [_part(schema, {})], **place}
         reducer = load_prompt(environment, names[1], Stage.REDUCE, constants, sample)
+        refuse_undoing(reducer, lambda text: {"parts": [_part(schema, _saying(text, schema))], **place})
     correction = load_correction(root, shipped_prompts())
     return Analysis(name, declaration, schema, mapper, reducer, fingerprint(environment, path, names), correction)
 
@@ -272,6 +284,13 @@ def _with_labels(declaration: Declaration) -> dict[str, Any]:
         labelled["enum"] = list(declaration.labels)
     schema["properties"] = {**schema["properties"], declaration.label_property: labelled}
     return schema
+
+
+def _saying(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer that says `text` wherever its schema has room for one, twice in a list."""
+    written = {name: (spec.get("items", spec), "items" in spec) for name, spec in schema["properties"].items()}
+    free = {name: many for name, (one, many) in written.items() if column_type(one) == "string" and "enum" not in one}
+    return {name: [text, text] if many else text for name, many in free.items()}
 
 
 def _part(schema: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:

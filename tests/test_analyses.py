@@ -52,7 +52,9 @@ type = ["number", "null"]
 BY_RULE = GOOD.replace('merge = "reduce"', "") + '[merge]\nurgency = "vote"\ndates = "union"\namount = "mean"\n'
 ENDS = '{% block answer %}{"urgency": "{% endblock %}'
 MAP = "Labels {% for label in labels %}{{ label }} {% endfor %}in {{ schema }}\n{{ document }}\n" + ENDS
-REDUCE = "{% for part in parts %}{{ part.urgency }}{% for one in part.dates %}{{ one }}{% endfor %}{% endfor %}" + ENDS
+REDUCE = (
+    "{% for part in parts %}{{ part.urgency }}{% for one in part.dates %}, {{ one }}{% endfor %}{% endfor %}" + ENDS
+)
 
 
 def declare(root: Path, declaration: str = GOOD, name: str = "demands", **templates: str | None) -> Path:
@@ -157,6 +159,9 @@ MISTAKES = [
     (('items = { type = "string" }', ""), "dates: type ['array', 'null'] cannot become a column"),
     (('items = { type = "string" }', "items = { }"), "dates.items: type None cannot become a column"),
     (("[generation]", "[generation"), "not valid TOML"),
+    (("today", "<|eot_id|>"), "the answer, a label or the output language holds what reads as a control token"),
+    (("low =", '"</document>" ='), "the answer, a label or the output language holds what reads as a control token"),
+    (('type = "object"', 'type = "object"\ntitle = "<part>"'), "or as the tag of a document or part; take it out"),
     (("merge =", "chunk_tokens = 10\nmerge ="), "chunk_tokens = 10: Input should be greater than or equal"),
 ]
 
@@ -190,6 +195,26 @@ def test_a_mistake_in_a_template_is_refused(tmp_path: Path, templates: dict[str,
     with pytest.raises(DeclarationError) as raised:
         load(tmp_path)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "templates",
+    [
+        {"map": "{{ document }} {{ document | replace(' ', '') }}"},
+        {"map": "{{ document }}|eot_id|>"},
+        {"map": "{{ document }}/document>"},
+        {"map": "Read this: <{{ document }}"},
+        {"map": "<|eot{{ document }}"},
+        {"reduce": "{% for p in parts %}{% for date in p.dates %}<{{ date }}>{% endfor %}{% endfor %}"},
+        {"reduce": "{% for p in parts %}{{ p.dates | join }}{% endfor %}"},
+    ],
+)
+def test_a_template_that_undoes_what_makes_a_text_safe_is_refused(tmp_path: Path, templates: dict[str, str]) -> None:
+    """No template writes a text so that, beside what the template says or another text, it reads as a control token."""
+    ((stage, source),) = templates.items()
+    declare(tmp_path, GOOD, "demands", **{stage: source + ENDS})
+    with pytest.raises(DeclarationError, match=rf"^demands/{stage}\.jinja: .* so that a document could end its turn"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["runs", "ledger", "Upper", "has-dash", "9lives"])

@@ -15,10 +15,10 @@ MOST_LINES = 300
 
 # Low to high: a module imports only from those before it. A package is one place here, with an order of its own below.
 LOW_TO_HIGH = (
-    "errors domain settings declared prices models vocabulary graphemes tokens chunking prompts merging answers "
-    "analyses fusing wordings settling quality wire batching ledger manifest schemas parquet records storage "
-    "extraction known forecasts segments bedrock catalog money planning steps tidying loop terminal "
-    "local airflow cli __main__"
+    "errors domain settings declared prices models vocabulary graphemes tokens chunking neutralising prompts "
+    "merging answers analyses fusing wordings settling quality wire batching ledger manifest schemas parquet "
+    "records storage sources extraction known forecasts segments bedrock catalog money planning steps tidying "
+    "loop terminal local airflow cli __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 
@@ -26,19 +26,22 @@ ORDER = LOW_TO_HIGH.split()
 INSIDE = {
     "settings": "fields+aws loading",
     "storage": "places+refusals+folders objects leases",
-    "extraction": "values+forms packages+packed plain+office+mail reading __init__ worker workers",
+    "extraction": (
+        "normalising+forms values packages+packed+archives plain+office+mail reading __init__ worker+keeping workers"
+    ),
+    "sources": "spelling+selecting+values files+spool+reaching rows lists listing",
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
-    "catalog": "translation+place+fields making commits opening __init__ reading+history+sweeping",
+    "catalog": "translation+place+fields+rest making commits opening __init__ reading+history+sweeping",
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
-    "tidying": "remains+waiting+snapshots retention+orphans __init__",
+    "tidying": "remains+waiting+snapshots retention+orphans+texts __init__",
     "terminal": "progress+console showing+statement+quotes+tidied",
-    "cli": "connecting operating+foretelling+pricing+auditing+maintaining commands",
+    "cli": "connecting+choosing operating+foretelling+pricing+auditing+maintaining withdrawing commands",
     "steps": (
-        "run tombstones progress state rounds orders start intents sift budgeting plan+on_demand sampling reading "
-        "prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary judging publish "
-        "status+forecasting+reconcile+telling quoting __init__"
+        "run tombstones progress+withdrawing state rounds orders listing start intents sift budgeting plan+on_demand "
+        "sampling reading prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary "
+        "judging publish status+forecasting+reconcile+telling quoting __init__"
     ),
 }
 

@@ -73,7 +73,8 @@ BROKEN_ZIP = (
 )
 
 OFFICE = ("docx", "pptx", "xlsx", "odt", "ods", "odp", "epub", "rtf", "doc", "ppt")
-READ = ("text", "markdown", "html", "csv", "json", "pdf", *OFFICE, "eml", "msg")
+PACKED = ("gz", "zst", "bz2")
+READ = ("text", "markdown", "html", "csv", "json", "pdf", *OFFICE, "eml", "msg", "zip", "tar")
 
 
 def signed_form(content: bytes, suffix: str) -> str | None:

@@ -194,8 +194,8 @@ def test_what_stands_before_a_pdf_is_no_matter() -> None:
 
 
 def test_the_readable_forms_are_tried() -> None:
-    """Every format that the tables may name is written here, but the old and the rare ones."""
-    assert set(READ) - WRITERS.keys() == {"text", "markdown", "ods", "odp", "doc", "ppt"}
+    """Every format that the tables may name is written here, but the old and the rare ones, and archives."""
+    assert set(READ) - WRITERS.keys() == {"text", "markdown", "ods", "odp", "doc", "ppt", "zip", "tar"}
 
 
 def test_a_page_of_text_among_scans_is_read() -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
 
 from pipeline.steps import RunSummary
+from pipeline.steps.forecasting import PlanOrder, forecast_source
 from pipeline.steps.reading import MOST_WAITING
+from pipeline.storage.objects import absolute_uri
+from pipeline.tidying import OldTexts, tidy_texts
 from tests.extraction import hostile, office, single
 from tests.extraction.stories import AUTHOR, STORIES
 from tests.extraction.test_formats import WRITERS
-from tests.world import ANALYSES, World
+from tests.tidying.scenes import bucket, later
+from tests.world import ANALYSES, WORK_URI, World
 
 BROKEN = {
     "locked.pdf": (single.locked_pdf(), "encrypted"),
@@ -19,7 +24,7 @@ BROKEN = {
     "half.docx": (office.docx(STORIES["en"])[:1_200], "damaged"),
     "bomb.docx": (hostile.swollen_docx(150_000_000), "exceeded"),
     "slow.pdf": (hostile.slow_pdf(5_000_000), "exceeded"),
-    "three.zip": (office.zipped({"a": "x", "b": "y", "c": "z"}), "unsupported"),
+    "pictures.zip": (office.zipped({"a": b"\x89PNG\r\n\x1a\n\0\0"}), "unsupported"),
     "empty.docx": (b"", "empty"),
 }
 LANGUAGES = ("de", "hi")
@@ -85,3 +90,57 @@ def test_a_second_night_reads_nothing_again(finished: tuple[World, RunSummary]) 
     second = world.run("second")
     assert second.requests == 0
     assert second.failures == first.failures
+
+
+def test_a_changed_prompt_parses_nothing_again(tmp_path: Path) -> None:
+    """The texts of PDFs are those of the first run, also where no parser could read one in time."""
+    world = World(tmp_path / "world", analyses=("sentiment",))
+    for language, story in STORIES.items():
+        world.put(f"{language}.pdf", single.story_pdf(story))
+    world.put("locked.pdf", single.locked_pdf())
+    first = world.run("first")
+    before = world.rows("documents", "first")
+    world.with_settings(extract_seconds=0.001)
+    world.own_prompts("sentiment", chunk_tokens=3_000)
+    second = world.run("second")
+    assert (first.results, first.failures) == (second.results, second.failures) == (8, 1)
+    assert second.requests == 8
+    own = ("run_key", "change")
+    assert [{**row, **dict.fromkeys(own)} for row in world.rows("documents", "second")] == [
+        {**row, **dict.fromkeys(own)} for row in before
+    ]
+    world.put("new.pdf", single.pdf([["new"]]))
+    world.run("third")
+    failed = [row["uri"].rpartition("/")[2] for row in world.rows("documents", "third") if row["failure"] == "exceeded"]
+    assert failed == ["new.pdf"]
+
+
+def test_a_plan_takes_kept_texts_and_keeps_none(tmp_path: Path) -> None:
+    """`plan` writes nothing, and needs no parser for what a run has parsed."""
+    world = World(tmp_path / "world", analyses=("sentiment",))
+    world.put("a.pdf", single.story_pdf(STORIES["de"]))
+    order = PlanOrder(absolute_uri(str(world.source)), None, WORK_URI)
+    forecast_source(world.services, order, lambda _done, _all: None)
+    assert texts_of(world) == []
+    world.run()
+    assert len(texts_of(world)) == 1
+    world.with_settings(extract_seconds=0.001)
+    assert forecast_source(world.services, order, lambda _done, _all: None).unreadable.expected == 0
+
+
+def test_old_texts_are_tidied(tmp_path: Path) -> None:
+    """After their days they go, and nothing else of the work store with them; a dry run only says so."""
+    world = World(tmp_path / "world", analyses=("sentiment",))
+    world.put("a.pdf", single.story_pdf(STORIES["de"]))
+    world.run()
+    assert tidy_texts(world.services, WORK_URI) == OldTexts(0, 0)
+    later(world, 91)
+    others = set(bucket(world)) - set(texts_of(world))
+    assert tidy_texts(world.services, WORK_URI, dry_run=True).files == 1
+    assert len(texts_of(world)) == 1
+    assert tidy_texts(world.services, WORK_URI).files == 1
+    assert set(bucket(world)) == others
+
+
+def texts_of(world: World) -> list[str]:
+    return [key for key in bucket(world) if key.startswith("work/texts/")]
