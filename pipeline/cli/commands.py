@@ -11,10 +11,11 @@ import typer
 
 from pipeline import __version__
 from pipeline.catalog.reading import list_tables, shown_rows
-from pipeline.cli import auditing, foretelling, maintaining, operating, pricing, withdrawing
+from pipeline.cli import auditing, foretelling, maintaining, operating, pricing, tabling, withdrawing
 from pipeline.cli.choosing import Exclude, Include, MaxBytes, MinBytes, ModifiedSince, Sources, selected
 from pipeline.cli.connecting import AsJson, Fuse, Output, RunDate, connected, reading, tell_lifecycle
 from pipeline.cli.operating import carry_out
+from pipeline.cli.tabling import AsOf, Where
 from pipeline.errors import StackError
 from pipeline.forecasts.drawing import SEED
 from pipeline.local import stack
@@ -121,6 +122,10 @@ for account in (pricing.prices, auditing.costs, auditing.reconcile):
     app.command()(account)
 
 
+for tell in (tabling.export, tabling.views):
+    app.command()(tell)
+
+
 @app.command()
 def show(
     table: Annotated[str | None, typer.Argument(help="Table to print; without it, the tables that there are")] = None,
@@ -129,9 +134,8 @@ def show(
         str | None, typer.Option(help="Rows of this run; default: each document's newest row, else of the newest run")
     ] = None,
     all_runs: Annotated[bool, typer.Option(help="Rows of every run")] = False,
-    as_of: Annotated[
-        str | None, typer.Option(help="As the tables were after this run, or at this moment: 2026-11-20T00:00Z")
-    ] = None,
+    as_of: AsOf = None,
+    where: Where = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Print at most so many rows")] = None,
     form: Annotated[Form, typer.Option("--format", help="For people, spreadsheets or programs")] = Form.TABLE,
 ) -> None:
@@ -146,7 +150,7 @@ def show(
                     last = f", the last is {runs[-1]}" if runs else ""
                     print(f"{name:<20} {len(runs)} runs{last}")
                 return
-            rows = shown_rows(catalog, table, run_key, all_runs=all_runs, limit=limit, as_of=as_of)
+            rows = shown_rows(catalog, table, run_key, all_runs=all_runs, limit=limit, as_of=as_of, where=where)
     console.print_table(rows, form, sys.stdout)
 
 

@@ -67,7 +67,8 @@ def _prepare_documents(run: Run, shard: int, report: Report) -> None:
     listed = list(from_parquet(ListedDocument, run.store.read(run.manifest.listing[shard])))
     documents = [one for one in listed if one.change is not Change.DELETED]
     records = [record_of(one) for one in listed if one.change is Change.DELETED]
-    sampler = Sampler(run.planners, run.services.counter, [one.size_bytes for one in documents])
+    quick = run.services.settings.fast_counting
+    sampler = Sampler(run.planners, run.services.counter, [one.size_bytes for one in documents], quick=quick)
     prepared = _spooled(run, 0, shard, _first_round(run, documents, sampler, records, report), sampler.outlook)
     content = to_parquet(DocumentRecord, records)
     key = documents_key(shard, content_digest(content))
@@ -105,7 +106,8 @@ def first_requests(
     owners: dict[str, str] = {}
     for one in read:
         owner = owners.setdefault(one.content_hash, one.document_id)
-        keep(one.record(None if owner == one.document_id else owner))
+        tokens = None if isinstance(one.text, Failure) else sampler.tokens_of(one.text.content)
+        keep(one.record(None if owner == one.document_id else owner, tokens))
         if isinstance(one.text, Failure):
             continue
         who, text = (one.document_id, one.content_hash), one.text.content

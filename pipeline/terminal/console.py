@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TextIO
 from urllib.parse import unquote
@@ -18,6 +17,7 @@ from rich.table import Column, Table
 from pipeline.loop import counted
 from pipeline.money.costs import Amount, Way
 from pipeline.steps import RunSummary
+from pipeline.tables.spreadsheets import write_csv
 
 SHOWN_CHARACTERS = 60
 # In a file or a pipe nothing is cut or wrapped.
@@ -160,7 +160,7 @@ def print_table(table: pa.Table, form: str, stream: TextIO) -> None:
     if form == "json":
         stream.writelines(to_json(row) + "\n" for row in rows)
     elif form == "csv":
-        _write_csv(table.column_names, rows, stream)
+        write_csv(stream, table.column_names, (tuple(row.values()) for row in rows))
     else:
         _print_rows(table.column_names, rows, console_on(stream))
 
@@ -176,19 +176,6 @@ def _print_rows(names: Sequence[str], rows: Sequence[Mapping[str, Any]], console
     for row in rows:
         shown.add_row(*(_cell(value) for name, value in row.items() if name not in same))
     console.print(shown)
-
-
-def _write_csv(names: Iterable[str], rows: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
-    writer = csv.writer(stream)
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow(_csv_value(value) for value in row.values())
-
-
-def _csv_value(value: Any) -> Any:
-    if isinstance(value, list | dict):
-        return to_json(value)
-    return _as_text(value) if isinstance(value, Decimal) else value
 
 
 def _as_text(value: Any) -> str:
