@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+from pyiceberg.conversions import from_bytes
 from pyiceberg.exceptions import (
     CommitFailedException,
     NoSuchNamespaceError,
@@ -25,6 +26,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import CreateTableTransaction, StagedTable, Table
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.update import AddSchemaUpdate, AssertCurrentSchemaId, SetCurrentSchemaUpdate
+from pyiceberg.types import PrimitiveType
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from pipeline.catalog.fields import iceberg_schema, read_schema, union
@@ -36,6 +38,8 @@ from pipeline.errors import ObjectMissing, SettingsError
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog as Vendor
 
+# A commit copies what is told of every snapshot a dozen times: with 380 of them it took 0.5 s of CPU instead of 0.04.
+MOST_SNAPSHOTS = 100
 ATTEMPTS = 12  # of one commit; each lost race means that another publisher got on
 
 
@@ -92,11 +96,20 @@ class Catalog:
     def expire(self, table: str, before: dt.datetime) -> int:
         """Forget those snapshots; how many. Their files stay where they are until they are swept."""
         with self._about(table):
-            return self._repeated(lambda: self._expire_once(self._loaded(table), before))
+            return self._repeated(lambda: self._expire_once(self._loaded(table), before, kept=1))
 
-    def _expire_once(self, found: Table, before: dt.datetime) -> int:
+    def thin(self, table: str, before: dt.datetime) -> int:
+        """Forget those snapshots but the newest, where there are so many that commits and sweeps get slow; how many."""
+        with self._about(table):
+            found = self._loaded(table)
+            if len(found.metadata.snapshots) <= MOST_SNAPSHOTS:
+                return 0
+            return self._repeated(lambda: self._expire_once(self._loaded(table), before, kept=MOST_SNAPSHOTS // 2))
+
+    def _expire_once(self, found: Table, before: dt.datetime, *, kept: int) -> int:
         """One without anything to expire would be a commit all the same."""
-        old = superseded(found.metadata, before)
+        most = max(0, len(found.metadata.snapshots) - kept)
+        old = superseded(found.metadata, before)[:most]
         if old:
             try:
                 found.maintenance.expire_snapshots().by_ids(old).commit()
@@ -127,6 +140,21 @@ class Catalog:
         """The runs that have rows in the table's newest snapshot."""
         with self._about(table):
             return {str(task.file.partition[0]) for task in self._loaded(table).scan().plan_files()}
+
+    def least(self, table: str, column: str) -> list[tuple[str, Any]] | None:
+        """The run of each file and the least value of a column in it, as the catalog knows it: no file is opened.
+
+        Times are microseconds since 1970. None where the catalog does not know it of every file.
+        """
+        with self._about(table):
+            found = self._loaded(table)
+            field = found.schema().find_field(column)
+            files = [task.file for task in found.scan().plan_files()]
+            known = [(str(one.partition[0]), (one.lower_bounds or {}).get(field.field_id)) for one in files]
+            if any(bound is None for _, bound in known):
+                return None
+            assert isinstance(field.field_type, PrimitiveType)
+            return [(run_key, from_bytes(field.field_type, bound)) for run_key, bound in known if bound is not None]
 
     def created(self, table: str) -> dt.datetime:
         """When the table was made: files that are older are not this catalog's to judge."""
