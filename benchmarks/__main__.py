@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME]...` prints figures of prepare, collect, memory, known, forecast, waiting, chunking."""
+"""`python -m benchmarks [NAME]...` prints figures of prepare, collect, memory, known, forecast, history and others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import chunking, collect, forecast, known, memory, prepare, waiting
+from benchmarks import chunking, collect, forecast, history, known, memory, prepare, waiting
 
 REPORTS: dict[str, Callable[[Console], None]] = {
     "prepare": prepare.report,
@@ -23,6 +23,7 @@ REPORTS: dict[str, Callable[[Console], None]] = {
     "known": known.report,
     "forecast": forecast.report,
     "waiting": waiting.report,
+    "history": history.report,
     "chunking": lambda _console: chunking.main(),
 }
 

@@ -67,7 +67,7 @@ def _moment(text: str) -> dt.datetime | None:
 
 
 def _ends(catalog: Catalog) -> list[tuple[dt.datetime, str]]:
-    """When each published run ended, and its key; sorted. A file of `runs` has one row: its statistics tell the time."""
+    """When each published run ended, and its key; sorted. A file of `runs` has one row, so its statistics tell it."""
     if "runs" not in catalog.tables():
         return []
     known = catalog.least("runs", "ended")
