@@ -12,8 +12,8 @@ from rich.table import Table
 from benchmarks.corpus import Corpus
 from benchmarks.measuring import cpu_seconds, in_child
 from benchmarks.stage import Stores, services_on, warm_up
+from pipeline.sources.listing import listed_documents
 from pipeline.steps.forecasting import PlanOrder, forecast_source
-from pipeline.steps.start import listed_documents
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -46,6 +46,7 @@ PROVENANCE = (
     "input_tokens",
     "output_tokens",
     "cost_usd",
+    "extra",
     "truncated",
     "deleted",
     "current_prompt",

@@ -64,7 +64,7 @@ def run_to_the_end(services: Services, order: RunOrder, watch: Watch, pace: Loop
     with watch.step("list") as step:
         run_uri = start(services, order)
         run = Run(services, run_uri)
-        step.note(f"{run.manifest.documents} documents in {order.source_uri}")
+        step.note(f"{run.manifest.documents} documents in {order.source_uri}{_not_selected(run)}")
     number = lost = 0
     while number < most_rounds(run) + min(lost, run.manifest.max_rounds):
         planned = _prepare_round(services, run, number, watch)
@@ -79,6 +79,11 @@ def run_to_the_end(services: Services, order: RunOrder, watch: Watch, pace: Loop
         summary = publish(services, run_uri)
         step.note(f"{summary.results} results and {summary.failures} failures in {summary.tables_uri}")
     return summary
+
+
+def _not_selected(run: Run) -> str:
+    count = run.manifest.not_selected
+    return f"; {count} others are not selected" if count else ""
 
 
 def stop_to_the_end(services: Services, run_uri: str, watch: Watch, pace: Looped) -> Stopped:

@@ -25,7 +25,7 @@ _ARROW: dict[type, pa.DataType] = {str: pa.string(), int: pa.int64(), bool: pa.b
 
 @dataclass(frozen=True, slots=True)
 class DocumentRecord:
-    """What became of reading one document, and whether it had to be. `held` is that of the listing."""
+    """What became of reading one document, and whether it had to be. `held`, `source`, `extra` are the listing's."""
 
     document_id: str
     uri: str
@@ -49,6 +49,8 @@ class DocumentRecord:
     detail: str | None
     change: Change
     held: str
+    source: str | None = None
+    extra: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +114,17 @@ def schema_of(kind: type[Any]) -> pa.Schema:
 
 
 def from_parquet(kind: type[Row], content: bytes) -> Iterator[Row]:
-    """The rows that `to_parquet` wrote, in their order."""
+    """The rows that `to_parquet` wrote, in their order; None for what a version did not write yet."""
     codec: _Codec[Row] = _codec(cast("Any", kind))
-    for batch in pq.ParquetFile(io.BytesIO(content)).iter_batches(batch_size=10_000):
-        columns = [_decoded(batch.column(field.name), field, codec.enums.get(field.name)) for field in codec.schema]
+    file = pq.ParquetFile(io.BytesIO(content))
+    missing = {field.name for field in codec.schema if field.nullable} - set(file.schema_arrow.names)
+    for batch in file.iter_batches(batch_size=10_000):
+        columns = [
+            [None] * batch.num_rows
+            if field.name in missing
+            else _decoded(batch.column(field.name), field, codec.enums.get(field.name))
+            for field in codec.schema
+        ]
         for values in zip(*columns, strict=True):
             yield kind(*values)
 

@@ -129,15 +129,21 @@ class Wire:
 
 
 class Writing(ObjectStore):
-    """A store that tells `seen` of every key before it is written."""
+    """A store that tells `seen` of every key before it is written, and `going` before it is deleted."""
 
-    def __init__(self, vendor: Any, uri: str, seen: Callable[[str], None]) -> None:
+    def __init__(
+        self, vendor: Any, uri: str, seen: Callable[[str], None], going: Callable[[str], None] = lambda _key: None
+    ) -> None:
         super().__init__(vendor, uri)
-        self._seen = seen
+        self._seen, self._going = seen, going
 
     def write(self, key: str, content: Any, *, create: bool = False) -> None:
         self._seen(key)
         super().write(key, content, create=create)
+
+    def delete(self, key: str) -> None:
+        self._going(key)
+        super().delete(key)
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,12 @@ class Watched(Catalog):
         self.seen(f"before the commit of {table}")
         changed = super().commit(table, *what)
         self.seen(f"after the commit of {table}")
+        return changed
+
+    def withdraw(self, table: str, run_key: str) -> bool:
+        self.seen(f"before the withdrawal from {table}")
+        changed = super().withdraw(table, run_key)
+        self.seen(f"after the withdrawal from {table}")
         return changed
 
 

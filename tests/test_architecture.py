@@ -17,8 +17,8 @@ MOST_LINES = 300
 LOW_TO_HIGH = (
     "errors domain settings declared prices models vocabulary graphemes tokens chunking neutralising prompts "
     "merging answers analyses fusing wordings settling quality wire batching ledger manifest schemas parquet "
-    "records storage extraction known forecasts segments bedrock catalog money planning steps tables tidying loop "
-    "terminal local airflow cli __main__"
+    "records storage sources extraction known forecasts segments bedrock catalog money planning steps tables "
+    "tidying loop terminal local airflow cli __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 
@@ -30,19 +30,20 @@ INSIDE = {
     "extraction": (
         "normalising+forms values packages+packed+archives plain+office+mail reading __init__ worker+keeping workers"
     ),
+    "sources": "spelling+selecting+values files+spool+reaching rows lists listing",
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
-    "catalog": "translation+place+fields making commits opening __init__ reading+history+sweeping",
+    "catalog": "translation+place+fields+rest making commits opening __init__ reading+history+sweeping",
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tables": "rows+neutral opening+spreadsheets __init__",
     "tidying": "remains+waiting+snapshots retention+orphans+texts __init__",
     "terminal": "console showing+statement+quotes+tidied",
-    "cli": "connecting operating+foretelling+pricing+auditing+maintaining+tabling commands",
+    "cli": "connecting+choosing operating+foretelling+pricing+auditing+maintaining+tabling withdrawing commands",
     "steps": (
-        "run tombstones state rounds orders start intents sift budgeting plan+on_demand sampling reading "
-        "prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary judging publish "
-        "status+forecasting+reconcile+telling quoting __init__"
+        "run tombstones withdrawing state rounds orders listing start intents sift budgeting plan+on_demand sampling "
+        "reading prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary judging "
+        "publish status+forecasting+reconcile+telling quoting __init__"
     ),
 }
 

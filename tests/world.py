@@ -102,7 +102,12 @@ class World:
         if not uri.startswith("s3://"):
             open_store(uri, S3Access("us-west-2"), make=make)
             folder = Folder(Path(unquote(urlsplit(uri).path)))
-            return Writing(folder, uri, lambda key: self.on_publish(f"before the writing of {key}"))
+            return Writing(
+                folder,
+                uri,
+                lambda key: self.on_publish(f"before the writing of {key}"),
+                lambda key: self.on_publish(f"before the deletion of {key}"),
+            )
         prefix = uri.removeprefix(f"s3://{BUCKET}").strip("/")
         return Writing(Prefixed(self.bucket, prefix), uri, lambda key: self.on_write(key))
 

@@ -75,6 +75,12 @@ class Catalog:
         with self._about(table):
             return self._repeated(lambda: self._swap(self._loaded(table), run_key, set()))
 
+    def files(self, table: str, run_key: str) -> list[str]:
+        """The keys of the files that hold the rows of a run in the table's newest snapshot, in order."""
+        with self._about(table):
+            found = self._loaded(table).scan(EqualTo(term="run_key", value=run_key)).plan_files()
+            return sorted(key for task in found if (key := self.place.key(task.file.file_path)) is not None)
+
     def superseded(self, table: str, before: dt.datetime) -> list[int]:
         """The snapshots that were replaced by another before then, the oldest first; none that a branch or tag holds.
 

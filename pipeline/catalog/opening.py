@@ -15,6 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from pipeline.catalog.commits import Catalog
 from pipeline.catalog.place import Place
+from pipeline.catalog.rest import SCHEME, connect_rest
 from pipeline.catalog.translation import translated
 from pipeline.domain import short_hash
 from pipeline.errors import ObjectMissing, SettingsError
@@ -43,13 +44,13 @@ def open_catalog(
 
 
 def chosen_catalog(settings: Settings, place: Place, access: S3Access) -> str | URL:
-    """`glue`, or the URL of a database. `auto` is Glue for tables on AWS, and SQLite everywhere else."""
+    """`glue`, `rest:…`, or the URL of a database. `auto` is Glue for tables on AWS, and SQLite everywhere else."""
     wanted = settings.catalog
     if wanted == "auto":
         wanted = "glue" if place.uri.startswith("s3:") and not _is_here(access.url) else "sqlite"
     if wanted == "sqlite":
         return URL.create("sqlite", database=str(_database(settings, place)), query={"timeout": str(LOCKED_SECONDS)})
-    return wanted if wanted == "glue" else _parsed(wanted)
+    return wanted if wanted == "glue" or wanted.startswith(SCHEME) else _parsed(wanted)
 
 
 def storage_properties(access: S3Access) -> dict[str, str]:
@@ -72,6 +73,8 @@ def storage_properties(access: S3Access) -> dict[str, str]:
 
 def _connected(settings: Settings, place: Place, access: S3Access, *, make: bool) -> Vendor:
     chosen, properties = chosen_catalog(settings, place, access), storage_properties(access)
+    if not isinstance(chosen, URL) and chosen.startswith(SCHEME):
+        return connect_rest(NAME, chosen, settings.catalog_credential, properties)
     if not isinstance(chosen, URL):
         from pyiceberg.catalog.glue import GlueCatalog
 
@@ -117,8 +120,8 @@ def _parsed(text: str) -> URL:
         return make_url(text)
     except ArgumentError:
         raise SettingsError(
-            "catalog: is neither `auto`, `glue`, `sqlite` nor the URL of a database, "
-            "such as postgresql+psycopg2://user:password@host/name"
+            "catalog: is neither `auto`, `glue`, `sqlite`, the place of a REST catalog (rest:https://host/path) nor "
+            "the URL of a database, such as postgresql+psycopg2://user:password@host/name"
         ) from None
 
 

@@ -9,9 +9,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pyiceberg.exceptions import (
     CommitFailedException,
     CommitStateUnknownException,
+    ForbiddenError,
     NamespaceAlreadyExistsError,
     RESTError,
     TableAlreadyExistsError,
+    UnauthorizedError,
     ValidationException,
 )
 from sqlalchemy import exc as sql
@@ -50,6 +52,8 @@ def translated(where: str) -> Iterator[None]:
         raise ObjectMissing(f"{where}: a file that the catalog names is gone ({error}); {LOST}") from error
     except PermissionError as error:
         raise AccessDenied(f"{where}: access denied; check the credentials and permissions") from error
+    except (UnauthorizedError, ForbiddenError) as error:
+        raise AccessDenied(f"{where}: the catalog refuses it; see DOCBATCH_CATALOG_CREDENTIAL") from error
     except (RESTError, OSError) as error:
         raise refusal(where, str(error)) or StorageError(f"{where}: {error}") from error
     except (ClientError, BotoCoreError) as error:

@@ -11,7 +11,8 @@ import typer
 
 from pipeline import __version__
 from pipeline.catalog.reading import list_tables, shown_rows
-from pipeline.cli import auditing, foretelling, maintaining, operating, pricing, tabling
+from pipeline.cli import auditing, foretelling, maintaining, operating, pricing, tabling, withdrawing
+from pipeline.cli.choosing import Exclude, Include, MaxBytes, MinBytes, ModifiedSince, Sources, selected
 from pipeline.cli.connecting import AsJson, Fuse, Output, RunDate, connected, reading, tell_lifecycle
 from pipeline.cli.operating import carry_out
 from pipeline.cli.tabling import AsOf, Where
@@ -22,6 +23,7 @@ from pipeline.local.borrowing import give_up, keep
 from pipeline.local.embedded import shell_variables
 from pipeline.manifest import refuse_illegal
 from pipeline.settings import load_settings
+from pipeline.sources.spelling import absolute_sources
 from pipeline.steps import RunOrder, work_uri_for
 from pipeline.steps.orders import refuse_missing
 from pipeline.steps.start import new_run_key
@@ -34,7 +36,6 @@ app = typer.Typer(
 local = typer.Typer(no_args_is_help=True, help="The embedded S3 and Bedrock on this machine.")
 app.add_typer(local, name="local")
 
-Source = Annotated[str, typer.Argument(help="Folder or s3:// prefix that holds the documents", show_default=False)]
 Analyses = Annotated[str | None, typer.Option(help="Analyses to run, comma-separated; default: all declared")]
 ModelName = Annotated[str | None, typer.Option("--model", help="Model or inference profile of the catalogue")]
 Budget = Annotated[str | None, typer.Option(help="Submit nothing when the forecast is above this, in USD")]
@@ -72,7 +73,7 @@ def _begin(
 
 @app.command()
 def run(
-    source: Source,
+    sources: Sources,
     output: Output = None,
     run_key: Annotated[
         str | None, typer.Option(help="Name of the run; with the name of a run that was broken off, continue it")
@@ -86,18 +87,24 @@ def run(
     allow_unknown_price: AnyPrice = None,
     output_language: Language = None,
     fuse: Fuse = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    min_bytes: MinBytes = None,
+    max_bytes: MaxBytes = None,
+    modified_since: ModifiedSince = None,
     force: Force = False,
     sample: Annotated[int | None, typer.Option(min=1, help="Only so many documents, drawn by chance")] = None,
     seed: Annotated[int, typer.Option(help="Which documents a sample takes")] = SEED,
     as_json: AsJson = False,
 ) -> None:
-    """Analyse the documents under SOURCE that are new or changed, and publish the tables."""
+    """Analyse the documents of every SOURCE that are new or changed, and publish the tables."""
     chosen = {"analyses": analyses, "model": model, "output_language": output_language, "output": output, "fuse": fuse}
     budgets = {"budget_usd": budget_usd, "budget_day_usd": budget_day_usd, "budget_month_usd": budget_month_usd}
-    settings = load_settings({**chosen, **budgets, "allow_unknown_price": allow_unknown_price})
+    selection = selected(include, exclude, min_bytes, max_bytes, modified_since)
+    settings = load_settings({**chosen, **budgets, **selection, "allow_unknown_price": allow_unknown_price})
     if run_key is not None:
         refuse_illegal(run_key)
-    source_uri, output_uri = absolute_uri(source), absolute_uri(settings.output)
+    source_uri, output_uri = absolute_sources(*sources), absolute_uri(settings.output)
     with connected(settings, quiet=as_json) as services:
         refuse_missing(services, source_uri)  # before there is anything to continue
         work_uri = work_uri_for(services.settings, output_uri)
@@ -110,6 +117,7 @@ def run(
 
 for operate in (operating.resume, operating.status, operating.stop, foretelling.plan, maintaining.tidy):
     app.command()(operate)
+app.command()(withdrawing.withdraw)
 for account in (pricing.prices, auditing.costs, auditing.reconcile):
     app.command()(account)
 

@@ -16,12 +16,13 @@ from pipeline.errors import ObjectMissing, ServiceError, SettingsError, StackErr
 from pipeline.loop import Looped, counted, run_to_the_end, stop_to_the_end
 from pipeline.manifest import MANIFEST, open_key, refuse_illegal, run_folder
 from pipeline.settings import Settings, load_settings
-from pipeline.steps import RunOrder, RunSummary, Services, work_uri_for
+from pipeline.steps import RunOrder, RunSummary, Services, publish, work_uri_for
 from pipeline.steps.run import Run, as_begun
 from pipeline.steps.status import Phase, RunLine, RunStatus, phase_of, read_status, run_keys, run_lines
 from pipeline.steps.stopping import reopen
 from pipeline.steps.summary import SUMMARY, read_summary
 from pipeline.steps.tombstones import read_tombstone
+from pipeline.steps.withdrawing import withdrawn_since
 from pipeline.storage.objects import absolute_uri
 from pipeline.terminal import console, showing
 from pipeline.terminal.showing import Frame, run_frame, runs_frame
@@ -44,13 +45,16 @@ def resume(
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
-    """Continue a run from whatever it left: broken off, stopped, or begun by Airflow. Nothing is paid twice."""
+    """Continue a run that was broken off or stopped, or bring back a withdrawn one. Nothing is paid twice."""
     settings = load_settings({"output": output})
     with connected(settings, quiet=as_json) as services:
         work_uri = _work_uri(services, settings)
         run = find_run(services, work_uri, run_key or _newest_open(services, work_uri))
-        if phase_of(run) is Phase.PUBLISHED:
-            _tell_published(run, as_json=as_json)
+        phase = phase_of(run)
+        if phase is Phase.WITHDRAWN:
+            publish(services, run.store.uri())
+        if phase in {Phase.PUBLISHED, Phase.WITHDRAWN}:
+            _tell_published(run, as_json=as_json, back=phase is Phase.WITHDRAWN)
             return
         begun = run.manifest
         if not (run_key or as_json):
@@ -85,7 +89,7 @@ def stop(run_key: RunKey, output: Output = None, as_json: AsJson = False) -> Non
     settings = load_settings({"output": output})
     with connected(sending_nothing(settings), quiet=as_json) as services:
         run = find_run(services, _work_uri(services, settings), run_key)
-        if phase_of(run) is Phase.PUBLISHED:
+        if phase_of(run) in {Phase.PUBLISHED, Phase.WITHDRAWN}:
             _tell_published(run, as_json=as_json)
             return
         was_stopped = phase_of(run) is Phase.STOPPED
@@ -190,13 +194,18 @@ def _newest_open(services: Services, work_uri: str) -> str:
     raise SettingsError(f"no run in {work_uri} is open; {advice}")
 
 
-def _tell_published(run: Run, *, as_json: bool) -> None:
+def _tell_published(run: Run, *, as_json: bool, back: bool = False) -> None:
     summary = read_summary(run.store)
     if as_json:
         print(SUMMARY.dump_json(summary).decode())
         return
     place = console.shown_place(summary.tables_uri)
-    print(f"{_when_published(summary)}: nothing is left to do. Its tables are in {place}")
+    if since := withdrawn_since(run.work, summary.run_key):
+        print(f"{_when_published(summary)}, and withdrawn on {since:%Y-%m-%d %H:%M} UTC: nothing is left to do.")
+        print(f"To bring its rows back: docbatch resume {summary.run_key}")
+        return
+    left = "had been withdrawn, and its rows are back" if back else "nothing is left to do. Its tables are"
+    print(f"{_when_published(summary)}: {left} in {place}")
     if tombstone := read_tombstone(run.store):
         print(f"Its work files were deleted on {tombstone.tidied:%Y-%m-%d %H:%M} UTC.")
     print("To begin another run: docbatch run, without --run-key or with another one.")
@@ -242,7 +251,7 @@ def _none_open(runs: list[RunLine]) -> bool:
 
 def _is_at_rest(run: RunStatus) -> bool:
     """Published, or stopped with every job ended and collected."""
-    ended = {Phase.PUBLISHED, Phase.REFUSED, Phase.ABANDONED}
+    ended = {Phase.PUBLISHED, Phase.WITHDRAWN, Phase.REFUSED, Phase.ABANDONED}
     return run.phase in ended or (run.phase is Phase.STOPPED and not run.open_jobs)
 
 

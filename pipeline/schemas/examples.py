@@ -15,6 +15,7 @@ EXAMPLES: Mapping[str, Any] = {
     # the document
     "document_id": "d7b9a3f4c2e81605",
     "uri": "s3://letters/2026/11/lease.pdf",
+    "extra": '{"flat":12,"signed":true}',
     "title": "Lease of a flat",
     "author": "Letting office",
     "created": dt.datetime(2026, 3, 2, 9, 30, tzinfo=dt.UTC),
@@ -32,6 +33,7 @@ EXAMPLES: Mapping[str, Any] = {
     "size_bytes": 48_211,
     "last_modified": dt.datetime(2026, 11, 22, 17, 5, 12, tzinfo=dt.UTC),
     "etag": "5d41402abc4b2a76b9719d911017c592",
+    "source": "s3://letters/2026",
     "content_hash": _HASH,
     # answers of the shipped analyses
     "category": "contract",
@@ -72,6 +74,7 @@ EXAMPLES: Mapping[str, Any] = {
     "unchanged": 0,
     "deleted": 0,
     "duplicates": 1,
+    "not_selected": 0,
     "left_out": 0,
     "quality": "suspect",
     "departures": ["sentiment: label 'negative' 82.4% (412 of 500); usual in 12 runs is 20.1% to 35.0%"],

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 ROLE_ARN = r"^arn:aws(-[^:]+)?:iam::([0-9]{12})?:role/.+$"  # botocore, CreateModelInvocationJob.roleArn
+BETWEEN_SOURCES = " | "  # of several in one text
 NOTIFIED = r"[^@\s]+@[^@\s]+|arn:aws[^:]*:sns:[^:]+:\d{12}:[\w.-]+|http:[\w.-]+"
 
 
@@ -22,13 +23,30 @@ class Settings(BaseModel):
     backend: Literal["auto", "aws", "local"] = Field(
         "auto", description="`aws`, `local` (the embedded stack), or `auto`: AWS when the environment has AWS settings"
     )
-    source: str | None = Field(None, description="Folder or s3:// prefix that the nightly DAG reads")
+    source: str | None = Field(
+        None,
+        description="What the nightly DAG reads: a folder, an s3:// prefix, `list:`, `inventory:` or `rows:` and a "
+        "file; several with `|` between them (docs/sources.md)",
+    )
+    include: tuple[str, ...] = Field(
+        (), description="Patterns of the documents that are wanted, comma-separated, as in .gitignore; default: all"
+    )
+    exclude: tuple[str, ...] = Field((), description="Patterns of those that are not")
+    min_bytes: int | None = Field(None, ge=0, description="Smaller documents are not looked at")
+    max_bytes: int | None = Field(None, ge=0, description="Larger documents are not looked at")
+    modified_since: dt.datetime | None = Field(
+        None, description="Documents changed before are not looked at: a date (midnight UTC), or a time with its zone"
+    )
     output: str = Field("./output", description="Folder or s3:// prefix under which tables are published")
     catalog: str = Field(
         "auto",
         repr=False,  # a database's URL may hold a password
         description="Iceberg catalog of the tables: `auto` (Glue for tables on AWS, else `sqlite`), `glue`, `sqlite`, "
-        "or an SQLAlchemy URL such as `postgresql+psycopg2://…`",
+        "an SQLAlchemy URL such as `postgresql+psycopg2://…`, or an Iceberg REST catalog: "
+        "`rest:https://host/path?warehouse=name`",
+    )
+    catalog_credential: str | None = Field(
+        None, repr=False, description="What a REST catalog knows us by: a client's `id:secret`, or a token"
     )
     catalog_namespace: str = Field(
         "docbatch",
@@ -232,6 +250,40 @@ class Settings(BaseModel):
         if not names:  # nobody who wrote it meant all of them
             raise ValueError("it names no analysis; leave it out to run all that are declared")
         return names
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _join_sources(cls, value: object) -> object:
+        return BETWEEN_SOURCES.join(map(str, value)) if isinstance(value, list | tuple) else value
+
+    @field_validator("include", "exclude", mode="before")
+    @classmethod
+    def _split_patterns(cls, value: object) -> object:
+        patterns = value.split(",") if isinstance(value, str) else value
+        if not isinstance(patterns, list | tuple):
+            return value
+        found = tuple(one.strip() for one in map(str, patterns) if one.strip())
+        for one in found:
+            if one.startswith("!") or not one.strip("/"):
+                raise ValueError(f"{one!r} is no pattern here; `!` is not known, and `**` means everything")
+        return found
+
+    @field_validator("modified_since", mode="before")
+    @classmethod
+    def _with_zone(cls, value: object) -> object:
+        found = value
+        if isinstance(value, str):
+            try:
+                found = dt.datetime.fromisoformat(value.strip())
+            except ValueError:
+                raise ValueError("write a date like 2026-11-23, or a time like 2026-11-23T02:00:00Z") from None
+            if len(value.strip()) == len("2026-11-23"):
+                found = found.replace(tzinfo=dt.UTC)
+        elif isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+            found = dt.datetime.combine(value, dt.time(), dt.UTC)
+        if isinstance(found, dt.datetime) and found.tzinfo is None:
+            raise ValueError("a time needs its zone, for example 2026-11-23T02:00:00Z")
+        return found
 
     @field_validator("notify", mode="before")
     @classmethod

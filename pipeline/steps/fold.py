@@ -69,7 +69,7 @@ def fold(services: Services, run_uri: str, shard: int) -> ShardCounts:
         tables[name] = (about, folded.result_rows(analysis))
     for table, ((description, columns), rows) in tables.items():
         with tempfile.TemporaryFile() as file:
-            write_rows(arrow_schema(table, description, columns), rows, file)
+            write_rows(arrow_schema(table, description, columns), rows, file, looked_up=_looked_up(run, table))
             file.seek(0)
             run.store.write(staged_key(table, shard), file)
     counts = folded.counts()
@@ -109,8 +109,7 @@ class _Fold:
             if settled is None or settled.answer is None:
                 continue
             yield (
-                one.document_id,
-                one.uri,
+                *(one.document_id, one.uri, one.extra),
                 *(settled.answer.get(name) for name in names),
                 settled.truncated,
                 *self._provenance,
@@ -133,7 +132,7 @@ class _Fold:
                 raw = settled.raw if settled else None
                 about = (name, stage, failure.reason, failure.detail, failure.reason.advice, raw)
                 cost = (*_tokens(spent.usage), money(spent.cost_usd))
-                yield (one.document_id, one.uri, *about, *self._provenance, *cost)
+                yield (one.document_id, one.uri, one.extra, *about, *self._provenance, *cost)
 
     def ledger_rows(self) -> Iterator[Row]:
         for record in sorted(self._paid, key=self._ledger_order):
@@ -236,6 +235,12 @@ class _Fold:
     def _ledger_order(self, record: OutcomeRecord) -> tuple[Any, ...]:
         request = self._request(record)
         return (request.document_id, request.analysis, request.level, request.position, record.round_number)
+
+
+def _looked_up(run: Run, table: str) -> list[str]:
+    """The columns that people look for one value in: the document, and an analysis' label."""
+    label = run.analyses[table].declaration.label_property if table in run.analyses else None
+    return ["document_id", *([label] if label else [])]
 
 
 def _failure_of(one: DocumentRecord, settled: Settled | None) -> tuple[str, Failure] | None:

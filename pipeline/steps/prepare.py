@@ -15,6 +15,7 @@ from pipeline.planning import Mapper, Planner, Rendered
 from pipeline.records import DocumentRecord, from_parquet, to_parquet
 from pipeline.segments import SegmentWriter
 from pipeline.settling import Again, Reduce, Settled
+from pipeline.steps.listing import put_contents
 from pipeline.steps.reading import ReadDocument, read_documents, record_of
 from pipeline.steps.rounds import read_plan
 from pipeline.steps.run import Run, Services
@@ -83,8 +84,8 @@ def _first_round(
     run: Run, documents: list[ListedDocument], sampler: Sampler, records: list[DocumentRecord], report: Report
 ) -> Iterator[tuple[Request, bytes]]:
     gone = len(records)
-    source = run.services.open(run.manifest.source_uri)
-    read = read_documents(source, documents, run.services.settings, run.work)
+    contents = put_contents(run.services, run.store)
+    read = read_documents(contents, documents, run.services.settings, run.work)
     fused = run.fused_planner if run.manifest.fused else None
     for rendered in first_requests(read, run.planners, sampler, records.append, fused):
         yield _line(run, rendered)

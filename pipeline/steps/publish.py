@@ -19,6 +19,7 @@ from pipeline.steps.rounds import Collected, RoundPlan, planned_rounds, read_col
 from pipeline.steps.run import Run, Services
 from pipeline.steps.summary import SUMMARY, RunSummary, by_analysis, read_summary, row_of, summarise, used_by
 from pipeline.steps.tombstones import read_tombstone, refuse_tidied
+from pipeline.steps.withdrawing import alone, forget_withdrawal, put_back, refuse_withdrawn, withdrawn_since
 from pipeline.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -29,10 +30,20 @@ def publish(services: Services, run_uri: str) -> RunSummary:
     """Check the counts, copy the staged tables to the output, and commit them to its catalog, `runs` last.
 
     Whoever reads through the catalog sees nothing of the run before, all of it after. Repeating it completes what was
-    broken off, and changes nothing of a published run. Raises AccountingError, with nothing published, when the run
-    does not add up.
+    broken off, changes nothing of a published run, and brings back a withdrawn one. Raises AccountingError, with
+    nothing published, when the run does not add up.
     """
     run = Run(services, run_uri)
+    if withdrawn_since(run.work, run.manifest.run_key) is None:
+        return _publish(run)
+    with alone(run):
+        summary = read_summary(run.store) if put_back(run) else _publish(run, withdrawn=True)
+        forget_withdrawal(run)
+        return summary
+
+
+def _publish(run: Run, *, withdrawn: bool = False) -> RunSummary:
+    services = run.services
     if read_tombstone(run.store) is not None:
         return _as_published(run)
     shards = [read_counts(run, shard) for shard in range(run.manifest.shards)]
@@ -44,7 +55,7 @@ def publish(services: Services, run_uri: str) -> RunSummary:
         verdict = judged(run, shards, catalog)
         summary = _first_published(run, summarise(run, shards, plans, collected, verdict, services.clock()))
         if not _is_published(summary, catalog):
-            _publish_tables(run, summary, output, catalog)
+            _publish_tables(run, summary, output, catalog, withdrawn=withdrawn)
         sweep(catalog, output, services.clock() - dt.timedelta(hours=services.settings.sweep_hours))
     run.work.delete(open_key(run.manifest.run_key))
     return summary
@@ -59,7 +70,7 @@ def _as_published(run: Run) -> RunSummary:
     return summary
 
 
-def _publish_tables(run: Run, summary: RunSummary, output: ObjectStore, catalog: Catalog) -> None:
+def _publish_tables(run: Run, summary: RunSummary, output: ObjectStore, catalog: Catalog, *, withdrawn: bool) -> None:
     """Every file first, then a commit a table; a reader takes a run for published when `runs` has it.
 
     Another run that was published under the same key, from a work store that is gone, is withdrawn before.
@@ -71,6 +82,8 @@ def _publish_tables(run: Run, summary: RunSummary, output: ObjectStore, catalog:
     tables = {table: list(_copied(run, table, output)) for table in schemas if table != "runs"}
     for table, keys in tables.items():
         catalog.commit(table, schemas[table], run_key, keys)
+    if not withdrawn:
+        refuse_withdrawn(run)
     with tempfile.TemporaryFile() as file:
         write_rows(schemas["runs"], [row_of(run, summary)], file)
         file.seek(0)

@@ -18,6 +18,7 @@ from pipeline.forecasts.languages import OTHER, guess_language
 from pipeline.known.comparison import ListedDocument
 from pipeline.records import DocumentRecord
 from pipeline.settings import Settings
+from pipeline.steps.listing import Contents
 from pipeline.storage.folders import BrokenLink
 from pipeline.storage.objects import ObjectStore
 
@@ -32,7 +33,7 @@ _OF_TEXTS = ("form", "encoding", "characters", "language", "title", "author", "c
 _OF_READING = ("recognised_pages", "unread_parts", "removed_characters")
 
 Found = Text | Failure
-Contents = Generator[tuple[ListedDocument, bytes | Found], None, None]
+Read = Generator[tuple[ListedDocument, bytes | Found], None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,13 @@ def record_of(
         detail=failure.detail if failure else None,
         change=listed.change,
         held=listed.held,
+        source=listed.source,
+        extra=listed.extra,
     )
 
 
 def read_documents(
-    source: ObjectStore,
+    source: Contents,
     documents: Iterable[ListedDocument],
     settings: Settings,
     work: ObjectStore | None = None,
@@ -114,12 +117,12 @@ def read_documents(
             yield ReadDocument(listed, document_id, text, short_hash(text.content), language)
 
 
-def _extracted(read: Contents, extractor: Extractor) -> Iterator[tuple[ListedDocument, Found]]:
+def _extracted(read: Read, extractor: Extractor) -> Iterator[tuple[ListedDocument, Found]]:
     """The texts in the order of the documents. While one is parsed elsewhere, those behind it are begun."""
     begun: deque[tuple[ListedDocument, Found | Future[Found]]] = deque()
     elsewhere = 0
     for listed, content in read:
-        found = content if isinstance(content, Found) else extractor.begin(content, listed.uri)
+        found = extractor.begin(content, listed.uri) if isinstance(content, bytes) else content
         elsewhere += isinstance(found, Future)
         begun.append((listed, found))
         full = elsewhere > extractor.most_begun or len(begun) > MOST_WAITING
@@ -144,17 +147,17 @@ def _text_of(found: Found | Future[Found]) -> Found:
 class _Source:
     """Where documents are read from, and where the texts of some are known."""
 
-    store: ObjectStore
+    contents: Contents
     max_bytes: int
     kept: KeptTexts
 
     def read(self, document: ListedDocument) -> bytes | Found:
-        content = _read(self.store, document, self.max_bytes)
-        known = None if isinstance(content, Failure) else self.kept.find(content, document.uri)
+        content = _read(self.contents, document, self.max_bytes)
+        known = self.kept.find(content, document.uri) if isinstance(content, bytes) else None
         return content if known is None else known
 
 
-def _contents(source: _Source, documents: Iterable[ListedDocument], settings: Settings) -> Contents:
+def _contents(source: _Source, documents: Iterable[ListedDocument], settings: Settings) -> Read:
     """The bytes of every document, in order, or its text where that is known, or why it could not be read."""
     pending: deque[tuple[list[ListedDocument], Future[list[bytes | Found]]]] = deque()
     ahead_bytes = 0
@@ -194,11 +197,11 @@ def _read_group(source: _Source, group: list[ListedDocument]) -> list[bytes | Fo
     return [source.read(document) for document in group]
 
 
-def _read(source: ObjectStore, document: ListedDocument, max_bytes: int) -> bytes | Failure:
+def _read(source: Contents, document: ListedDocument, max_bytes: int) -> bytes | Found:
     if document.size_bytes > max_bytes:
         return Failure(Reason.TOO_LARGE, f"{document.size_bytes} bytes; the limit is {max_bytes}")
     try:
-        return source.read(source.key(document.uri))
+        return source.read(document)
     except ObjectMissing as error:
         link = isinstance(error.__cause__, BrokenLink)
         seen = "a link to a file that is not there" if link else "listed, but no longer there when it was read"

@@ -13,13 +13,24 @@ from enum import StrEnum
 from pipeline.domain import Batch, Job, Mode, Usage
 from pipeline.errors import ObjectMissing
 from pipeline.ledger import add_costs, cost_of
-from pipeline.manifest import OPEN_RUNS, PUBLISHED, RUNS, STOPPED, collected_key, open_key, run_folder
+from pipeline.manifest import (
+    OPEN_RUNS,
+    PUBLISHED,
+    RUNS,
+    STOPPED,
+    WITHDRAWN,
+    collected_key,
+    open_key,
+    run_folder,
+    withdrawn_key,
+)
 from pipeline.steps.intents import kept_arn, revoked_by
 from pipeline.steps.on_demand import count_answers
 from pipeline.steps.rounds import Collected, RoundPlan, planned_rounds, read_collected, read_plan
 from pipeline.steps.run import Run, Services
 from pipeline.steps.summary import RunSummary, read_summary
 from pipeline.steps.tombstones import read_tombstone
+from pipeline.steps.withdrawing import withdrawn_since
 from pipeline.storage.objects import ObjectStore
 
 READS_AT_ONCE = 16
@@ -30,7 +41,7 @@ class Phase(StrEnum):
     """How far a run has come. An open one is worked on, or was broken off: nobody can tell from here.
 
     A refused one was above its budget and has sent nothing. An abandoned one was never published, and its working
-    files are deleted.
+    files are deleted. A withdrawn one was published, and left the tables again.
     """
 
     OPEN = "open"
@@ -38,6 +49,7 @@ class Phase(StrEnum):
     STOPPED = "stopped"
     ABANDONED = "abandoned"
     PUBLISHED = "published"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,8 @@ class Counts:
 @dataclass(frozen=True, slots=True)
 class RunStatus:
     """One run with everything that it has planned. `cost_usd` is what its collected batches cost; None when none is
-    collected and something was sent, or without a price. `tidied` says when its working files were deleted."""
+    collected and something was sent, or without a price. `tidied` says when its working files were deleted,
+    `withdrawn` when it left the tables."""
 
     run_key: str
     phase: Phase
@@ -103,6 +116,7 @@ class RunStatus:
     cost_usd: Decimal | None
     rounds: tuple[RoundStatus, ...]
     tidied: dt.datetime | None = None
+    withdrawn: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +150,14 @@ def run_lines(services: Services, work_uri: str) -> list[RunLine]:
     """Every run of a work store, the newest first; Bedrock is not asked. A published run costs one request to S3."""
     work = services.open(work_uri)
     not_published = {entry.key.rpartition("/")[2] for entry in work.list(OPEN_RUNS)}
+    withdrawn = {entry.key.rpartition("/")[2] for entry in work.list(WITHDRAWN)}
 
     def line(run_key: str) -> RunLine | None:
         store = services.open(f"{work_uri}/{run_folder(run_key)}")
         if run_key not in not_published:
             with suppress(ObjectMissing):
-                return _published_line(read_summary(store))
+                phase = Phase.WITHDRAWN if run_key in withdrawn else Phase.PUBLISHED
+                return _published_line(read_summary(store), phase)
         with suppress(ObjectMissing):
             return _open_line(read_status(services, store.uri(), ask_bedrock=False))
         return None  # its documents are being listed, or were when it was broken off: it has no manifest
@@ -171,7 +187,8 @@ def read_status(services: Services, run_uri: str, *, ask_bedrock: bool = True) -
 def phase_of(run: Run) -> Phase:
     """A run whose publication was broken off is open: its tables may not be there."""
     if run.store.exists(PUBLISHED) and not run.work.exists(open_key(run.manifest.run_key)):
-        return Phase.PUBLISHED
+        gone = run.work.exists(withdrawn_key(run.manifest.run_key))
+        return Phase.WITHDRAWN if gone else Phase.PUBLISHED
     if run.store.exists(STOPPED):
         return Phase.STOPPED
     if run.work.exists(open_key(run.manifest.run_key)):
@@ -211,6 +228,7 @@ def _status(run: Run, rounds: list[RoundStatus]) -> RunStatus:
         cost_usd=None if unknown else add_costs(batch.cost_usd for batch in batches if batch.collected),
         rounds=tuple(rounds),
         tidied=tombstone.tidied if tombstone else None,
+        withdrawn=withdrawn_since(run.work, manifest.run_key),
     )
 
 
@@ -251,8 +269,8 @@ def _with_job(batch: BatchStatus, jobs: dict[str, Job]) -> BatchStatus:
     return replace(batch, state=str(job.status), records_done=job.records_done, job_message=job.message)
 
 
-def _published_line(summary: RunSummary) -> RunLine:
-    about = (summary.run_key, Phase.PUBLISHED, summary.started, summary.source_uri, summary.documents)
+def _published_line(summary: RunSummary, phase: Phase) -> RunLine:
+    about = (summary.run_key, phase, summary.started, summary.source_uri, summary.documents)
     ended = (summary.results, summary.failures, sum(summary.unchanged.values()))
     return RunLine(*about, summary.requests, 0, summary.cost_usd, None, *ended)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from pipeline.errors import ObjectMissing, RunError
-from pipeline.manifest import TIDIED
+from pipeline.manifest import TIDIED, withdrawn_key
 from pipeline.steps.run import Run
 from pipeline.storage.objects import ObjectStore
 
@@ -48,6 +48,8 @@ def refuse_tidied(run: Run) -> None:
     if found is None:
         return
     kept = "its tables stay as they were published" if found.published else "it was never published"
+    if run.work.exists(withdrawn_key(run.manifest.run_key)):
+        kept = "it was withdrawn, and the files that were set aside of its tables are deleted as well"
     raise RunError(
         f"run {run.manifest.run_key}: its work files were deleted on {found.tidied:%Y-%m-%d} "
         f"(DOCBATCH_KEEP_WORK_DAYS); {kept}. Begin a run with another key: answers are kept, and not paid again"

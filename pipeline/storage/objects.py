@@ -97,9 +97,12 @@ class ObjectStore:
         with _Translated(self.uri(prefix)):
             for page in self._store.list(prefix or None):
                 for entry in page:
-                    yield Listed(
-                        entry["path"], entry["size"], (entry["e_tag"] or "").strip('"'), entry["last_modified"]
-                    )
+                    yield _listed(entry["path"], entry)
+
+    def describe(self, key: str) -> Listed:
+        """The object as a listing shows it. Raises ObjectMissing."""
+        with _Translated(self.uri(key)):
+            return _listed(key, self._store.head(key))
 
     def read(self, key: str) -> bytes:
         """The whole object. Raises ObjectMissing."""
@@ -175,6 +178,10 @@ class ObjectStore:
         except ObjectMissing:
             return False
         return True
+
+
+def _listed(key: str, found: Any) -> Listed:
+    return Listed(key, found["size"], (found["e_tag"] or "").strip('"'), found["last_modified"])
 
 
 def open_store(uri: str, access: S3Access, *, make: bool = False) -> ObjectStore:

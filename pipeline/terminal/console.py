@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, TextIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import orjson
 import pyarrow as pa
@@ -26,6 +26,7 @@ SHOWN_CHARACTERS = 60
 # In a file or a pipe nothing is cut or wrapped.
 UNBOUNDED_COLUMNS = 100_000
 # A text may hold escape sequences that a terminal would obey.
+_FILE_URI = re.compile(r"file://(/[^|?#]*)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -259,8 +260,8 @@ def usd_of(amount: Amount) -> str:
 
 
 def shown_place(uri: str) -> str:
-    """A file: uri as the path that people type; any other uri as it is."""
-    return unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
+    """A file: uri as the path that people type, wherever it stands in a text of sources; any other uri as it is."""
+    return _FILE_URI.sub(lambda found: unquote(found[1]), uri)
 
 
 def _cell(value: Any) -> str:

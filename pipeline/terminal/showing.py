@@ -96,7 +96,8 @@ def _time(run: RunLine) -> str:
 def came_to(run: RunLine) -> str:
     """Results and failures of a published run; of another, what became of its requests so far."""
     if run.counts is None:
-        ends = (f"{run.results:,} results", f"{run.failures:,} failures" if run.failures else "")
+        gone = "left the tables: " if run.phase is Phase.WITHDRAWN else ""
+        ends = (f"{gone}{run.results:,} results", f"{run.failures:,} failures" if run.failures else "")
         return ", ".join(one for one in (*ends, f"{run.unchanged:,} unchanged" if run.unchanged else "") if one)
     found = run.counts
     counts = {"answered": found.answered, "failed": found.failed, "missing": found.missing}
@@ -122,10 +123,13 @@ def _about(status: RunStatus) -> list[str]:
     unchanged = sum(status.unchanged.values())
     same = f" ({unchanged:,} results unchanged)" if unchanged else ""
     tidied = [f"Its work files were deleted on {status.tidied:%Y-%m-%d %H:%M} UTC."] if status.tidied else []
+    left = f"Its rows left the tables on {status.withdrawn:%Y-%m-%d %H:%M} UTC" if status.withdrawn else ""
+    withdrawn = [f"{left}. Bring them back with: docbatch resume {status.run_key}"] if left else []
     return [
         f"Run {status.run_key}: {status.phase}, started {status.started:%Y-%m-%d %H:%M} UTC",
         f"{status.documents:,} documents{same} in {source}, tables to {output}",
         *tidied,
+        *withdrawn,
     ]
 
 
@@ -178,7 +182,8 @@ def _so_far(status: RunStatus) -> str:
     """What became of the requests of all rounds; in a published run, nothing is missing any more."""
     counts = status.counts
     jobs = f", {counted(status.open_jobs, 'job')} open" if status.open_jobs else ""
-    lacks = "" if status.phase is Phase.PUBLISHED else f", {counts.failed:,} failed, {counts.missing:,} missing"
+    complete = status.phase in {Phase.PUBLISHED, Phase.WITHDRAWN}
+    lacks = "" if complete else f", {counts.failed:,} failed, {counts.missing:,} missing"
     if counts.uncollected:
         lacks += f"; {counted(counts.uncollected, 'answer')} on demand kept so far, to be collected"
     return f"{counted(counts.requests, 'request')} sent{jobs}; {counts.answered:,} answered{lacks}; {_paid(status)}"

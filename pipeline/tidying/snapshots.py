@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from pipeline.catalog.sweeping import sweep
 from pipeline.errors import ObjectMissing
+from pipeline.parquet import SET_ASIDE, set_aside_list
 from pipeline.steps.run import Services
+from pipeline.steps.withdrawing import delete_set_aside
+from pipeline.storage.objects import ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class Expired:
 def expire_snapshots(services: Services, output_uri: str, *, dry_run: bool = False) -> Expired:
     """Snapshots that were replaced `keep_snapshot_days` ago go. The newest of a table stays, and with it every row.
 
+    So do the files that were set aside of runs that were withdrawn as long ago: those can be brought back until then.
     Whoever reads a younger snapshot goes on reading it. Raises StorageError, ServiceError.
     """
     now, settings = services.clock(), services.settings
@@ -31,6 +35,14 @@ def expire_snapshots(services: Services, output_uri: str, *, dry_run: bool = Fal
             if dry_run:
                 return Expired({name: len(catalog.superseded(name, before)) for name in catalog.tables()}, None)
             found = {name: catalog.expire(name, before) for name in catalog.tables()}
-            return Expired(found, sweep(catalog, output, now - dt.timedelta(hours=settings.sweep_hours)))
+            files = sweep(catalog, output, now - dt.timedelta(hours=settings.sweep_hours))
+            return Expired(found, files + sum(delete_set_aside(output, key) for key in long_withdrawn(output, before)))
     except ObjectMissing:  # nothing was ever published there
         return Expired({}, None if dry_run else 0)
+
+
+def long_withdrawn(output: ObjectStore, before: dt.datetime) -> list[str]:
+    """The runs whose files were all set aside before then."""
+    keys = output.folders(SET_ASIDE)
+    dated = {entry.key: entry.last_modified for key in keys for entry in output.list(f"{SET_ASIDE}/{key}")}
+    return [key for key in keys if dated.get(set_aside_list(key), before) < before]

@@ -240,7 +240,7 @@ SECRET = "hunter2"
 @pytest.mark.parametrize(
     ("catalog", "error", "message"),
     [
-        (f"not a url {SECRET}", SettingsError, "catalog: is neither `auto`, `glue`, `sqlite` nor the URL"),
+        (f"not a url {SECRET}", SettingsError, "catalog: is neither `auto`, `glue`, `sqlite`, the place of"),
         (f"nosuch://me:{SECRET}@host/db", SettingsError, "catalog: no driver for nosuch is installed"),
         ("sqlite:////proc/nowhere", StorageError, "see that its database is reachable and writable"),
     ],

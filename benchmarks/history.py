@@ -1,0 +1,236 @@
+"""A long history: what commits and readers take after 1,000 small runs, with every snapshot kept and with few."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from rich.table import Table
+
+from benchmarks.measuring import in_child, peak_bytes
+from pipeline.analyses import load_analyses
+from pipeline.catalog import Catalog, open_catalog
+from pipeline.catalog.reading import committed_runs, open_views, runs_as_of, shown_rows
+from pipeline.catalog.sweeping import sweep
+from pipeline.declared import shipped_prompts
+from pipeline.domain import Document, short_hash
+from pipeline.known.comparison import Comparison
+from pipeline.parquet import published_key, write_rows
+from pipeline.schemas import table_schemas
+from pipeline.settings import Settings
+from pipeline.steps.start import add_published
+from pipeline.storage.objects import S3Access, open_store
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+RUNS = 1_000
+DOCUMENTS = 50  # new ones a night
+MARKS = (1, 10, 100, 500, 1_000)  # runs after which a commit is timed
+KEPT = 30  # snapshots that a nightly output has when old ones are expired
+ANALYSIS = "summarization"
+METHOD = "0f" * 12
+FIRST = dt.datetime(2024, 1, 1, 2, tzinfo=dt.UTC)
+ACCESS = S3Access("us-west-2")
+SOURCE = "s3://bucket/documents"
+
+
+@dataclass(frozen=True)
+class Took:
+    """What one look took, and what it found."""
+
+    peak_bytes: int
+    seconds: float
+    found: int
+
+
+def report(console: Console) -> None:
+    """Writing a run at several lengths of the history, then every reader in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="docbatch-bench-") as folder:
+        commits = in_child(write_history, folder, RUNS, MARKS)
+        table = Table("runs before", "commit of one table, ms", "its metadata.json")
+        for runs, (seconds, size) in commits.items():
+            table.add_row(f"{runs - 1:,}", f"{seconds * 1_000:,.0f}", f"{size / 1e3:,.0f} KB")
+        console.print(table)
+        before = {name: in_child(look, folder, name) for name in LOOKS}
+        in_child(expire, folder)
+        (seconds, size) = in_child(commit_another, folder, RUNS + 1)
+        console.print(f"With {KEPT} snapshots kept: {seconds * 1_000:,.0f} ms a commit, {size / 1e3:,.0f} KB")
+        after = {name: in_child(look, folder, name) for name in LOOKS}
+    table = Table(f"{RUNS:,} runs of {DOCUMENTS} documents", "seconds", f"with {KEPT} snapshots", "peak", "found")
+    for name, one in before.items():
+        seconds = f"{after[name].seconds:,.2f}"
+        table.add_row(name, f"{one.seconds:,.2f}", seconds, f"{one.peak_bytes / 1e6:,.0f} MB", f"{one.found:,}")
+    console.print(table)
+
+
+def opened(folder: str) -> Catalog:
+    return open_catalog(Settings(), Path(folder).as_uri(), ACCESS, lambda: FIRST, make=True)
+
+
+def schemas() -> dict[str, pa.Schema]:
+    analyses = load_analyses(shipped_prompts(), [ANALYSIS], output_language="English")
+    return {name: found for name, found in table_schemas(analyses).items() if name != "failures"}
+
+
+def write_history(folder: str, runs: int, marks: tuple[int, ...]) -> dict[int, tuple[float, int]]:
+    """Runs as publishing writes them; what a commit took at each mark, and how large the metadata was."""
+    found, tables, catalog = {}, schemas(), opened(folder)
+    catalog.prepare(tables)
+    for number in range(1, runs + 1):
+        seconds = write_run(folder, catalog, tables, number)
+        if number in marks:
+            found[number] = (seconds, metadata_bytes(folder))
+    catalog.close()
+    return found
+
+
+def write_run(folder: str, catalog: Catalog, tables: dict[str, pa.Schema], number: int) -> float:
+    """The mean seconds of a table's commit."""
+    store, run_key = open_store(Path(folder).as_uri(), ACCESS, make=True), f"night-{number:05d}"
+    took = []
+    for table, schema in tables.items():
+        with tempfile.TemporaryFile() as file:
+            write_rows(schema, rows_of(table, schema, number), file)
+            file.seek(0)
+            store.write(key := published_key(table, run_key, 0), file)
+        began = time.monotonic()
+        catalog.commit(table, schema, run_key, [key])
+        took.append(time.monotonic() - began)
+    return sum(took) / len(took)
+
+
+def metadata_bytes(folder: str) -> int:
+    files = (Path(folder) / "catalog" / ANALYSIS).glob("*.metadata.json")
+    return max(path.stat().st_size for path in files)
+
+
+def commit_another(folder: str, number: int) -> tuple[float, int]:
+    catalog = opened(folder)
+    try:
+        return write_run(folder, catalog, schemas(), number), metadata_bytes(folder)
+    finally:
+        catalog.close()
+
+
+def rows_of(table: str, schema: pa.Schema, number: int) -> Iterator[list[Any]]:
+    for place in range(1 if table == "runs" else DOCUMENTS):
+        values = values_of(number, place)
+        yield [values.get(field.name) for field in schema]
+
+
+def values_of(number: int, place: int) -> dict[str, Any]:
+    uri, ended = uri_of(number, place), FIRST + dt.timedelta(days=number)
+    text = f"What document {place} of night {number} says in a sentence or two, none of which is true of any other."
+    return {
+        "run_key": f"night-{number:05d}",
+        "run_date": ended.date(),
+        "document_id": Document(uri, "", 0, FIRST).document_id,
+        "uri": uri,
+        "etag": f"{number}-{place}",
+        "size_bytes": 5_000,
+        "last_modified": ended,
+        "content_hash": short_hash(uri),
+        "change": "new",
+        "method_id": METHOD,
+        "summary": text,
+        "input_tokens": 1_500,
+        "output_tokens": 60,
+        "chunks": 1,
+        "record_id": short_hash(uri, "asked"),
+        "analysis": ANALYSIS,
+        "started": ended,
+        "ended": ended,
+    }
+
+
+def uri_of(number: int, place: int) -> str:
+    return f"{SOURCE}/{number:05d}/{place:03d}.txt"
+
+
+def expire(folder: str) -> None:
+    """What `docbatch tidy` does to snapshots and to the files that only they needed."""
+    catalog = opened(folder)
+    for table in catalog.tables():
+        made = [one.timestamp_ms for one in catalog.vendor.load_table((catalog.namespace, table)).metadata.snapshots]
+        newer = [later for _, later in pairwise(sorted(made))]
+        catalog.expire(table, dt.datetime.fromtimestamp(newer[-KEPT] / 1_000, dt.UTC))
+    sweep(catalog, open_store(Path(folder).as_uri(), ACCESS), dt.datetime.now(dt.UTC))
+    catalog.close()
+
+
+def look(folder: str, name: str) -> Took:
+    """One of the looks, timed without the loading of libraries."""
+    import pandas as pd  # noqa: F401 - loaded before the clock starts
+    import polars as pl  # noqa: F401 - likewise
+
+    catalog = opened(folder)
+    catalog.tables()
+    began = time.monotonic()
+    found = LOOKS[name](catalog, Path(folder))
+    took = Took(peak_bytes(), time.monotonic() - began, found)
+    catalog.close()
+    return took
+
+
+def _compare(catalog: Catalog, _folder: Path) -> int:
+    with tempfile.TemporaryDirectory() as place, Comparison(Path(place)) as comparison:
+        listing = (
+            Document(uri_of(n, p), f"{n}-{p}", 5_000, FIRST) for n in range(1, RUNS + 1) for p in range(DOCUMENTS)
+        )
+        comparison.add_listing(listing)
+        add_published(comparison, catalog, {ANALYSIS: METHOD}, "tonight")
+        comparison.compare(SOURCE, [ANALYSIS])
+        return comparison.shard(0, 1).unchanged[ANALYSIS]
+
+
+def _query(catalog: Catalog, _folder: Path) -> int:
+    with open_views(catalog) as views:
+        return int(views.sql(f"select count(*) from {ANALYSIS}_current").fetchall()[0][0])
+
+
+def _open(catalog: Catalog, _folder: Path) -> int:
+    with open_views(catalog) as views:
+        return len(views.sql("show tables").fetchall())
+
+
+def _pandas(_catalog: Catalog, folder: Path) -> int:
+    import pandas as pd
+
+    return len(pd.read_parquet(folder / "tables" / ANALYSIS))
+
+
+def _polars(_catalog: Catalog, folder: Path) -> int:
+    import polars as pl
+
+    return len(pl.read_parquet(str(folder / "tables" / ANALYSIS / "*" / "*.parquet")))
+
+
+def _duckdb(_catalog: Catalog, folder: Path) -> int:
+    import duckdb
+
+    place = folder / "tables" / ANALYSIS / "*" / "*.parquet"
+    return int(duckdb.sql(f"select count(summary) from '{place}'").fetchall()[0][0])
+
+
+LOOKS: dict[str, Callable[[Catalog, Path], int]] = {
+    "runs that are published": lambda catalog, _folder: len(committed_runs(catalog)),
+    "runs as of the 500th": lambda catalog, _folder: len(runs_as_of(catalog, "night-00500")),
+    "start: compare with a listing": _compare,
+    "open all tables as views": _open,
+    "count the current summaries": _query,
+    "docbatch show summarization --limit 5": lambda catalog, _folder: shown_rows(catalog, ANALYSIS, limit=5).num_rows,
+    "docbatch show summarization --run-key": lambda catalog, _folder: (
+        shown_rows(catalog, ANALYSIS, "night-00500").num_rows
+    ),
+    "pandas.read_parquet(folder)": _pandas,
+    "polars.read_parquet(folder)": _polars,
+    "DuckDB over the folder": _duckdb,
+}
