@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.analyses import (
-    PROVENANCE,
     TABLES,
     Analysis,
     column_type,
@@ -17,6 +16,7 @@ from pipeline.analyses import (
     load_analysis,
     shipped_prompts,
 )
+from pipeline.declared import PROVENANCE
 from pipeline.domain import Stage
 from pipeline.errors import DeclarationError, SettingsError
 from pipeline.schemas import FIXED, result_columns
@@ -80,7 +80,7 @@ def test_a_new_folder_is_a_new_analysis(tmp_path: Path) -> None:
     assert "Bitte bis Freitag." in prompt
     assert '"enum":["high","low"]' in prompt
     assert analysis.generation.max_output_tokens == 64
-    assert [name for name, _, _ in result_columns(analysis)][2:5] == ["urgency", "dates", "amount"]
+    assert [name for name, _, _ in result_columns(analysis)][3:6] == ["urgency", "dates", "amount"]
 
 
 def test_a_folder_with_an_underscore_is_no_analysis(tmp_path: Path) -> None:

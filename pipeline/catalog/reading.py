@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -206,6 +206,11 @@ def condition(where: str | None, columns: Sequence[str]) -> Iterator[None]:
         ) from None
 
 
+def is_run(catalog: Catalog, name: str) -> bool:
+    """Whether a run of that name is published, and no table is called so."""
+    return name not in catalog.tables() and name in committed_runs(catalog)
+
+
 def refuse_unknown(catalog: Catalog, table: str, run_key: str | None = None, as_of: AsOf = None) -> None:
     """Raises ObjectMissing for a table or run that was not published (by then), naming those that were."""
     runs = _runs(catalog, as_of)
@@ -219,15 +224,16 @@ def refuse_unknown(catalog: Catalog, table: str, run_key: str | None = None, as_
     raise ObjectMissing(f"{folder}: {when}; published {kind} are {known}")
 
 
-def open_views(catalog: Catalog, as_of: AsOf = None) -> DuckDBPyConnection:
+def open_views(catalog: Catalog, as_of: AsOf = None, run_keys: Collection[str] | None = None) -> DuckDBPyConnection:
     """A DuckDB connection with a view for each table, and `<analysis>_latest` for each analysis.
 
+    With `run_keys`, of the rows of these runs alone: no file of another is opened.
     The views show what was published when they were opened, or `as_of` then. Rows are read from the files when a query
     asks for them, by column and piece by piece, so that a table of any size fits; nothing is downloaded but the tables.
     """
     import duckdb
 
-    runs = _runs(catalog, as_of)
+    runs = [one for one in _runs(catalog, as_of) if run_keys is None or one in run_keys]
     tables = catalog.tables() if runs else []  # a first run that is being published is no run yet
     views = duckdb.connect(config={**_ALONE, "temp_directory": tempfile.gettempdir()})
     views.execute("set timezone = 'UTC'; set enable_progress_bar = false")  # a bar would go to stdout, among the rows
