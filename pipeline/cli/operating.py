@@ -15,6 +15,7 @@ from pipeline.cli.connecting import AsJson, Output, connected, say, sending_noth
 from pipeline.errors import ObjectMissing, ServiceError, SettingsError, StackError, StorageError
 from pipeline.loop import Looped, counted, run_to_the_end, stop_to_the_end
 from pipeline.manifest import MANIFEST, open_key, refuse_illegal, run_folder
+from pipeline.reports.writing import draw_reports
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import RunOrder, RunSummary, Services, publish, work_uri_for
 from pipeline.steps.run import Run, as_begun
@@ -122,6 +123,7 @@ def carry_out(services: Services, order: RunOrder, output: str | None, *, as_jso
         if _has_begun(services, order):
             say(f"The run is not complete. To continue it: {resume_command(services, order.run_key, output)}")
         raise
+    report = _draw(services, summary, quiet=as_json)
     if as_json:
         print(SUMMARY.dump_json(summary).decode())
         return
@@ -130,7 +132,15 @@ def carry_out(services: Services, order: RunOrder, output: str | None, *, as_jso
         print(
             "To begin another run: leave --run-key out, or name another (with --force, what is known is asked again)."
         )
-    console.print_summary(summary, sys.stdout)
+    console.print_summary(summary, sys.stdout, report)
+
+
+def _draw(services: Services, summary: RunSummary, *, quiet: bool) -> str | None:
+    """The pages of the run; one that cannot be drawn is told, and the run is complete all the same."""
+    with watch_for(sys.stderr, quiet=quiet).step("report") as step:
+        drawn = draw_reports(services, summary)
+        step.note(console.shown_place(drawn) if drawn else f"not drawn; repeat it: docbatch report {summary.run_key}")
+    return drawn
 
 
 def resume_command(services: Services, run_key: str, output: str | None) -> str:

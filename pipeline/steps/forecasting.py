@@ -89,8 +89,8 @@ def _forecast(
     drawn = draw(present, (not order.alone and order.sample) or _affordable(present), order.seed)
     count = _Count(services.counter, exact=sum(one.size_bytes for one in drawn) <= COUNTED_BYTES)
     asked: list[_Asked] = []
-    report = Meter(show, Volume(len(drawn), sum(one.size_bytes for one in drawn)))
     work = services.open(order.work_uri) if order.work_uri else None
+    report = Meter(show, Volume(len(drawn), sum(one.size_bytes for one in drawn)))
     for one in read_documents(contents, drawn, services.settings, work, add=False):
         asked.append(_Asked(one.listed, list(count.requests(one, mappers)), isinstance(one.text, Failure)))
         report(one.listed.size_bytes)

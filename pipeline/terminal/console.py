@@ -27,8 +27,8 @@ _FILE_URI = re.compile(r"file://(/[^|?#]*)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
-def print_summary(summary: RunSummary, stream: TextIO) -> None:
-    """What came out of a run, in words and one table."""
+def print_summary(summary: RunSummary, stream: TextIO, report_uri: str | None = None) -> None:
+    """What came out of a run, in words and one table, and where its report is."""
     console = console_on(stream)
     duplicates = f" ({summary.duplicates} with a text that another had)" if summary.duplicates else ""
     console.print(f"Run {summary.run_key}: {summary.documents:,} documents{duplicates}, {summary.requests:,} requests")
@@ -40,6 +40,8 @@ def print_summary(summary: RunSummary, stream: TextIO) -> None:
     for departure in summary.departures:
         console.print(f"Suspect    {departure}", style="bold")
     console.print(f"Tables     {shown_place(summary.tables_uri)}")
+    if report_uri:
+        console.print(f"Report     {shown_place(report_uri)}")
     if _nothing_new(summary):
         shown = f"docbatch show {max(summary.analyses, default='')}".rstrip()
         console.print(f"Nothing was asked: the results of earlier runs still hold. They are in the tables ({shown}).")
