@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from pipeline.analyses import PROVENANCE
 from pipeline.browsing.gold import Label, Verdict, canonical
 from pipeline.browsing.searching import SORT, Key, Search
-from pipeline.catalog.reading import is_analysis, open_views
+from pipeline.catalog.reading import open_views
+from pipeline.declared import PROVENANCE
+from pipeline.schemas.views import is_analysis
 
 if TYPE_CHECKING:
     from pipeline.catalog import Catalog

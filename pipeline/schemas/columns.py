@@ -42,6 +42,11 @@ DOCUMENTS: list[Column] = [
     ("language", pa.string(), "Guessed from the first words, of the model's eight (en, de, …); null for any other"),
     ("characters", pa.int64(), "Characters of the text; null when it could not be read, or is gone"),
     (
+        "tokens",
+        pa.int64(),
+        "Tokens of the text by exact count; null where it was not counted, as in large runs without fast counting",
+    ),
+    (
         "recognised_pages",
         pa.int64(),
         "Pages whose text was recognised in a picture of them (OCR), with what that may miss; null where none is",
@@ -115,7 +120,7 @@ RUNS: list[Column] = [
     *RUN,
     ("started", TIME, "When the run began"),
     ("ended", TIME, "When its tables were complete"),
-    ("source_uri", pa.string(), "The sources whose documents were listed, with ` | ` between them"),
+    ("source_uri", pa.string(), "The sources whose documents were listed, joined by a vertical bar"),
     ("documents", pa.int64(), "Documents listed and wanted"),
     ("results", pa.int64(), "Result rows over all analyses"),
     ("failures", pa.int64(), "Failure rows over all analyses"),
