@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.analyses import (
-    PROVENANCE,
     TABLES,
     Analysis,
     column_type,
@@ -17,6 +16,7 @@ from pipeline.analyses import (
     load_analysis,
     shipped_prompts,
 )
+from pipeline.declared import PROVENANCE
 from pipeline.domain import Stage
 from pipeline.errors import DeclarationError, SettingsError
 from pipeline.schemas import FIXED, result_columns
@@ -243,7 +243,7 @@ def test_reserved_names_are_those_of_the_tables(tmp_path: Path) -> None:
     columns = {name for name, _, _ in result_columns(analysis)}
     assert columns - set(PROVENANCE) == set(analysis.schema["properties"])
     assert set(PROVENANCE) == (columns - set(analysis.schema["properties"])) | {name for name, _, _ in LATEST_COLUMNS}
-    assert set(TABLES) == set(FIXED)
+    assert set(TABLES) == {*FIXED, "gold"}
 
 
 def test_labels_of_a_list_are_those_of_its_items(tmp_path: Path) -> None:

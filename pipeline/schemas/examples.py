@@ -22,7 +22,7 @@ EXAMPLES: Mapping[str, Any] = {
     "pages": 4,
     "language": "en",
     "characters": 8_120,
-    "tokens": 2_030,
+    "tokens": 2_013,
     "recognised_pages": 1,
     "unread_parts": 0,
     "removed_characters": 2,

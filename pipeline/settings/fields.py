@@ -26,7 +26,7 @@ class Settings(BaseModel):
     source: str | None = Field(
         None,
         description="What the nightly DAG reads: a folder, an s3:// prefix, `list:`, `inventory:` or `rows:` and a "
-        "file; several with `|` between them (docs/sources.md)",
+        "file; several are joined by a vertical bar (docs/sources.md)",
     )
     include: tuple[str, ...] = Field(
         (), description="Patterns of the documents that are wanted, comma-separated, as in .gitignore; default: all"
@@ -55,6 +55,9 @@ class Settings(BaseModel):
     )
     sweep_hours: float = Field(
         24.0, ge=1, description="Files of tables that no snapshot refers to are deleted when they are older than this"
+    )
+    report_samples: int = Field(
+        3, ge=0, le=50, description="Results of each analysis to be read in a run's report; 0 leaves their texts out"
     )
     schedule: str | None = Field("0 2 * * *", description="When the nightly DAG runs (cron, UTC)")
     home: Path = Field(Path(".docbatch"), description="State folder of the embedded stack")
