@@ -109,8 +109,10 @@ class _Fold:
             if settled is None or settled.answer is None:
                 continue
             yield (
-                *(one.document_id, one.uri, one.extra),
+                one.document_id,
+                one.uri,
                 *(settled.answer.get(name) for name in names),
+                one.extra,
                 settled.truncated,
                 *self._provenance,
                 spent.model,
@@ -130,9 +132,9 @@ class _Fold:
                     continue
                 stage, failure = found
                 raw = settled.raw if settled else None
-                about = (name, stage, failure.reason, failure.detail, failure.reason.advice, raw)
+                about = (name, stage, failure.reason, failure.detail, failure.reason.advice, raw, one.extra)
                 cost = (*_tokens(spent.usage), money(spent.cost_usd))
-                yield (one.document_id, one.uri, one.extra, *about, *self._provenance, *cost)
+                yield (one.document_id, one.uri, *about, *self._provenance, *cost)
 
     def ledger_rows(self) -> Iterator[Row]:
         for record in sorted(self._paid, key=self._ledger_order):
