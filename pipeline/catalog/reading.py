@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ObjectMissing, SettingsError
+from pipeline.schemas import GOLD_TABLE
 from pipeline.schemas.views import LATEST, Dialect, is_analysis, latest_query
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _ALONE = {
 }
 
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 AsOf = str | dt.datetime | None
 """The key of a published run, a moment with its zone (as text: 2026-11-20T00:00Z), or None for now."""
 
@@ -66,9 +68,12 @@ def _moment(text: str) -> dt.datetime | None:
 
 
 def _ends(catalog: Catalog) -> list[tuple[dt.datetime, str]]:
-    """When each published run ended, and its key; sorted."""
+    """When each published run ended, and its key; sorted. A file of `runs` has one row, so its statistics tell it."""
     if "runs" not in catalog.tables():
         return []
+    known = catalog.least("runs", "ended")
+    if known is not None:
+        return sorted((_EPOCH + dt.timedelta(microseconds=ended), run_key) for run_key, ended in known)
     rows = catalog.dataset("runs").to_table(columns=["ended", "run_key"]).to_pylist()
     return sorted((row["ended"], str(row["run_key"])) for row in rows)
 
@@ -144,7 +149,8 @@ def shown_rows(
 ) -> pa.Table:
     """The rows of one run or of every run, at most `limit`; without either, what is valid now, or was `as_of`.
 
-    That is each document's newest row for an analysis, every run for `runs`, and the newest run for other tables.
+    That is each document's newest row for an analysis, every run for `runs` and `gold`, and the newest run for other
+    tables.
     `where` is a condition in DuckDB's SQL; more than a condition it cannot say. Raises SettingsError for a wrong one.
     """
     with open_views(catalog, as_of) as views:
@@ -168,7 +174,7 @@ def shown(
     newest = run_key is None and not all_runs
     if newest and table not in (known := catalog.tables()) and table.removesuffix(LATEST) in known:
         table = table.removesuffix(LATEST)  # called by the name of the view that is shown
-    if newest and table != "runs" and not is_analysis(table):
+    if newest and table not in ("runs", GOLD_TABLE) and not is_analysis(table):
         run_key = runs[-1] if runs else None
     refuse_unknown(catalog, table, run_key, as_of)
     if newest and is_analysis(table):
@@ -206,6 +212,11 @@ def condition(where: str | None, columns: Sequence[str]) -> Iterator[None]:
         ) from None
 
 
+def is_run(catalog: Catalog, name: str) -> bool:
+    """Whether a run of that name is published, and no table is called so."""
+    return name not in catalog.tables() and name in committed_runs(catalog)
+
+
 def refuse_unknown(catalog: Catalog, table: str, run_key: str | None = None, as_of: AsOf = None) -> None:
     """Raises ObjectMissing for a table or run that was not published (by then), naming those that were."""
     runs = _runs(catalog, as_of)
@@ -219,15 +230,16 @@ def refuse_unknown(catalog: Catalog, table: str, run_key: str | None = None, as_
     raise ObjectMissing(f"{folder}: {when}; published {kind} are {known}")
 
 
-def open_views(catalog: Catalog, as_of: AsOf = None) -> DuckDBPyConnection:
+def open_views(catalog: Catalog, as_of: AsOf = None, run_keys: Collection[str] | None = None) -> DuckDBPyConnection:
     """A DuckDB connection with a view for each table, and `<analysis>_latest` for each analysis.
 
+    With `run_keys`, of the rows of these runs alone: no file of another is opened.
     The views show what was published when they were opened, or `as_of` then. Rows are read from the files when a query
     asks for them, by column and piece by piece, so that a table of any size fits; nothing is downloaded but the tables.
     """
     import duckdb
 
-    runs = _runs(catalog, as_of)
+    runs = [one for one in _runs(catalog, as_of) if run_keys is None or one in run_keys]
     tables = catalog.tables() if runs else []  # a first run that is being published is no run yet
     views = duckdb.connect(config={**_ALONE, "temp_directory": tempfile.gettempdir()})
     views.execute("set timezone = 'UTC'; set enable_progress_bar = false")  # a bar would go to stdout, among the rows

@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from pipeline import __version__
-from pipeline.catalog.reading import list_tables, shown_rows
-from pipeline.cli import auditing, foretelling, maintaining, operating, pricing, tabling, withdrawing
+from pipeline.catalog.reading import is_run, list_tables, shown_rows
+from pipeline.cli import auditing, foretelling, maintaining, operating, pricing, reporting, tabling, withdrawing
+from pipeline.cli.browsing import browse
 from pipeline.cli.choosing import Exclude, Include, MaxBytes, MinBytes, ModifiedSince, Sources, selected
 from pipeline.cli.connecting import AsJson, Fuse, Output, RunDate, connected, reading, tell_lifecycle
 from pipeline.cli.operating import carry_out
@@ -118,7 +119,8 @@ def run(
 for operate in (operating.resume, operating.status, operating.stop, foretelling.plan, maintaining.tidy):
     app.command()(operate)
 app.command()(withdrawing.withdraw)
-for account in (pricing.prices, auditing.costs, auditing.reconcile):
+app.command()(browse)
+for account in (pricing.prices, auditing.costs, auditing.reconcile, reporting.report):
     app.command()(account)
 
 
@@ -128,7 +130,10 @@ for tell in (tabling.export, tabling.views):
 
 @app.command()
 def show(
-    table: Annotated[str | None, typer.Argument(help="Table to print; without it, the tables that there are")] = None,
+    table: Annotated[
+        str | None,
+        typer.Argument(metavar="[TABLE|RUN]", help="Table or run to print; without it, the tables that there are"),
+    ] = None,
     output: Output = None,
     run_key: Annotated[
         str | None, typer.Option(help="Rows of this run; default: each document's newest row, else of the newest run")
@@ -139,7 +144,7 @@ def show(
     limit: Annotated[int | None, typer.Option(min=0, help="Print at most so many rows")] = None,
     form: Annotated[Form, typer.Option("--format", help="For people, spreadsheets or programs")] = Form.TABLE,
 ) -> None:
-    """Print a published table, or list the published tables."""
+    """Print a published table or the figures of a run, or list the published tables."""
     settings = load_settings({"output": output})
     output_uri = absolute_uri(settings.output)
     with reading(output_uri, settings, quiet=True) as services:
@@ -149,6 +154,9 @@ def show(
                 for name, runs in list_tables(catalog, as_of).items():
                     last = f", the last is {runs[-1]}" if runs else ""
                     print(f"{name:<20} {len(runs)} runs{last}")
+                return
+            if is_run(catalog, table):
+                reporting.print_run(catalog, table, form, sys.stdout)
                 return
             rows = shown_rows(catalog, table, run_key, all_runs=all_runs, limit=limit, as_of=as_of, where=where)
     console.print_table(rows, form, sys.stdout)

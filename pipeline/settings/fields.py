@@ -56,6 +56,9 @@ class Settings(BaseModel):
     sweep_hours: float = Field(
         24.0, ge=1, description="Files of tables that no snapshot refers to are deleted when they are older than this"
     )
+    report_samples: int = Field(
+        3, ge=0, le=50, description="Results of each analysis to be read in a run's report; 0 leaves their texts out"
+    )
     schedule: str | None = Field("0 2 * * *", description="When the nightly DAG runs (cron, UTC)")
     home: Path = Field(Path(".docbatch"), description="State folder of the embedded stack")
     engine: str = Field(

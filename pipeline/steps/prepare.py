@@ -16,6 +16,7 @@ from pipeline.records import DocumentRecord, from_parquet, to_parquet
 from pipeline.segments import SegmentWriter
 from pipeline.settling import Again, Reduce, Settled
 from pipeline.steps.listing import put_contents
+from pipeline.steps.progress import Report, silent
 from pipeline.steps.reading import ReadDocument, read_documents, record_of
 from pipeline.steps.rounds import read_plan
 from pipeline.steps.run import Run, Services
@@ -28,12 +29,6 @@ from pipeline.wordings import Owed
 
 Together = Callable[[Sequence[str]], Mapper]
 """What asks for several analyses at once."""
-Report = Callable[[int, int], None]
-"""Called with how many of how many are done."""
-
-
-def silent(_done: int, _total: int) -> None:
-    """A report that nobody reads."""
 
 
 def prepare(services: Services, run_uri: str, round_number: int, shard: int, report: Report = silent) -> int:
@@ -84,13 +79,16 @@ def _prepare_documents(run: Run, shard: int, report: Report) -> None:
 def _first_round(
     run: Run, documents: list[ListedDocument], sampler: Sampler, records: list[DocumentRecord], report: Report
 ) -> Iterator[tuple[Request, bytes]]:
-    gone = len(records)
     contents = put_contents(run.services, run.store)
     read = read_documents(contents, documents, run.services.settings, run.work)
     fused = run.fused_planner if run.manifest.fused else None
-    for rendered in first_requests(read, run.planners, sampler, records.append, fused):
+
+    def keep(record: DocumentRecord) -> None:
+        records.append(record)
+        report(record.size_bytes)
+
+    for rendered in first_requests(read, run.planners, sampler, keep, fused):
         yield _line(run, rendered)
-        report(len(records) - gone, len(documents))
 
 
 def first_requests(

@@ -127,13 +127,17 @@ class ObjectStore:
         if last := b"".join(rest):
             yield last
 
-    def write(self, key: str, content: bytes | BinaryIO, *, create: bool = False) -> None:
-        """Put an object, from memory or streamed from an open file.
+    def write(
+        self, key: str, content: bytes | BinaryIO, *, create: bool = False, content_type: str | None = None
+    ) -> None:
+        """Put an object, from memory or streamed from an open file; S3 keeps what it is told of its type.
 
         With `create`, raises ObjectExists if it is there.
         """
         with _Translated(self.uri(key)):
-            if create:
+            if content_type:
+                self._store.put(key, content, attributes={"Content-Type": content_type})
+            elif create:
                 self._store.put(key, content, mode="create")
             else:
                 self._store.put(key, content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)

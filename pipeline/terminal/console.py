@@ -1,11 +1,9 @@
-"""What people see in a terminal: progress, a run's summary, a forecast, a table."""
+"""What people see in a terminal: a run's summary, a forecast, a table."""
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, TextIO
 from urllib.parse import unquote
@@ -14,10 +12,9 @@ import orjson
 import pyarrow as pa
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from pipeline.loop import Step, Watch, counted
+from pipeline.loop import counted
 from pipeline.money.costs import Amount, Way
 from pipeline.steps import RunSummary
 from pipeline.tables.spreadsheets import write_csv
@@ -30,70 +27,8 @@ _FILE_URI = re.compile(r"file://(/[^|?#]*)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
-def watch_for(stream: TextIO, *, quiet: bool) -> Watch:
-    """Bars where a person looks on, one plain line per step elsewhere, nothing when a program reads."""
-    if quiet:
-        return _Silent()
-    return _Bars(Console(file=stream)) if stream.isatty() else _Lines(stream)
-
-
-class _Noted:
-    """A step that remembers its note."""
-
-    text = ""
-
-    def advance(self, done: int, total: int) -> None:
-        """Nothing to show in between."""
-
-    def note(self, text: str) -> None:
-        self.text = text
-
-
-class _Silent:
-    @contextmanager
-    def step(self, name: str) -> Iterator[Step]:  # noqa: ARG002 - nobody reads it
-        yield _Noted()
-
-
-class _Lines:
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Step]:
-        noted, began = _Noted(), time.monotonic()
-        yield noted
-        print(_line(name, noted.text, began), file=self._stream, flush=True)
-
-
-class _Bar(_Noted):
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress, self._task = progress, task
-
-    def advance(self, done: int, total: int) -> None:
-        self._progress.update(self._task, completed=done, total=total)
-
-
-class _Bars:
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Step]:
-        began = time.monotonic()
-        columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            bar = _Bar(progress, progress.add_task(name, total=None))
-            yield bar
-        self._console.print(_line(name, bar.text, began), highlight=False, markup=False, soft_wrap=True)
-
-
-def _line(name: str, text: str, began: float) -> str:
-    return f"{name:<18} {text} ({time.monotonic() - began:.1f} s)"
-
-
-def print_summary(summary: RunSummary, stream: TextIO) -> None:
-    """What came out of a run, in words and one table."""
+def print_summary(summary: RunSummary, stream: TextIO, report_uri: str | None = None) -> None:
+    """What came out of a run, in words and one table, and where its report is."""
     console = console_on(stream)
     duplicates = f" ({summary.duplicates} with a text that another had)" if summary.duplicates else ""
     console.print(f"Run {summary.run_key}: {summary.documents:,} documents{duplicates}, {summary.requests:,} requests")
@@ -105,6 +40,8 @@ def print_summary(summary: RunSummary, stream: TextIO) -> None:
     for departure in summary.departures:
         console.print(f"Suspect    {departure}", style="bold")
     console.print(f"Tables     {shown_place(summary.tables_uri)}")
+    if report_uri:
+        console.print(f"Report     {shown_place(report_uri)}")
     if _nothing_new(summary):
         shown = f"docbatch show {max(summary.analyses, default='')}".rstrip()
         console.print(f"Nothing was asked: the results of earlier runs still hold. They are in the tables ({shown}).")
