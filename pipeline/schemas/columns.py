@@ -40,6 +40,7 @@ DOCUMENTS: list[Column] = [
     ("author", pa.string(), "The author or sender that the document names; null when it names none"),
     ("created", TIME, "When it says that it was made or sent (UTC where it names no zone); null when unknown"),
     ("pages", pa.int64(), "Pages or slides, where the format counts them; null when unknown"),
+    EXTRA,
     ("language", pa.string(), "Guessed from the first words, of the model's eight (en, de, …); null for any other"),
     ("characters", pa.int64(), "Characters of the text; null when it could not be read, or is gone"),
     (
