@@ -16,7 +16,7 @@ import jsonschema
 from jsonschema.protocols import Validator
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from pipeline.declared import DECLARATION, declared, shipped_prompts
+from pipeline.declared import DECLARATION, PROVENANCE, TABLES, declared, shipped_prompts
 from pipeline.domain import Generation, Stage
 from pipeline.errors import DeclarationError, SettingsError
 from pipeline.merging import JOINS
@@ -32,26 +32,6 @@ from pipeline.prompts import (
 
 _PROBE = "what a document says"
 COLUMN_NAME = r"^[a-z][a-z0-9_]{0,62}$"
-# Columns that every result table has beside those of the answer.
-PROVENANCE = (
-    "document_id",
-    "uri",
-    "run_key",
-    "run_date",
-    "model",
-    "prompt_fingerprint",
-    "method_id",
-    "content_hash",
-    "chunks",
-    "input_tokens",
-    "output_tokens",
-    "cost_usd",
-    "extra",
-    "truncated",
-    "deleted",
-)
-# Tables that every output has beside those of the analyses, which are called after them.
-TABLES = ("documents", "failures", "ledger", "runs")
 SCALARS = ("string", "number", "integer", "boolean")
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
@@ -219,9 +199,10 @@ def load_analyses(root: Path, names: Sequence[str] = (), *, output_language: str
 def load_analysis(root: Path, name: str, *, output_language: str) -> Analysis:
     """One analysis. Raises DeclarationError naming the file, the field and what is allowed."""
     path = root / name / DECLARATION
-    if name in TABLES or not re.fullmatch(COLUMN_NAME, name):
+    if name in TABLES or name.endswith("_latest") or not re.fullmatch(COLUMN_NAME, name):
         raise DeclarationError(
-            f"{path}: the folder names a table; allowed are a-z, 0-9 and _, a letter first, but not {', '.join(TABLES)}"
+            f"{path}: the folder names a table; allowed are a-z, 0-9 and _, a letter first, but not "
+            f"{', '.join(TABLES)}, nor an ending `_latest`"
         )
     declaration = _read_declaration(path)
     schema = _with_labels(declaration)

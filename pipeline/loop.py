@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pipeline.domain import Batch, Job
 from pipeline.errors import JobFailed, NoFreeSlot
+from pipeline.manifest import prepared_key
 from pipeline.steps import (
     RunOrder,
     RunSummary,
@@ -26,6 +27,7 @@ from pipeline.steps import (
     start,
     submit,
 )
+from pipeline.steps.progress import Meter, Progress, silent, volume_of
 from pipeline.steps.rounds import Collected, RoundPlan, most_rounds
 from pipeline.steps.run import Run
 from pipeline.steps.stopping import Begun, Stopped, stop
@@ -36,6 +38,9 @@ class Step(Protocol):
 
     def advance(self, done: int, total: int) -> None:
         """So many of so many are done."""
+
+    def read(self, progress: Progress) -> None:
+        """So much of the documents is read."""
 
     def note(self, text: str) -> None:
         """What came out, in a few words."""
@@ -123,8 +128,10 @@ def _collect_stopped(services: Services, run_uri: str, begun: Begun) -> Collecte
 
 def _prepare_round(services: Services, run: Run, number: int, watch: Watch) -> RoundPlan:
     with watch.step(f"round {number}: prepare") as step:
-        for shard in range(run.manifest.shards):
-            prepare(services, run.store.uri(), number, shard, step.advance)
+        shards = [one for one in range(run.manifest.shards) if not run.store.exists(prepared_key(number, one))]
+        report = Meter(step.read, volume_of(run, shards)) if number == 0 else silent
+        for shard in shards:
+            prepare(services, run.store.uri(), number, shard, report)
         planned = plan(services, run.store.uri(), number)
         step.note(planned.summary)
     return planned

@@ -35,6 +35,7 @@ class DocumentRecord:
     form: str | None
     encoding: str | None
     characters: int | None
+    tokens: int | None
     language: str | None
     title: str | None
     author: str | None

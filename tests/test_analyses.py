@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.analyses import (
-    PROVENANCE,
     TABLES,
     Analysis,
     column_type,
@@ -17,9 +16,11 @@ from pipeline.analyses import (
     load_analysis,
     shipped_prompts,
 )
+from pipeline.declared import PROVENANCE
 from pipeline.domain import Stage
 from pipeline.errors import DeclarationError, SettingsError
 from pipeline.schemas import FIXED, result_columns
+from pipeline.schemas.views import LATEST_COLUMNS
 
 GOOD = """
 description = "What is asked for"
@@ -79,7 +80,7 @@ def test_a_new_folder_is_a_new_analysis(tmp_path: Path) -> None:
     assert "Bitte bis Freitag." in prompt
     assert '"enum":["high","low"]' in prompt
     assert analysis.generation.max_output_tokens == 64
-    assert [name for name, _, _ in result_columns(analysis)][2:5] == ["urgency", "dates", "amount"]
+    assert [name for name, _, _ in result_columns(analysis)][3:6] == ["urgency", "dates", "amount"]
 
 
 def test_a_folder_with_an_underscore_is_no_analysis(tmp_path: Path) -> None:
@@ -217,7 +218,7 @@ def test_a_template_that_undoes_what_makes_a_text_safe_is_refused(tmp_path: Path
         load(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["runs", "ledger", "Upper", "has-dash", "9lives"])
+@pytest.mark.parametrize("name", ["runs", "ledger", "Upper", "has-dash", "9lives", "mood_latest"])
 def test_a_folder_that_cannot_name_a_table_is_refused(tmp_path: Path, name: str) -> None:
     """An analysis gives its name to a table, beside the tables that every output has."""
     with pytest.raises(DeclarationError, match="the folder names a table; allowed are"):
@@ -237,12 +238,12 @@ def test_names_are_looked_up_in_the_folder(tmp_path: Path) -> None:
 
 
 def test_reserved_names_are_those_of_the_tables(tmp_path: Path) -> None:
-    """What a property or a folder may not be called is exactly what the tables and their current views use."""
+    """What a property or a folder may not be called is exactly what the tables and their `_latest` use."""
     analysis = load(declare(tmp_path))
     columns = {name for name, _, _ in result_columns(analysis)}
     assert columns - set(PROVENANCE) == set(analysis.schema["properties"])
-    assert set(PROVENANCE) == (columns - set(analysis.schema["properties"])) | {"deleted"}
-    assert set(TABLES) == set(FIXED)
+    assert set(PROVENANCE) == (columns - set(analysis.schema["properties"])) | {name for name, _, _ in LATEST_COLUMNS}
+    assert set(TABLES) == {*FIXED, "gold"}
 
 
 def test_labels_of_a_list_are_those_of_its_items(tmp_path: Path) -> None:

@@ -56,9 +56,13 @@ def prepare_shard(run_uri: str, round_number: int, shard: int) -> int:
     """Write the requests of one shard for a round; how many there are."""
     from pipeline.loop import counted
     from pipeline.steps import prepare
+    from pipeline.steps.progress import Meter, unseen
 
-    requests = prepare(open_run(run_uri).services, run_uri, round_number, shard)
-    log.info("Shard %d, round %d: %s", shard, round_number, counted(requests, "request"))
+    report = Meter(unseen)
+    requests = prepare(open_run(run_uri).services, run_uri, round_number, shard, report)
+    read = report.progress
+    figures = f"; {read.told_at_end()}" if read.done.documents else ""  # later rounds and repetitions read none
+    log.info("Shard %d, round %d: %s%s", shard, round_number, counted(requests, "request"), figures)
     return requests
 
 

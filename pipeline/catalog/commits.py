@@ -70,6 +70,14 @@ class Catalog:
         with self._about(table):
             return self._repeated(self._commit_once, table, schema, run_key, wanted)
 
+    def add(self, table: str, schema: pa.Schema, key: str) -> bool:
+        """Add the rows of one more file, whatever others add at the same time; False when they are there already.
+
+        They must all be of one run.
+        """
+        with self._about(table):
+            return self._repeated(self._add_once, table, schema, self.place.location(key))
+
     def withdraw(self, table: str, run_key: str) -> bool:
         """Take the rows of a run out of the table, not out of its storage; False when there are none."""
         with self._about(table):
@@ -128,6 +136,12 @@ class Catalog:
         with self._about(table):
             return {str(task.file.partition[0]) for task in self._loaded(table).scan().plan_files()}
 
+    def version(self, table: str) -> int | None:
+        """The id of the table's newest snapshot, which every change of its rows makes anew; None without rows."""
+        with self._about(table):
+            found = self._loaded(table).current_snapshot()
+            return None if found is None else found.snapshot_id
+
     def created(self, table: str) -> dt.datetime:
         """When the table was made: files that are older are not this catalog's to judge."""
         with self._about(table):
@@ -157,6 +171,14 @@ class Catalog:
 
     def _commit_once(self, table: str, schema: pa.Schema, run_key: str, wanted: set[str]) -> bool:
         return self._swap(self._widened(self._made(table, schema), schema, table), run_key, wanted)
+
+    def _add_once(self, table: str, schema: pa.Schema, location: str) -> bool:
+        found = self._widened(self._made(table, schema), schema, table)
+        if any(task.file.file_path == location for task in found.scan().plan_files()):
+            return False
+        with found.transaction() as change, change.update_snapshot().merge_append() as snapshot:
+            snapshot.append_data_file(parquet_file_to_data_file(found.io, found.metadata, location))
+        return True
 
     def _swap(self, found: Table, run_key: str, wanted: set[str]) -> bool:
         present = [task.file for task in found.scan(EqualTo(term="run_key", value=run_key)).plan_files()]

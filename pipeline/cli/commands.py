@@ -11,10 +11,12 @@ import typer
 
 from pipeline import __version__
 from pipeline.catalog.reading import is_run, list_tables, shown_rows
-from pipeline.cli import auditing, foretelling, maintaining, operating, pricing, reporting, withdrawing
+from pipeline.cli import auditing, foretelling, maintaining, operating, pricing, reporting, tabling, withdrawing
+from pipeline.cli.browsing import browse
 from pipeline.cli.choosing import Exclude, Include, MaxBytes, MinBytes, ModifiedSince, Sources, selected
 from pipeline.cli.connecting import AsJson, Fuse, Output, RunDate, connected, reading, tell_lifecycle
 from pipeline.cli.operating import carry_out
+from pipeline.cli.tabling import AsOf, Where
 from pipeline.errors import StackError
 from pipeline.forecasts.drawing import SEED
 from pipeline.local import stack
@@ -117,8 +119,13 @@ def run(
 for operate in (operating.resume, operating.status, operating.stop, foretelling.plan, maintaining.tidy):
     app.command()(operate)
 app.command()(withdrawing.withdraw)
+app.command()(browse)
 for account in (pricing.prices, auditing.costs, auditing.reconcile, reporting.report):
     app.command()(account)
+
+
+for tell in (tabling.export, tabling.views):
+    app.command()(tell)
 
 
 @app.command()
@@ -132,9 +139,8 @@ def show(
         str | None, typer.Option(help="Rows of this run; default: each document's newest row, else of the newest run")
     ] = None,
     all_runs: Annotated[bool, typer.Option(help="Rows of every run")] = False,
-    as_of: Annotated[
-        str | None, typer.Option(help="As the tables were after this run, or at this moment: 2026-11-20T00:00Z")
-    ] = None,
+    as_of: AsOf = None,
+    where: Where = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Print at most so many rows")] = None,
     form: Annotated[Form, typer.Option("--format", help="For people, spreadsheets or programs")] = Form.TABLE,
 ) -> None:
@@ -152,7 +158,7 @@ def show(
             if is_run(catalog, table):
                 reporting.print_run(catalog, table, form, sys.stdout)
                 return
-            rows = shown_rows(catalog, table, run_key, all_runs=all_runs, limit=limit, as_of=as_of)
+            rows = shown_rows(catalog, table, run_key, all_runs=all_runs, limit=limit, as_of=as_of, where=where)
     console.print_table(rows, form, sys.stdout)
 
 

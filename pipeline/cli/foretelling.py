@@ -25,6 +25,7 @@ from pipeline.steps.orders import refuse_missing, refuse_model_without_batch
 from pipeline.steps.quoting import quote
 from pipeline.storage.objects import absolute_uri
 from pipeline.terminal import console
+from pipeline.terminal.progress import watch_for
 from pipeline.terminal.quotes import print_quote
 
 
@@ -57,8 +58,8 @@ def plan(
         day = run_date or services.clock().date()
         tell_lifecycle(services, day)
         order = PlanOrder(source_uri, output_uri, work_uri, sample, seed, force)
-        with console.watch_for(sys.stderr, quiet=as_json).step("plan") as step:
-            forecast = forecast_source(services, order, step.advance)
+        with watch_for(sys.stderr, quiet=as_json).step("plan") as step:
+            forecast = forecast_source(services, order, step.read)
             step.note(f"{forecast.read:,} of {forecast.to_do:,} documents read")
         found = quote(services, forecast, day)
     if as_json:

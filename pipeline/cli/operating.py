@@ -26,6 +26,7 @@ from pipeline.steps.tombstones import read_tombstone
 from pipeline.steps.withdrawing import withdrawn_since
 from pipeline.storage.objects import absolute_uri
 from pipeline.terminal import console, showing
+from pipeline.terminal.progress import watch_for
 from pipeline.terminal.showing import Frame, run_frame, runs_frame
 
 T = TypeVar("T")
@@ -96,7 +97,7 @@ def stop(run_key: RunKey, output: Output = None, as_json: AsJson = False) -> Non
         was_stopped = phase_of(run) is Phase.STOPPED
         pace = Looped(services.settings.poll_seconds)
         try:
-            found = stop_to_the_end(services, run.store.uri(), console.watch_for(sys.stderr, quiet=as_json), pace)
+            found = stop_to_the_end(services, run.store.uri(), watch_for(sys.stderr, quiet=as_json), pace)
         except KeyboardInterrupt:
             say(f"The run is stopped, and its jobs end. To keep what they answer, repeat: docbatch stop {run_key}")
             raise
@@ -117,7 +118,7 @@ def carry_out(services: Services, order: RunOrder, output: str | None, *, as_jso
     pace = Looped(services.settings.poll_seconds)
     before = _published_before(services, order)
     try:
-        summary = run_to_the_end(services, order, console.watch_for(sys.stderr, quiet=as_json), pace)
+        summary = run_to_the_end(services, order, watch_for(sys.stderr, quiet=as_json), pace)
     except (StorageError, ServiceError, StackError, OSError, KeyboardInterrupt):
         if _has_begun(services, order):
             say(f"The run is not complete. To continue it: {resume_command(services, order.run_key, output)}")
@@ -136,7 +137,7 @@ def carry_out(services: Services, order: RunOrder, output: str | None, *, as_jso
 
 def _draw(services: Services, summary: RunSummary, *, quiet: bool) -> str | None:
     """The pages of the run; one that cannot be drawn is told, and the run is complete all the same."""
-    with console.watch_for(sys.stderr, quiet=quiet).step("report") as step:
+    with watch_for(sys.stderr, quiet=quiet).step("report") as step:
         drawn = draw_reports(services, summary)
         step.note(console.shown_place(drawn) if drawn else f"not drawn; repeat it: docbatch report {summary.run_key}")
     return drawn

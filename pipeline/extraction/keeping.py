@@ -20,6 +20,7 @@ from pipeline.errors import StorageError
 from pipeline.extraction.forms import PACKED, signed_form
 from pipeline.extraction.plain import suffix
 from pipeline.extraction.reading import MOST_INSIDE
+from pipeline.extraction.recognising import about_recognition
 from pipeline.extraction.values import Bounds, Text, from_json, to_json
 from pipeline.manifest import text_key
 from pipeline.storage.objects import ObjectStore
@@ -117,7 +118,7 @@ def _ending(name: str, form: str) -> str:
 @cache
 def _readers() -> str:
     """Changes with every version of a library that reads, and with every change of this package."""
-    digest = hashlib.sha256(f"{sys.version_info[:2]}".encode())
+    digest = hashlib.sha256(f"{sys.version_info[:2]} {about_recognition()}".encode())
     for library in _LIBRARIES:
         digest.update(f"{library} {version(library)}\n".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):

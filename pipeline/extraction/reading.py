@@ -47,26 +47,35 @@ def _extract(content: bytes, name: str, bounds: Bounds, inside: int) -> Text | F
 
 
 def _read(content: bytes, name: str, form: str, bounds: Bounds, inside: int) -> Text | Failure:
-    from pipeline.extraction import archives, mail, office, packed  # what is text needs no native parser loaded
+    from pipeline.extraction import (
+        archives,
+        mail,
+        office,
+        packed,
+        pages,
+        recognising,
+    )  # what is text needs no native parser loaded
 
     def within(content: bytes, name: str, bounds: Bounds) -> Text | Failure:
         if inside == MOST_INSIDE:
             return Failure(Reason.UNSUPPORTED, f"more than {MOST_INSIDE} documents within one another")
         return by_the_rule(_extract(content, name, bounds, inside + 1))
 
-    if form == "pdf":
-        return office.read_pdf(content)
-    if form in OFFICE:
-        return office.read_office(content, form)
-    if form in ("eml", "msg"):
-        return (mail.read_eml if form == "eml" else mail.read_msg)(content, bounds, within)
+    readers = {"pdf": lambda: pages.read_pdf(content)}
+    readers |= dict.fromkeys(OFFICE, lambda: office.read_office(content, form))
+    readers |= dict.fromkeys(recognising.PICTURES, lambda: recognising.read_picture(content, form))
+    readers |= {
+        "eml": lambda: mail.read_eml(content, bounds, within),
+        "msg": lambda: mail.read_msg(content, bounds, within),
+    }
+    readers |= dict.fromkeys(("zip", "tar"), lambda: archives.read_archive(content, form, bounds, within))
+    if form in readers:
+        return readers[form]()
     if form in PACKED:
         found = packed.unpacked(content, form, bounds.unpacked_bytes)
         if isinstance(found, Failure):
             return found
         return within(found, name.removesuffix(f".{form}"), bounds.less(len(found)))
-    if form in ("zip", "tar"):
-        return archives.read_archive(content, form, bounds, within)
     if form == "encrypted":
         return Failure(Reason.ENCRYPTED, "Office file that opens with a password only")
     return Failure(Reason.UNSUPPORTED, f"{_NAMES.get(form, form)}, which is not read")

@@ -33,7 +33,7 @@ class Extractor:
     """Reads plain text at once, and everything else in worker processes, which start when first needed.
 
     The workers are not multiprocessing's: those would import the main module of whoever runs, Airflow's for one. They
-    get no environment, and so no credentials. `keep` gets what they read.
+    get no environment of ours, and so no credentials. `keep` gets what they read.
     """
 
     def __init__(self, bounds: Bounds, workers: int | None = None, keep: Keep | None = None) -> None:
@@ -194,7 +194,7 @@ def _start(bounds: Bounds) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # parsers quote the document there
-        env={},
+        env={"OMP_THREAD_LIMIT": "1"},  # there are as many workers as cores
         start_new_session=True,  # Ctrl-C is for the one who reads the texts
     )
 

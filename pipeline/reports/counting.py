@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from pipeline.analyses import PROVENANCE
 from pipeline.catalog.reading import committed_runs, open_views, refuse_unknown
+from pipeline.declared import PROVENANCE
 from pipeline.money.costs import Amount
 from pipeline.reports.figures import (
     Arrivals,
@@ -64,8 +64,8 @@ class _Counting:
     def __init__(self, views: DuckDBPyConnection, run_key: str, earlier: Sequence[str]) -> None:
         self._views, self._run_key, self._earlier = views, run_key, tuple(earlier)
         tables = {str(row[0]) for row in views.execute("show tables").fetchall()}
-        self._analyses = sorted(name for name in tables if f"{name}_current" in tables)
-        self._columns = {name: column_types(views, name) for name in tables if not name.endswith("_current")}
+        self._analyses = sorted(name for name in tables if f"{name}_latest" in tables)
+        self._columns = {name: column_types(views, name) for name in tables if not name.endswith("_latest")}
         views.execute(self._ends_view())
 
     def figures(self, samples: int) -> RunFigures:

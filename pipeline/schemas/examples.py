@@ -22,6 +22,7 @@ EXAMPLES: Mapping[str, Any] = {
     "pages": 4,
     "language": "en",
     "characters": 8_120,
+    "tokens": 2_013,
     "recognised_pages": 1,
     "unread_parts": 0,
     "removed_characters": 2,
@@ -42,6 +43,8 @@ EXAMPLES: Mapping[str, Any] = {
     "summary": "A lease of a flat for two years. The rent is due on the third of each month.",
     "key_points": ["The rent is 900 euros.", "Either side may give notice of three months."],
     "truncated": False,
+    # of the newest rows
+    "current_prompt": True,
     # why there is no result
     "reason": "malformed",
     "detail": "the answer is no JSON: Expecting value at character 0",

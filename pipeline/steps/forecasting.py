@@ -28,7 +28,8 @@ from pipeline.settling import Limits
 from pipeline.sources.spelling import parse_sources, scope_of
 from pipeline.sources.spool import Spool
 from pipeline.steps.listing import Contents, add_listing, spooled_contents
-from pipeline.steps.prepare import Report, mappers_for
+from pipeline.steps.prepare import mappers_for
+from pipeline.steps.progress import Meter, Show, Volume
 from pipeline.steps.reading import ReadDocument, read_documents
 from pipeline.steps.run import Services, limits_for
 from pipeline.steps.start import add_published
@@ -59,8 +60,11 @@ class PlanOrder:
     alone: bool = False
 
 
-def forecast_source(services: Services, order: PlanOrder, report: Report) -> SourceForecast:
-    """What the first round would send. Raises SettingsError, DeclarationError, StorageError."""
+def forecast_source(services: Services, order: PlanOrder, show: Show) -> SourceForecast:
+    """What the first round would send; `show` sees how far the reading is.
+
+    Raises SettingsError, DeclarationError, StorageError.
+    """
     settings = services.settings
     limits = limits_for(services, settings.model)
     analyses = services.analyses(settings.analyses, settings.output_language)
@@ -68,13 +72,13 @@ def forecast_source(services: Services, order: PlanOrder, report: Report) -> Sou
     with tempfile.TemporaryDirectory(prefix="docbatch-") as folder, closing(Spool(Path(folder))) as spool:
         compared = _compared(services, order, methods, Path(folder), spool)
         mappers = _Mappers(services, analyses, limits)
-        return _forecast(services, order, report, compared, spooled_contents(services, spool), mappers)
+        return _forecast(services, order, show, compared, spooled_contents(services, spool), mappers)
 
 
 def _forecast(
     services: Services,
     order: PlanOrder,
-    report: Report,
+    show: Show,
     compared: _Compared,
     contents: Contents,
     mappers: _Mappers,
@@ -86,9 +90,10 @@ def _forecast(
     count = _Count(services.counter, exact=sum(one.size_bytes for one in drawn) <= COUNTED_BYTES)
     asked: list[_Asked] = []
     work = services.open(order.work_uri) if order.work_uri else None
+    report = Meter(show, Volume(len(drawn), sum(one.size_bytes for one in drawn)))
     for one in read_documents(contents, drawn, services.settings, work, add=False):
         asked.append(_Asked(one.listed, list(count.requests(one, mappers)), isinstance(one.text, Failure)))
-        report(len(asked), len(drawn))
+        report(one.listed.size_bytes)
     totals = _Totals(present, asked, _known(services, order, asked))
     return SourceForecast(
         tuple(

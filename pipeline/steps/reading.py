@@ -29,7 +29,7 @@ GROUP_DOCUMENTS = 16
 GROUP_BYTES = 1_000_000
 # Behind a document that takes long to parse, so many others wait with their texts.
 MOST_WAITING = 64
-_OF_TEXTS = ("form", "encoding", "characters", "language", "title", "author", "created", "pages")
+_OF_TEXTS = ("form", "encoding", "characters", "tokens", "language", "title", "author", "created", "pages")
 _OF_READING = ("recognised_pages", "unread_parts", "removed_characters")
 
 Found = Text | Failure
@@ -46,16 +46,17 @@ class ReadDocument:
     content_hash: str
     language: str | None
 
-    def record(self, duplicate_of: str | None) -> DocumentRecord:
+    def record(self, duplicate_of: str | None, tokens: int | None = None) -> DocumentRecord:
         text = self.text
         if isinstance(text, Failure):
             return record_of(self.listed, failure=text)
-        return record_of(self.listed, text, self.language, self.content_hash, duplicate_of)
+        return record_of(self.listed, text, tokens, self.language, self.content_hash, duplicate_of)
 
 
 def record_of(
     listed: ListedDocument,
     text: Text | None = None,
+    tokens: int | None = None,
     language: str | None = None,
     content_hash: str | None = None,
     duplicate_of: str | None = None,
@@ -64,7 +65,7 @@ def record_of(
     """What is kept of a document: with its text, why it has none, or (deleted) with neither."""
     about: dict[str, Any] = dict.fromkeys(_OF_TEXTS + _OF_READING)
     if text is not None:
-        own = {"characters": len(text.content), "language": language}
+        own = {"characters": len(text.content), "tokens": tokens, "language": language}
         about = {name: own[name] if name in own else getattr(text, name) for name in about}
     return DocumentRecord(
         document_id=listed.document.document_id,

@@ -1,12 +1,9 @@
-"""What people see in a terminal: progress, a run's summary, a forecast, a table."""
+"""What people see in a terminal: a run's summary, a forecast, a table."""
 
 from __future__ import annotations
 
-import csv
 import re
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TextIO
 from urllib.parse import unquote
@@ -15,12 +12,12 @@ import orjson
 import pyarrow as pa
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from pipeline.loop import Step, Watch, counted
+from pipeline.loop import counted
 from pipeline.money.costs import Amount, Way
 from pipeline.steps import RunSummary
+from pipeline.tables.spreadsheets import write_csv
 
 SHOWN_CHARACTERS = 60
 # In a file or a pipe nothing is cut or wrapped.
@@ -28,68 +25,6 @@ UNBOUNDED_COLUMNS = 100_000
 # A text may hold escape sequences that a terminal would obey.
 _FILE_URI = re.compile(r"file://(/[^|?#]*)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-
-
-def watch_for(stream: TextIO, *, quiet: bool) -> Watch:
-    """Bars where a person looks on, one plain line per step elsewhere, nothing when a program reads."""
-    if quiet:
-        return _Silent()
-    return _Bars(Console(file=stream)) if stream.isatty() else _Lines(stream)
-
-
-class _Noted:
-    """A step that remembers its note."""
-
-    text = ""
-
-    def advance(self, done: int, total: int) -> None:
-        """Nothing to show in between."""
-
-    def note(self, text: str) -> None:
-        self.text = text
-
-
-class _Silent:
-    @contextmanager
-    def step(self, name: str) -> Iterator[Step]:  # noqa: ARG002 - nobody reads it
-        yield _Noted()
-
-
-class _Lines:
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Step]:
-        noted, began = _Noted(), time.monotonic()
-        yield noted
-        print(_line(name, noted.text, began), file=self._stream, flush=True)
-
-
-class _Bar(_Noted):
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress, self._task = progress, task
-
-    def advance(self, done: int, total: int) -> None:
-        self._progress.update(self._task, completed=done, total=total)
-
-
-class _Bars:
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Step]:
-        began = time.monotonic()
-        columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            bar = _Bar(progress, progress.add_task(name, total=None))
-            yield bar
-        self._console.print(_line(name, bar.text, began), highlight=False, markup=False, soft_wrap=True)
-
-
-def _line(name: str, text: str, began: float) -> str:
-    return f"{name:<18} {text} ({time.monotonic() - began:.1f} s)"
 
 
 def print_summary(summary: RunSummary, stream: TextIO, report_uri: str | None = None) -> None:
@@ -227,7 +162,7 @@ def print_table(table: pa.Table, form: str, stream: TextIO) -> None:
     if form == "json":
         stream.writelines(to_json(row) + "\n" for row in rows)
     elif form == "csv":
-        _write_csv(table.column_names, rows, stream)
+        write_csv(stream, table.column_names, (tuple(row.values()) for row in rows))
     else:
         _print_rows(table.column_names, rows, console_on(stream))
 
@@ -243,19 +178,6 @@ def _print_rows(names: Sequence[str], rows: Sequence[Mapping[str, Any]], console
     for row in rows:
         shown.add_row(*(_cell(value) for name, value in row.items() if name not in same))
     console.print(shown)
-
-
-def _write_csv(names: Iterable[str], rows: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
-    writer = csv.writer(stream)
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow(_csv_value(value) for value in row.values())
-
-
-def _csv_value(value: Any) -> Any:
-    if isinstance(value, list | dict):
-        return to_json(value)
-    return _as_text(value) if isinstance(value, Decimal) else value
 
 
 def _as_text(value: Any) -> str:

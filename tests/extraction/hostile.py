@@ -50,7 +50,7 @@ def deep_docx(depth: int) -> bytes:
 
 def repeating_odt() -> bytes:
     """A cell that stands in a million rows of sixteen thousand columns."""
-    row, cell = b"<table:table-row", b"<table:table-cell"
+    row, cell = b"<table:table-row", b'<table:table-cell office:value-type="string"'
     many = (row + b' table:number-rows-repeated="1000000"', cell + b' table:number-columns-repeated="16000"')
     return changed(
         office.odt(STORY),

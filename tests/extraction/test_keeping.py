@@ -33,7 +33,7 @@ def test_what_was_read_is_found(form: str) -> None:
     assert KeptTexts(store, BOUNDS).find(content, f"file:///other/y.{form}") == extract(content, "x")
 
 
-@pytest.mark.parametrize("content", [single.locked_pdf(), single.scanned_pdf(), PDF[:900], b"\x89PNG\r\n\x1a\n\0\0"])
+@pytest.mark.parametrize("content", [single.locked_pdf(), single.scanned_pdf(), PDF[:900], b"OggS\0"])
 def test_lasting_failures_are_kept(content: bytes) -> None:
     """What the same bytes give each time: encrypted, without text, damaged, not read."""
     store = ObjectStore.in_memory()

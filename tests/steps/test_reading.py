@@ -12,6 +12,7 @@ from pipeline.steps.forecasting import PlanOrder, forecast_source
 from pipeline.steps.reading import MOST_WAITING
 from pipeline.storage.objects import absolute_uri
 from pipeline.tidying import OldTexts, tidy_texts
+from pipeline.tokens import load_counter
 from tests.extraction import hostile, office, single
 from tests.extraction.stories import AUTHOR, STORIES
 from tests.extraction.test_formats import WRITERS
@@ -20,11 +21,11 @@ from tests.world import ANALYSES, WORK_URI, World
 
 BROKEN = {
     "locked.pdf": (single.locked_pdf(), "encrypted"),
-    "scan.pdf": (single.scanned_pdf(), "no_text"),
+    "blank.pdf": (single.pdf([[]]), "no_text"),
     "half.docx": (office.docx(STORIES["en"])[:1_200], "damaged"),
     "bomb.docx": (hostile.swollen_docx(150_000_000), "exceeded"),
     "slow.pdf": (hostile.slow_pdf(5_000_000), "exceeded"),
-    "pictures.zip": (office.zipped({"a": b"\x89PNG\r\n\x1a\n\0\0"}), "unsupported"),
+    "sounds.zip": (office.zipped({"a": b"OggS\0"}), "unsupported"),
     "empty.docx": (b"", "empty"),
 }
 LANGUAGES = ("de", "hi")
@@ -70,11 +71,13 @@ def test_documents_say_what_is_known_of_them(finished: tuple[World, RunSummary])
         assert (row["title"], row["author"], row["created"]) == (STORIES[language].title, AUTHOR, created)
         assert rows[f"pdf {language}.pdf"]["pages"] == 2
         assert row["encoding"] is None
+        assert 0 < row["tokens"] < 4 * row["characters"]
+        assert (row["recognised_pages"], row["unread_parts"], row["removed_characters"]) == (None, 0, 0)
     plain, locked = rows["m000.txt"], rows["locked.pdf"]
     assert (plain["format"], plain["encoding"], plain["language"], plain["title"]) == ("text", "utf-8", "en", None)
-    assert {locked[name] for name in ("format", "language", "title", "author", "created", "pages", "characters")} == {
-        None
-    }
+    assert {
+        locked[name] for name in ("format", "language", "title", "author", "created", "pages", "characters", "tokens")
+    } == {None}
 
 
 def test_texts_come_in_the_order_of_the_listing(finished: tuple[World, RunSummary]) -> None:
@@ -144,3 +147,19 @@ def test_old_texts_are_tidied(tmp_path: Path) -> None:
 
 def texts_of(world: World) -> list[str]:
     return [key for key in bucket(world) if key.startswith("work/texts/")]
+
+
+def test_tokens_are_counted_where_that_is_cheap(tmp_path: Path) -> None:
+    """In small runs, and with fast counting in all; else they are unknown, which is null."""
+    counter = load_counter(fast=False)
+    large = "It rains in the valley. " * 25_000
+    for fast in (False, True):
+        world = World(tmp_path / str(fast), analyses=("sentiment",), fast_counting=fast)
+        world.put("a.txt", "It rains in the valley.")
+        small = world.run("small")
+        assert [row["tokens"] for row in world.rows("documents", "small")] == [counter.count("It rains in the valley.")]
+        world.put("b.txt", large)
+        world.run("large", force=True)
+        found = [row["tokens"] for row in world.rows("documents", "large")]
+        assert found == ([counter.count("It rains in the valley."), counter.count(large)] if fast else [None, None])
+        assert small.results == 1
