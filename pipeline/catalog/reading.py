@@ -29,6 +29,7 @@ _ALONE = {
 }
 
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 AsOf = str | dt.datetime | None
 """The key of a published run, a moment with its zone (as text: 2026-11-20T00:00Z), or None for now."""
 
@@ -67,9 +68,12 @@ def _moment(text: str) -> dt.datetime | None:
 
 
 def _ends(catalog: Catalog) -> list[tuple[dt.datetime, str]]:
-    """When each published run ended, and its key; sorted."""
+    """When each published run ended, and its key; sorted. A file of `runs` has one row, so its statistics tell it."""
     if "runs" not in catalog.tables():
         return []
+    known = catalog.least("runs", "ended")
+    if known is not None:
+        return sorted((_EPOCH + dt.timedelta(microseconds=ended), run_key) for run_key, ended in known)
     rows = catalog.dataset("runs").to_table(columns=["ended", "run_key"]).to_pylist()
     return sorted((row["ended"], str(row["run_key"])) for row in rows)
 

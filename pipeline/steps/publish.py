@@ -56,7 +56,10 @@ def _publish(run: Run, *, withdrawn: bool = False) -> RunSummary:
         summary = _first_published(run, summarise(run, shards, plans, collected, verdict, services.clock()))
         if not _is_published(summary, catalog):
             _publish_tables(run, summary, output, catalog, withdrawn=withdrawn)
-        sweep(catalog, output, services.clock() - dt.timedelta(hours=services.settings.sweep_hours))
+        old = services.clock() - dt.timedelta(hours=services.settings.sweep_hours)
+        for table in catalog.tables():
+            catalog.thin(table, old)
+        sweep(catalog, output, old)
     run.work.delete(open_key(run.manifest.run_key))
     return summary
 
