@@ -20,6 +20,7 @@ from pipeline.reports.charts import pictures_of, trend
 from pipeline.reports.figures import TREND_PAGE, Named, RunFigures, RunPoint, Sample, SentRound, by_day, page_name
 from pipeline.terminal.console import shown_place, to_json, usd, usd_of
 
+SHOWN_RUNS = 30  # of the page over all runs; the others are folded away
 HIDDEN = {"analyses", "savings"}  # columns of `runs` that the page shows as charts and tables
 _NUMBER = re.compile(r"(at least )?[$\d−-][\d.,]*( %|%| bytes| KB| MB)?|unknown|")
 
@@ -72,6 +73,8 @@ def trend_page(points: tuple[RunPoint, ...], drawn: Collection[str]) -> bytes:
     return _rendered(
         "trend.html.jinja",
         points=points,
+        newest=points[::-1][:SHOWN_RUNS],
+        older=points[::-1][SHOWN_RUNS:],
         days=days,
         drawn=drawn,
         numbers_shown=numbers,

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-from pipeline.airflow.links import JobsLink, TablesLink
+from pipeline.airflow.links import JobsLink, ReportLink, TablesLink
 from pipeline.airflow.retrying import POOL
 from tests.airflow.nights import DAG_FILE, ROOT
 
@@ -65,7 +65,7 @@ def test_what_is_serialized_is_what_was_written(dag: Any) -> None:
     assert set(restored.task_ids) == TASKS
     assert restored.doc_md == dag.doc_md
     assert restored.params.dump() == dag.params.dump()
-    assert restored.get_task("publish").extra_links == [TablesLink.name]
+    assert restored.get_task("publish").extra_links == [TablesLink.name, ReportLink.name]
     for name in ("submit", "wait"):
         task = restored.get_task(f"round_0.batch.{name}")
         assert (task.pool, task.extra_links) == (POOL, [JobsLink.name])

@@ -40,5 +40,5 @@ def test_requirements_are_as_mwaa_reads_them(built: dict[str, bytes]) -> None:
     first, wheel, *others = built["requirements.txt"].decode().splitlines()
     assert re.fullmatch(r'--constraint "https://[^"]*/constraints-3\.3\.1/constraints-3\.12\.txt"', first)
     assert re.fullmatch(r"/usr/local/airflow/plugins/docbatch-[0-9.]+-py3-none-any\.whl\[airflow\]", wheel)
-    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", line) for line in others)
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+(\.post[0-9]+)?", line) for line in others)
     assert {"obstore", "tiktoken"} <= {line.split("==")[0] for line in others}
