@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import chunking, collect, forecast, formats, known, memory, million, prepare, waiting
+from benchmarks import chunking, collect, forecast, formats, history, known, memory, million, prepare, waiting
 
 REPORTS: dict[str, Callable[[Console], None]] = {
     "prepare": prepare.report,
@@ -25,6 +25,7 @@ REPORTS: dict[str, Callable[[Console], None]] = {
     "forecast": forecast.report,
     "waiting": waiting.report,
     "formats": formats.report,
+    "history": history.report,
     "chunking": lambda _console: chunking.main(),
 }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import collect, forecast, format_files, formats, memory, million, prepare, waiting
+from benchmarks import collect, forecast, format_files, formats, history, memory, million, prepare, waiting
 from benchmarks.job_server import serving
 from benchmarks.measuring import in_child
 
@@ -88,3 +88,14 @@ def test_two_nights_over_many_objects_are_measured() -> None:
     assert shards == 1
     assert [one.count for one in parts.values()] == [FEW, FEW, FEW, 0, 0, 0]
     assert all(0 < one.before_bytes <= one.peak_bytes for one in parts.values())
+
+
+def test_a_history_is_measured(tmp_path: Path) -> None:
+    """Runs are written one by one and at once, and every reader finds what they hold."""
+    commits = history.write_history(str(tmp_path), (1, 2))
+    assert [size > 0 for _, size in commits.values()] == [True, True]
+    history.write_at_once(str(tmp_path), 3, 4)
+    found = {name: look(history.opened(str(tmp_path)), tmp_path) for name, look in history.LOOKS.items()}
+    assert found.pop("docbatch show summarization --limit 5") == 5
+    assert found["runs that are published"] == 4
+    assert found["count the current summaries"] == found["pandas.read_parquet(folder)"] == 4 * history.DOCUMENTS

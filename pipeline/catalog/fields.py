@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
+from pyiceberg.exceptions import ResolveError
 from pyiceberg.io.pyarrow import pyarrow_to_schema, schema_to_pyarrow
-from pyiceberg.schema import Schema
+from pyiceberg.schema import Schema, promote
 from pyiceberg.types import IcebergType, ListType, NestedField, StructType
 
 from pipeline.errors import DeclarationError
@@ -60,9 +62,21 @@ def _union_type(old: IcebergType, new: IcebergType, where: str) -> IcebergType:
         return ListType(
             old.element_id, _union_type(old.element_type, new.element_type, f"{where}[]"), element_required=False
         )
-    if old != new:
+    wider = _wider(old, new)
+    if wider is None:
         raise DeclarationError(
             f"column {where} holds {old} in the published table, and would hold {new} now. Give the answer's property "
             "another name, put its type back, or publish to another output"
         )
-    return old
+    return wider
+
+
+def _wider(old: IcebergType, new: IcebergType) -> IcebergType | None:
+    """Whichever of two types holds all values of the other, as Iceberg promotes them (int to long, more digits)."""
+    if old == new:
+        return old
+    for narrow, wide in ((old, new), (new, old)):
+        with suppress(ResolveError):
+            if wide.is_primitive and promote(narrow, wide) == wide:
+                return wide
+    return None

@@ -12,7 +12,7 @@ from pipeline.domain import Usage
 from pipeline.errors import AccountingError, ObjectExists
 from pipeline.manifest import PUBLISHED, RunManifest, open_key, staged_key
 from pipeline.parquet import count_rows, published_key, write_rows
-from pipeline.schemas import table_schemas
+from pipeline.schemas import GOLD_TABLE, table_schemas
 from pipeline.steps.counts import ShardCounts, read_counts
 from pipeline.steps.judging import judged
 from pipeline.steps.rounds import Collected, RoundPlan, planned_rounds, read_collected, read_plan
@@ -56,7 +56,10 @@ def _publish(run: Run, *, withdrawn: bool = False) -> RunSummary:
         summary = _first_published(run, summarise(run, shards, plans, collected, verdict, services.clock()))
         if not _is_published(summary, catalog):
             _publish_tables(run, summary, output, catalog, withdrawn=withdrawn)
-        sweep(catalog, output, services.clock() - dt.timedelta(hours=services.settings.sweep_hours))
+        old = services.clock() - dt.timedelta(hours=services.settings.sweep_hours)
+        for table in catalog.tables():
+            catalog.thin(table, old)
+        sweep(catalog, output, old)
     run.work.delete(open_key(run.manifest.run_key))
     return summary
 
@@ -77,7 +80,7 @@ def _publish_tables(run: Run, summary: RunSummary, output: ObjectStore, catalog:
     """
     schemas, run_key = table_schemas(run.analyses), run.manifest.run_key
     if _published_times(summary.run_key, catalog):
-        for table in ("runs", *catalog.tables()):
+        for table in ("runs", *(one for one in catalog.tables() if one != GOLD_TABLE)):
             catalog.withdraw(table, run_key)
     tables = {table: list(_copied(run, table, output)) for table in schemas if table != "runs"}
     for table, keys in tables.items():

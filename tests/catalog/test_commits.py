@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -268,3 +269,25 @@ def test_places_that_iceberg_would_cut_are_refused(uri: str) -> None:
     """A `#` or `?` in a prefix would end Iceberg's path there."""
     with pytest.raises(SettingsError, match="allows no `#` and no"):
         Place(uri).location("tables")
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide", "least", "most"),
+    [
+        (pa.int32(), pa.int64(), 7, 2**40),
+        (pa.float32(), pa.float64(), 0.5, 0.1),
+        (pa.decimal128(10, 2), pa.decimal128(20, 2), Decimal("1.50"), Decimal("12345678901234.50")),
+    ],
+)
+def test_a_column_may_become_wider(
+    output: Output, narrow: pa.DataType, wide: pa.DataType, least: object, most: object
+) -> None:
+    """Rows of before are read as the wider type, and a run of an older version may still bring the narrow one."""
+    output.commit("mood", "1", [{"score": least}], wider(("score", narrow, "How much")))
+    output.commit("mood", "2", [{"score": most}], wider(("score", wide, "How much")))
+    output.commit("mood", "3", [{"score": least}], wider(("score", narrow, "How much")))
+    assert [row["score"] for row in rows(output, "mood")] == [least, most, least]
+    with output.catalog() as catalog:
+        assert catalog.dataset("mood").schema.field("score").type == wide
+        scanned = catalog.vendor.load_table("docbatch.mood").scan().to_arrow().sort_by("run_key")["score"].to_pylist()
+    assert scanned == [least, most, least]

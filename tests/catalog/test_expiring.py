@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.catalog.commits import MOST_SNAPSHOTS
 from pipeline.catalog.sweeping import sweep
 from pipeline.schemas import arrow_schema
 from tests.chaos.seam import Seam, SeamCatalog
@@ -126,3 +127,20 @@ def test_a_race_is_run_again(output: Output, rival: str) -> None:
     assert [row["run_key"] for row in rows(output)] == sorted(
         [row["run_key"] for row in before] + ["thursday"] * (rival == "publishes")
     )
+
+
+def test_many_snapshots_are_thinned_and_no_row_is(tmp_path: Path) -> None:
+    """Above a hundred, half of them stay, of old ones; below, and where all are young, nothing changes."""
+    output = Output(tmp_path / "output")
+    output.commit("mood", "monday", [{"mood": "glad"}])
+    with output.catalog() as catalog:
+        key, schema = "tables/mood/monday/part-0000.parquet", arrow_schema("mood", "A table", MOOD)
+        while len(snapshots(output)) <= MOST_SNAPSHOTS:
+            assert catalog.thin("mood", soon()) == 0
+            catalog.withdraw("mood", "monday")
+            catalog.commit("mood", schema, "monday", [key])
+        assert catalog.thin("mood", START) == 0
+        count = len(snapshots(output))
+        assert catalog.thin("mood", soon()) == count - MOST_SNAPSHOTS // 2
+        assert len(snapshots(output)) == MOST_SNAPSHOTS // 2
+    assert [row["mood"] for row in rows(output)] == ["glad"]
