@@ -11,7 +11,7 @@ import pyarrow.dataset as ds
 import typer
 
 from pipeline.catalog.reading import condition, filtered, list_tables, open_views, shown
-from pipeline.cli.connecting import Output, reading, say
+from pipeline.cli.connecting import Output, reading, say, sending_nothing
 from pipeline.errors import ObjectMissing, SettingsError
 from pipeline.loop import counted
 from pipeline.schemas.views import athena_views, duckdb_views, external_tables
@@ -48,7 +48,7 @@ def export(
         raise SettingsError(f"to = {to}: the name must end in {' or '.join(ENDINGS)}")
     settings = load_settings({"output": output})
     output_uri = absolute_uri(settings.output)
-    with reading(output_uri, settings, quiet=True) as services:
+    with reading(output_uri, sending_nothing(settings), quiet=True) as services:
         services.open(output_uri)  # a folder that is not there is told as such
         with services.catalog(output_uri) as catalog, open_views(catalog, as_of) as views:
             rows = shown(catalog, views, table, run_key, all_runs=all_runs, as_of=as_of)
@@ -75,7 +75,7 @@ def views(
     """Print SQL that makes each document's newest rows a view: for DuckDB over the files, for Athena over Glue."""
     settings = load_settings({"output": output})
     output_uri = absolute_uri(settings.output)
-    with reading(output_uri, settings, quiet=True) as services:
+    with reading(output_uri, sending_nothing(settings), quiet=True) as services:
         services.open(output_uri)
         with services.catalog(output_uri) as catalog:
             for statement in _statements(catalog, for_, settings.catalog_namespace, as_of):

@@ -98,7 +98,12 @@ def test_what_is_not_there_is_told(opened: Tables, read: object, kind: type[Docb
 
 WITHOUT = """
 import sys
-sys.modules["pandas"] = sys.modules["polars"] = None  # as if they were not installed
+class NotInstalled:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name in ("pandas", "polars"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, NotInstalled)
 from pipeline import errors, tables
 opened = tables.open(sys.argv[1])
 rows = opened["runs"]
