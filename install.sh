@@ -39,9 +39,10 @@ if [ "$1" = --lock ]; then
     pin --group awscli -o requirements-awscli.lock
     pin --group awswrangler -o requirements-awswrangler.lock
     compile --extra airflow --extra local -o requirements.lock
-    compile --extra airflow --extra local --extra celery --extra fast --group dev -c requirements.lock -o requirements-dev.lock
-    compile --extra airflow --extra local --extra celery --extra fast --group dev --group bench -c requirements-dev.lock \
+    compile --extra airflow --extra local --extra celery --extra fast --extra ocr --group dev -c requirements.lock -o requirements-dev.lock
+    compile --extra airflow --extra local --extra celery --extra fast --extra ocr --group dev --group bench -c requirements-dev.lock \
         -o requirements-bench.lock
+    compile --group fuzz -c requirements-dev.lock -o requirements-fuzz.lock
     exit
 fi
 

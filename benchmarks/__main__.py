@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME]...` prints figures of prepare, collect, memory, known, forecast, history and others."""
+"""`python -m benchmarks [NAME]...` prints the figures of README and docs/; without a name, all REPORTS."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import chunking, collect, forecast, history, known, memory, prepare, waiting
+from benchmarks import chunking, collect, forecast, formats, history, known, memory, million, prepare, waiting
 
 REPORTS: dict[str, Callable[[Console], None]] = {
     "prepare": prepare.report,
     "collect": collect.report,
     "memory": memory.report,
+    "million": million.report,
     "known": known.report,
     "forecast": forecast.report,
     "waiting": waiting.report,
+    "formats": formats.report,
     "history": history.report,
     "chunking": lambda _console: chunking.main(),
 }

@@ -12,8 +12,9 @@ from rich.table import Table
 from benchmarks.corpus import Corpus
 from benchmarks.measuring import cpu_seconds, in_child
 from benchmarks.stage import Stores, services_on, warm_up
+from pipeline.sources.listing import listed_documents
 from pipeline.steps.forecasting import PlanOrder, forecast_source
-from pipeline.steps.start import listed_documents
+from pipeline.steps.progress import unseen
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,6 +58,6 @@ def forecast(folder: str, sample: int | None) -> tuple[float, float, str]:
     found = []
     started = time.monotonic()
     order = PlanOrder(Path(folder).as_uri(), sample=sample)
-    cpu = cpu_seconds(lambda: found.append(forecast_source(services, order, lambda _done, _total: None)))
+    cpu = cpu_seconds(lambda: found.append(forecast_source(services, order, unseen)))
     tokens = found[0].amounts.input_tokens
     return time.monotonic() - started, cpu, f"{tokens.expected:,.0f} ({tokens.low:,.0f} to {tokens.high:,.0f})"

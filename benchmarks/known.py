@@ -20,6 +20,8 @@ from benchmarks.measuring import in_child, peak_bytes
 from pipeline.domain import Document, short_hash
 from pipeline.known.comparison import Comparison
 from pipeline.known.sieve import Sieve, Why
+from pipeline.sources.spelling import Scope
+from pipeline.sources.values import Entry
 from pipeline.steps.start import AHEAD
 
 if TYPE_CHECKING:
@@ -84,13 +86,13 @@ def compare(folder: str) -> Looked:
     """Start a run over the same documents: list them, and see that all are unchanged."""
     before = time.process_time()
     with tempfile.TemporaryDirectory(dir=folder) as place, Comparison(Path(place)) as comparison:
-        comparison.add_listing(_listing(DOCUMENTS))
+        comparison.add_listing(map(Entry, _listing(DOCUMENTS)))
         comparison.add_runs({"monday": NIGHT})
         published = ds.dataset(Path(folder) / "documents")
         comparison.add_published(published.scanner(**AHEAD).to_reader())
         held = published.scanner(columns=["document_id", "content_hash", "method_id", "run_key"], **AHEAD)
         comparison.add_held(ANALYSIS, METHOD, held.to_reader())
-        comparison.compare(SOURCE, [ANALYSIS])
+        comparison.compare(Scope((f"{SOURCE}/",)), [ANALYSIS])
         unchanged = sum(comparison.shard(shard, SHARDS).unchanged[ANALYSIS] for shard in range(SHARDS))
     return Looked(peak_bytes(), time.process_time() - before, unchanged)
 

@@ -103,6 +103,7 @@ def document_analysis() -> None:
     published = publish(RUN_URI)
     earlier >> fold.partial(run_uri=RUN_URI).expand(shard=all_shards) >> published
     links.add_link(published, links.TablesLink())
+    links.add_link(published, links.ReportLink())
 
 
 document_analysis()

@@ -16,33 +16,22 @@ import jsonschema
 from jsonschema.protocols import Validator
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from pipeline.declared import DECLARATION, declared, shipped_prompts
+from pipeline.declared import DECLARATION, PROVENANCE, TABLES, declared, shipped_prompts
 from pipeline.domain import Generation, Stage
 from pipeline.errors import DeclarationError, SettingsError
 from pipeline.merging import JOINS
-from pipeline.prompts import Prompt, fingerprint, load_correction, load_prompt, open_templates
+from pipeline.prompts import (
+    Prompt,
+    fingerprint,
+    load_correction,
+    load_prompt,
+    open_templates,
+    refuse_tokens,
+    refuse_undoing,
+)
 
 _PROBE = "what a document says"
 COLUMN_NAME = r"^[a-z][a-z0-9_]{0,62}$"
-# Columns that every result table has beside those of the answer.
-PROVENANCE = (
-    "document_id",
-    "uri",
-    "run_key",
-    "run_date",
-    "model",
-    "prompt_fingerprint",
-    "method_id",
-    "content_hash",
-    "chunks",
-    "input_tokens",
-    "output_tokens",
-    "cost_usd",
-    "truncated",
-    "deleted",
-)
-# Tables that every output has beside those of the analyses, which are called after them.
-TABLES = ("documents", "failures", "ledger", "runs")
 SCALARS = ("string", "number", "integer", "boolean")
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
@@ -210,28 +199,32 @@ def load_analyses(root: Path, names: Sequence[str] = (), *, output_language: str
 def load_analysis(root: Path, name: str, *, output_language: str) -> Analysis:
     """One analysis. Raises DeclarationError naming the file, the field and what is allowed."""
     path = root / name / DECLARATION
-    if name in TABLES or not re.fullmatch(COLUMN_NAME, name):
+    if name in TABLES or name.endswith("_latest") or not re.fullmatch(COLUMN_NAME, name):
         raise DeclarationError(
-            f"{path}: the folder names a table; allowed are a-z, 0-9 and _, a letter first, but not {', '.join(TABLES)}"
+            f"{path}: the folder names a table; allowed are a-z, 0-9 and _, a letter first, but not "
+            f"{', '.join(TABLES)}, nor an ending `_latest`"
         )
     declaration = _read_declaration(path)
     schema = _with_labels(declaration)
-    constants = {
+    constants: dict[str, Any] = {
         "schema": json.dumps(schema, ensure_ascii=False, separators=(",", ":")),
         "labels": declaration.labels,
         "output_language": output_language,
     }
+    refuse_tokens(path, [constants["schema"], *declaration.labels, *declaration.labels.values(), output_language])
     environment = open_templates(root)
     names = [f"{name}/map.jinja"]
     place = {"position": 1, "siblings": 2}
     mapper = load_prompt(environment, names[0], Stage.MAP, constants, {"document": "", **place})
     if _PROBE not in mapper.render(document=_PROBE, **place):
         raise DeclarationError(f"{root / names[0]}: does not write {{{{ document }}}}, so the model would not see it")
+    refuse_undoing(mapper, lambda text: {"document": text, **place})
     reducer = None
     if declaration.merge == "reduce":
         names.append(f"{name}/reduce.jinja")
         sample = {"parts": [_part(schema, {})], **place}
         reducer = load_prompt(environment, names[1], Stage.REDUCE, constants, sample)
+        refuse_undoing(reducer, lambda text: {"parts": [_part(schema, _saying(text, schema))], **place})
     correction = load_correction(root, shipped_prompts())
     return Analysis(name, declaration, schema, mapper, reducer, fingerprint(environment, path, names), correction)
 
@@ -272,6 +265,13 @@ def _with_labels(declaration: Declaration) -> dict[str, Any]:
         labelled["enum"] = list(declaration.labels)
     schema["properties"] = {**schema["properties"], declaration.label_property: labelled}
     return schema
+
+
+def _saying(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer that says `text` wherever its schema has room for one, twice in a list."""
+    written = {name: (spec.get("items", spec), "items" in spec) for name, spec in schema["properties"].items()}
+    free = {name: many for name, (one, many) in written.items() if column_type(one) == "string" and "enum" not in one}
+    return {name: [text, text] if many else text for name, many in free.items()}
 
 
 def _part(schema: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:

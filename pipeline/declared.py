@@ -7,6 +7,27 @@ from pathlib import Path
 from pipeline.errors import DeclarationError, SettingsError
 
 DECLARATION = "analysis.toml"
+# Columns that every result table has beside those of the answer.
+PROVENANCE = (
+    "document_id",
+    "uri",
+    "run_key",
+    "run_date",
+    "model",
+    "prompt_fingerprint",
+    "method_id",
+    "content_hash",
+    "chunks",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "extra",
+    "truncated",
+    "deleted",
+    "current_prompt",
+)
+# Tables that every output has beside those of the analyses, which are called after them.
+TABLES = ("documents", "failures", "ledger", "runs")
 
 
 def shipped_prompts() -> Path:

@@ -71,7 +71,7 @@ _ADVICE = {
     Reason.EMPTY: "Remove the document from the source, or put text into it.",
     Reason.UNDECODABLE: "Save the document as UTF-8 text.",
     Reason.UNSUPPORTED: "Convert the document to a format that is read; README lists them.",
-    Reason.NO_TEXT: "The document is a scan: put a version with recognised text (OCR) in its place.",
+    Reason.NO_TEXT: "A scan: put a version with recognised text in its place, or install the extra `ocr` (README).",
     Reason.ENCRYPTED: "Save the document without its password.",
     Reason.DAMAGED: "Open the document and save it anew, or send it again: it may have been cut short.",
     Reason.EXCEEDED: "Split the document, or raise DOCBATCH_EXTRACT_SECONDS, _MEMORY_BYTES or _OUTPUT_BYTES.",

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pipeline.domain import Batch, Job
 from pipeline.errors import JobFailed, NoFreeSlot
+from pipeline.manifest import prepared_key
 from pipeline.steps import (
     RunOrder,
     RunSummary,
@@ -26,6 +27,7 @@ from pipeline.steps import (
     start,
     submit,
 )
+from pipeline.steps.progress import Meter, Progress, silent, volume_of
 from pipeline.steps.rounds import Collected, RoundPlan, most_rounds
 from pipeline.steps.run import Run
 from pipeline.steps.stopping import Begun, Stopped, stop
@@ -36,6 +38,9 @@ class Step(Protocol):
 
     def advance(self, done: int, total: int) -> None:
         """So many of so many are done."""
+
+    def read(self, progress: Progress) -> None:
+        """So much of the documents is read."""
 
     def note(self, text: str) -> None:
         """What came out, in a few words."""
@@ -64,7 +69,7 @@ def run_to_the_end(services: Services, order: RunOrder, watch: Watch, pace: Loop
     with watch.step("list") as step:
         run_uri = start(services, order)
         run = Run(services, run_uri)
-        step.note(f"{run.manifest.documents} documents in {order.source_uri}")
+        step.note(f"{run.manifest.documents} documents in {order.source_uri}{_not_selected(run)}")
     number = lost = 0
     while number < most_rounds(run) + min(lost, run.manifest.max_rounds):
         planned = _prepare_round(services, run, number, watch)
@@ -79,6 +84,11 @@ def run_to_the_end(services: Services, order: RunOrder, watch: Watch, pace: Loop
         summary = publish(services, run_uri)
         step.note(f"{summary.results} results and {summary.failures} failures in {summary.tables_uri}")
     return summary
+
+
+def _not_selected(run: Run) -> str:
+    count = run.manifest.not_selected
+    return f"; {count} others are not selected" if count else ""
 
 
 def stop_to_the_end(services: Services, run_uri: str, watch: Watch, pace: Looped) -> Stopped:
@@ -118,8 +128,10 @@ def _collect_stopped(services: Services, run_uri: str, begun: Begun) -> Collecte
 
 def _prepare_round(services: Services, run: Run, number: int, watch: Watch) -> RoundPlan:
     with watch.step(f"round {number}: prepare") as step:
-        for shard in range(run.manifest.shards):
-            prepare(services, run.store.uri(), number, shard, step.advance)
+        shards = [one for one in range(run.manifest.shards) if not run.store.exists(prepared_key(number, one))]
+        report = Meter(step.read, volume_of(run, shards)) if number == 0 else silent
+        for shard in shards:
+            prepare(services, run.store.uri(), number, shard, report)
         planned = plan(services, run.store.uri(), number)
         step.note(planned.summary)
     return planned

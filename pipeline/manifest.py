@@ -7,12 +7,14 @@ import hashlib
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from pipeline.domain import short_hash
 from pipeline.errors import SettingsError
 from pipeline.prices import Billing, Price, TimePrice
+from pipeline.settings.fields import BETWEEN_SOURCES
 
 SCHEMA_VERSION = 1
 LONGEST_RUN_KEY = 200  # characters; tags of a job hold 256, and S3 uris 1,024
@@ -40,7 +42,12 @@ class RunManifest(BaseModel):
     run_key: str
     run_date: dt.date
     started: dt.datetime
-    source_uri: str
+    sources: tuple[str, ...]  # as they are said, with full uris
+    include: tuple[str, ...] = ()  # patterns of documents that are wanted, as the next four
+    exclude: tuple[str, ...] = ()
+    min_bytes: int | None = None
+    max_bytes: int | None = None
+    modified_since: dt.datetime | None = None
     output_uri: str
     model: str
     priced_as: str
@@ -62,6 +69,7 @@ class RunManifest(BaseModel):
     force: bool
     shards: int
     documents: int
+    not_selected: int = 0  # listed documents that are not wanted: to the next run they are what they are to this
     unchanged: dict[str, int]  # analysis -> documents whose published result still holds
     held: Held | None = None  # what those results had used; None where nobody counted
     deleted: int
@@ -69,6 +77,21 @@ class RunManifest(BaseModel):
     seed: int | None = None  # of the sample; None when there is none
     strata: dict[int, tuple[int, int]] = {}  # size class -> documents and bytes that the sample was drawn from
     listing: tuple[str, ...]  # keys, by shard
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_source(cls, found: Any) -> Any:
+        """Runs of versions that knew one prefix only are still listed and tidied."""
+        if isinstance(found, dict) and "source_uri" in found:
+            return {name: value for name, value in found.items() if name != "source_uri"} | {
+                "sources": (found["source_uri"],)
+            }
+        return found
+
+    @property
+    def source_uri(self) -> str:
+        """All sources as one text."""
+        return BETWEEN_SOURCES.join(self.sources)
 
 
 def derive_run_key(name: str) -> str:
@@ -121,6 +144,11 @@ TIDIED = "tidied.json"  # that working files of the run were deleted, and when
 def listing_key(shard: int, digest: str) -> str:
     """Named by its content: whoever begins the run at the same time overwrites nothing; the manifest says which."""
     return f"listing/{shard:04d}-{digest}.parquet"
+
+
+def texts_key(shard: int, part: int, digest: str) -> str:
+    """Texts of rows, so many in one file; named by its content, as the listing that refers to it."""
+    return f"texts/{shard:04d}/{part:04d}-{digest}.parquet"
 
 
 def documents_key(shard: int, digest: str) -> str:
@@ -199,6 +227,7 @@ OPEN_RUNS = "open"
 RUNS = "runs"
 ANSWERS = "answers"
 CLAIMED = "claimed"
+TEXTS = "texts"
 WITHDRAWN = "withdrawn"
 
 
@@ -244,6 +273,11 @@ def commitment_key(planned: dt.datetime, run_key: str, round_number: int) -> str
 
 def answers_key(run_key: str, batch_key: str) -> str:
     return f"{ANSWERS}/{run_key}/{batch_key}.parquet"
+
+
+def text_key(digest: str) -> str:
+    """What reading a document gave, by its bytes and by what read it; both are in the digest."""
+    return f"{TEXTS}/{digest[:2]}/{digest}"
 
 
 def staged_key(table: str, shard: int) -> str:

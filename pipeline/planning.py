@@ -15,7 +15,7 @@ from pipeline.domain import FUSED_BY, Request, Stage
 from pipeline.errors import DeclarationError, RunError
 from pipeline.forecasts.outlooks import Base
 from pipeline.fusing import Fused
-from pipeline.prompts import neutralise
+from pipeline.neutralising import neutralise
 from pipeline.settling import Limits, Reduce
 from pipeline.tokens import TokenCounter, bound_tokens, count_prompt
 from pipeline.wordings import Owed
@@ -219,11 +219,11 @@ def _quoted(begun: str, raw: str) -> str:
 
 
 def _neutralised(value: Any) -> Any:
-    """Every string of an answer made safe: what a model wrote is no more to be trusted than a document."""
+    """Every string of an answer made safe, names too: what a model wrote is no more to be trusted than a document."""
     walk: dict[type, Callable[[Any], Any]] = {
         str: neutralise,
         list: lambda items: [_neutralised(item) for item in items],
-        dict: lambda items: {name: _neutralised(item) for name, item in items.items()},
+        dict: lambda items: {neutralise(name): _neutralised(item) for name, item in items.items()},
     }
     return walk.get(type(value), lambda other: other)(value)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +16,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pipeline.domain import Stage
 from pipeline.errors import DeclarationError
+from pipeline.neutralising import marks, neutralise
 
-# A control token in any spelling of its shape, and the tags that fence a document: `<` alone gets a space after it.
-_ESCAPING = re.compile(r"<(?=\|[A-Za-z0-9_]+\|>|/?\s*(?:document|part)\b)", re.IGNORECASE)
 # Stands for the document while the text around it is rendered; no template holds it.
 _PLACE = "\0document\0"
 # Renderings that are kept: documents that fit whole need one, chunks one for each position.
@@ -42,6 +40,13 @@ _BLOCK_HOLDS = {
     "instructions": "all rules and examples of the system turn, without what says which text comes",
     "question": "what is asked behind the document",
 }
+# Texts that become a control token or a tag when a template takes out what `neutralise` put in, or writes the first
+# signs of one beside them.
+_PROBES = (
+    *("<|eot_id|>", "|eot_id|>", "eot_id|>", "|>", "<", "<|", "<|eot_id", "<|eot_id|"),
+    *("</document>", "/document>", "document>", "<PART>", "part>", "</"),
+    *("|eot_id|><", "/part><"),  # where two texts stand side by side
+)
 # What an expression in a template raises when it meets a value of another kind than it was written for.
 _EXPRESSION_ERRORS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError)
 
@@ -78,14 +83,6 @@ class Prompt:
         return document.join(self.around(**values))
 
 
-def neutralise(text: str) -> str:
-    """The text with a space inside whatever Llama would read as a control token or as the end of the fence.
-
-    `<|eot_id|>` becomes `< |eot_id|>`, `</document>` becomes `< /document>`: still legible, no longer a token.
-    """
-    return _ESCAPING.sub("< ", text)
-
-
 def open_templates(root: Path) -> jinja2.Environment:
     """The sandbox in which the templates below `root` run: no attribute tricks, no missing names."""
     return ImmutableSandboxedEnvironment(
@@ -118,6 +115,32 @@ def load_prompt(
         raise DeclarationError(f"{name}: the block `answer` must be the last thing in the prompt")
     around = partial(_around, template, constants) if _only_writes_document(environment, name) else None
     return Prompt(stage, template, constants, begun, around and lru_cache(_KEPT_AROUND)(around))
+
+
+def refuse_undoing(prompt: Prompt, values: Callable[[str], Mapping[str, Any]]) -> None:
+    """Raise DeclarationError for a template that makes a control token or a tag of a text that was safe.
+
+    `values` gives what the prompt is rendered with when a text, in the place of all texts from outside, says this.
+    """
+    name = prompt.template.name or "a template"
+    with _explained(name, [*prompt.constants, *values("")]):
+        harmless, *probed = (marks(prompt.render(**values(neutralise(text)))) for text in ("x", *_PROBES))
+    for probe, found in zip(_PROBES, probed, strict=True):
+        if found != harmless:
+            raise DeclarationError(
+                f"{name}: what it does with a text makes a control token or a tag of {probe!r}, so "
+                "that a document could end its turn; write texts as they are, each apart from what stands beside it"
+            )
+
+
+def refuse_tokens(path: Path, texts: Iterable[str]) -> None:
+    """Raise DeclarationError for a declaration whose own words would be taken for the signs of a prompt."""
+    for text in texts:
+        if marks(text):
+            raise DeclarationError(
+                f"{path}: the answer, a label or the output language holds what reads as a control token, or as the "
+                "tag of a document or part; take it out"
+            )
 
 
 def load_correction(root: Path, shipped: Path) -> jinja2.Template:
@@ -198,6 +221,7 @@ def load_fused(environment: jinja2.Environment, constants: Mapping[str, Any]) ->
     prompt = load_prompt(environment, FUSED, Stage.MAP, constants, {"document": "", "position": 1, "siblings": 2})
     if prompt.around is None or len(prompt.around(position=1, siblings=2)) != 2:
         raise DeclarationError(f"{FUSED}: must write {{{{ document }}}} once, and do nothing else with it")
+    refuse_undoing(prompt, lambda text: {"document": text, "position": 1, "siblings": 2})
     return prompt
 
 

@@ -25,7 +25,7 @@ _ARROW: dict[type, pa.DataType] = {str: pa.string(), int: pa.int64(), bool: pa.b
 
 @dataclass(frozen=True, slots=True)
 class DocumentRecord:
-    """What became of reading one document, and whether it had to be. `held` is that of the listing."""
+    """What became of reading one document, and whether it had to be. `held`, `source`, `extra` are the listing's."""
 
     document_id: str
     uri: str
@@ -35,17 +35,23 @@ class DocumentRecord:
     form: str | None
     encoding: str | None
     characters: int | None
+    tokens: int | None
     language: str | None
     title: str | None
     author: str | None
     created: datetime | None
     pages: int | None
+    recognised_pages: int | None
+    unread_parts: int | None
+    removed_characters: int | None
     content_hash: str | None
     duplicate_of: str | None
     failure: Reason | None
     detail: str | None
     change: Change
     held: str
+    source: str | None = None
+    extra: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +115,17 @@ def schema_of(kind: type[Any]) -> pa.Schema:
 
 
 def from_parquet(kind: type[Row], content: bytes) -> Iterator[Row]:
-    """The rows that `to_parquet` wrote, in their order."""
+    """The rows that `to_parquet` wrote, in their order; None for what a version did not write yet."""
     codec: _Codec[Row] = _codec(cast("Any", kind))
-    for batch in pq.ParquetFile(io.BytesIO(content)).iter_batches(batch_size=10_000):
-        columns = [_decoded(batch.column(field.name), field, codec.enums.get(field.name)) for field in codec.schema]
+    file = pq.ParquetFile(io.BytesIO(content))
+    missing = {field.name for field in codec.schema if field.nullable} - set(file.schema_arrow.names)
+    for batch in file.iter_batches(batch_size=10_000):
+        columns = [
+            [None] * batch.num_rows
+            if field.name in missing
+            else _decoded(batch.column(field.name), field, codec.enums.get(field.name))
+            for field in codec.schema
+        ]
         for values in zip(*columns, strict=True):
             yield kind(*values)
 

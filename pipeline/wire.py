@@ -28,6 +28,7 @@ _LASTING = re.compile(
     re.IGNORECASE,
 )
 MOST_TOKENS = 2**53  # beyond any window: such a count is damage
+MOST_SAID_CHARACTERS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,8 @@ def read_reply(line: bytes) -> Reply | None:
 def _answer(record_id: str, output: Mapping[str, Any]) -> Reply:
     tokens_in, tokens_out = output.get("prompt_token_count"), output.get("generation_token_count")
     engine = output.get("engine")
-    text = str(output.get("generation") or "")
+    written = output.get("generation")
+    text = written if isinstance(written, str) else ""
     reported = _is_count(tokens_in, least=1) and _is_count(tokens_out, least=1 if text else 0)
     return Reply(
         record_id,
@@ -143,7 +145,12 @@ def _answer(record_id: str, output: Mapping[str, Any]) -> Reply:
 
 
 def _span(times: Any) -> Span | None:
-    return None if times is None else Span(*map(datetime.fromisoformat, times))
+    """The time of a call as `write_reply` wrote it; None where there is none, or it is damaged."""
+    try:
+        first, last = map(datetime.fromisoformat, times)
+        return Span(first, last) if first.tzinfo and last.tzinfo else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _is_count(value: object, least: int) -> bool:
@@ -154,8 +161,8 @@ def _is_count(value: object, least: int) -> bool:
 def _error(record_id: str, error: Any) -> Reply:
     """`errorCode` is an int in the user guide and a string in AWS's samples; for another one, the words decide."""
     found = error if isinstance(error, dict) else {}
-    code = str(found.get("errorCode", ""))
-    message = str(found.get("errorMessage") or error or "neither modelOutput nor error in the record")
+    code = _words(found.get("errorCode", ""))
+    message = _words(found.get("errorMessage") or error or "neither modelOutput nor error in the record")
     if code.isascii() and code.isdigit() and len(code) < 10:
         return Reply(record_id, error_code=int(code), error_message=message)
     said = f"{code} {message}"
@@ -163,11 +170,20 @@ def _error(record_id: str, error: Any) -> Reply:
     return Reply(record_id, error_code=400 if lasting else 500, error_message=message)
 
 
+def _words(said: Any) -> str:
+    """What an error record says, whatever it is; no more of it than a message needs."""
+    try:
+        return str(said)[:MOST_SAID_CHARACTERS]
+    except RecursionError:
+        return "an error record that is nested too deep to be read"
+
+
 def read_job_summary(content: bytes) -> JobSummary | None:
     """manifest.json.out; None when it cannot be read."""
     try:
         found = orjson.loads(content)
         names = ("totalRecordCount", "successRecordCount", "errorRecordCount", "inputTokenCount", "outputTokenCount")
-        return JobSummary(*(found.get(name) for name in names))
+        counts = (found.get(name) for name in names)
+        return JobSummary(*(count if _is_count(count, least=0) else None for count in counts))
     except (orjson.JSONDecodeError, AttributeError):
         return None

@@ -17,6 +17,7 @@ from pipeline.catalog import Catalog
 from pipeline.local.inprocess import InProcessBedrock
 from pipeline.loop import Step
 from pipeline.steps import Services
+from pipeline.steps.progress import Progress
 from pipeline.storage.objects import ObjectStore
 from pipeline.tokens import TokenCounter, load_counter
 
@@ -209,6 +210,9 @@ class Unseen:
 
     def advance(self, done: int, total: int) -> None:
         assert done <= total
+
+    def read(self, progress: Progress) -> None:
+        assert progress.done.documents <= progress.total.documents
 
     def note(self, text: str) -> None:
         self.notes.append(text)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.analyses import (
-    PROVENANCE,
     TABLES,
     Analysis,
     column_type,
@@ -17,9 +16,11 @@ from pipeline.analyses import (
     load_analysis,
     shipped_prompts,
 )
+from pipeline.declared import PROVENANCE
 from pipeline.domain import Stage
 from pipeline.errors import DeclarationError, SettingsError
 from pipeline.schemas import FIXED, result_columns
+from pipeline.schemas.views import LATEST_COLUMNS
 
 GOOD = """
 description = "What is asked for"
@@ -52,7 +53,9 @@ type = ["number", "null"]
 BY_RULE = GOOD.replace('merge = "reduce"', "") + '[merge]\nurgency = "vote"\ndates = "union"\namount = "mean"\n'
 ENDS = '{% block answer %}{"urgency": "{% endblock %}'
 MAP = "Labels {% for label in labels %}{{ label }} {% endfor %}in {{ schema }}\n{{ document }}\n" + ENDS
-REDUCE = "{% for part in parts %}{{ part.urgency }}{% for one in part.dates %}{{ one }}{% endfor %}{% endfor %}" + ENDS
+REDUCE = (
+    "{% for part in parts %}{{ part.urgency }}{% for one in part.dates %}, {{ one }}{% endfor %}{% endfor %}" + ENDS
+)
 
 
 def declare(root: Path, declaration: str = GOOD, name: str = "demands", **templates: str | None) -> Path:
@@ -77,7 +80,7 @@ def test_a_new_folder_is_a_new_analysis(tmp_path: Path) -> None:
     assert "Bitte bis Freitag." in prompt
     assert '"enum":["high","low"]' in prompt
     assert analysis.generation.max_output_tokens == 64
-    assert [name for name, _, _ in result_columns(analysis)][2:5] == ["urgency", "dates", "amount"]
+    assert [name for name, _, _ in result_columns(analysis)][3:6] == ["urgency", "dates", "amount"]
 
 
 def test_a_folder_with_an_underscore_is_no_analysis(tmp_path: Path) -> None:
@@ -157,6 +160,9 @@ MISTAKES = [
     (('items = { type = "string" }', ""), "dates: type ['array', 'null'] cannot become a column"),
     (('items = { type = "string" }', "items = { }"), "dates.items: type None cannot become a column"),
     (("[generation]", "[generation"), "not valid TOML"),
+    (("today", "<|eot_id|>"), "the answer, a label or the output language holds what reads as a control token"),
+    (("low =", '"</document>" ='), "the answer, a label or the output language holds what reads as a control token"),
+    (('type = "object"', 'type = "object"\ntitle = "<part>"'), "or as the tag of a document or part; take it out"),
     (("merge =", "chunk_tokens = 10\nmerge ="), "chunk_tokens = 10: Input should be greater than or equal"),
 ]
 
@@ -192,7 +198,27 @@ def test_a_mistake_in_a_template_is_refused(tmp_path: Path, templates: dict[str,
     assert message in str(raised.value)
 
 
-@pytest.mark.parametrize("name", ["runs", "ledger", "Upper", "has-dash", "9lives"])
+@pytest.mark.parametrize(
+    "templates",
+    [
+        {"map": "{{ document }} {{ document | replace(' ', '') }}"},
+        {"map": "{{ document }}|eot_id|>"},
+        {"map": "{{ document }}/document>"},
+        {"map": "Read this: <{{ document }}"},
+        {"map": "<|eot{{ document }}"},
+        {"reduce": "{% for p in parts %}{% for date in p.dates %}<{{ date }}>{% endfor %}{% endfor %}"},
+        {"reduce": "{% for p in parts %}{{ p.dates | join }}{% endfor %}"},
+    ],
+)
+def test_a_template_that_undoes_what_makes_a_text_safe_is_refused(tmp_path: Path, templates: dict[str, str]) -> None:
+    """No template writes a text so that, beside what the template says or another text, it reads as a control token."""
+    ((stage, source),) = templates.items()
+    declare(tmp_path, GOOD, "demands", **{stage: source + ENDS})
+    with pytest.raises(DeclarationError, match=rf"^demands/{stage}\.jinja: .* so that a document could end its turn"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["runs", "ledger", "Upper", "has-dash", "9lives", "mood_latest"])
 def test_a_folder_that_cannot_name_a_table_is_refused(tmp_path: Path, name: str) -> None:
     """An analysis gives its name to a table, beside the tables that every output has."""
     with pytest.raises(DeclarationError, match="the folder names a table; allowed are"):
@@ -212,11 +238,11 @@ def test_names_are_looked_up_in_the_folder(tmp_path: Path) -> None:
 
 
 def test_reserved_names_are_those_of_the_tables(tmp_path: Path) -> None:
-    """What a property or a folder may not be called is exactly what the tables and their current views use."""
+    """What a property or a folder may not be called is exactly what the tables and their `_latest` use."""
     analysis = load(declare(tmp_path))
     columns = {name for name, _, _ in result_columns(analysis)}
     assert columns - set(PROVENANCE) == set(analysis.schema["properties"])
-    assert set(PROVENANCE) == (columns - set(analysis.schema["properties"])) | {"deleted"}
+    assert set(PROVENANCE) == (columns - set(analysis.schema["properties"])) | {name for name, _, _ in LATEST_COLUMNS}
     assert set(TABLES) == set(FIXED)
 
 

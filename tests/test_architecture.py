@@ -15,30 +15,39 @@ MOST_LINES = 300
 
 # Low to high: a module imports only from those before it. A package is one place here, with an order of its own below.
 LOW_TO_HIGH = (
-    "errors domain settings declared prices models vocabulary graphemes tokens chunking prompts merging answers "
-    "analyses fusing wordings settling quality wire batching ledger manifest schemas parquet records storage "
-    "extraction known forecasts segments bedrock catalog money planning steps tidying loop terminal "
-    "local airflow cli __main__"
+    "errors domain settings declared prices models vocabulary graphemes tokens chunking neutralising prompts "
+    "merging answers analyses fusing wordings settling quality wire batching ledger manifest schemas parquet "
+    "records storage sources extraction known forecasts segments bedrock catalog money planning steps tables "
+    "tidying loop terminal reports local airflow cli __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 
 # Names with a "+" between them stand beside each other: neither imports the other.
 INSIDE = {
     "settings": "fields+aws loading",
+    "schemas": "columns+examples tables+views __init__",
     "storage": "places+refusals+folders objects leases",
-    "extraction": "values+forms packages+packed plain+office+mail reading __init__ worker workers",
+    "extraction": (
+        "normalising+forms values packages+packed+archives+recognising+web plain+office+mail pages reading __init__ "
+        "worker+keeping workers"
+    ),
+    "sources": "spelling+selecting+values files+spool+reaching rows lists listing",
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
     "catalog": "translation+place+fields+rest making commits opening __init__ reading+history+sweeping",
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
-    "tidying": "remains+waiting+snapshots retention+orphans __init__",
-    "terminal": "console showing+statement+quotes+tidied",
-    "cli": "connecting operating+foretelling+pricing+auditing+maintaining withdrawing commands",
+    "tables": "rows+neutral opening+spreadsheets __init__",
+    "tidying": "remains+waiting+snapshots retention+orphans+texts __init__",
+    "terminal": "progress+console showing+statement+quotes+tidied",
+    "cli": (
+        "connecting+choosing operating+foretelling+pricing+auditing+maintaining+tabling+reporting withdrawing commands"
+    ),
+    "reports": "figures+painter counting+drawing+trends painting charts pages+printing writing __init__",
     "steps": (
-        "run tombstones withdrawing state rounds orders start intents sift budgeting plan+on_demand sampling reading "
-        "prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary judging publish "
-        "status+forecasting+reconcile+telling quoting __init__"
+        "run tombstones progress withdrawing state rounds orders listing start intents sift budgeting plan+on_demand "
+        "sampling reading prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary "
+        "judging publish status+forecasting+reconcile+telling quoting __init__"
     ),
 }
 
@@ -61,9 +70,16 @@ ONLY = {
         "pipeline/catalog/reading.py",
         "pipeline/money/spending.py",
         "pipeline/money/billing.py",
+        "pipeline/tables/",
+        "pipeline/reports/counting.py",
     ],
+    "xlsxwriter": ["pipeline/tables/spreadsheets.py"],
+    "altair": ["pipeline/reports/drawing.py", "pipeline/reports/painting.py"],
+    "vl_convert": ["pipeline/reports/painter.py"],
     "anydoc": ["pipeline/extraction/office.py"],
-    "pypdfium2": ["pipeline/extraction/office.py"],
+    "pypdfium2": ["pipeline/extraction/pages.py"],
+    "tesserocr": ["pipeline/extraction/recognising.py"],
+    "PIL": ["pipeline/extraction/recognising.py"],
     "oxmsg": ["pipeline/extraction/mail.py"],
     "airflow": ["pipeline/airflow/", "dags/"],
     "pyiceberg": ["pipeline/catalog/"],

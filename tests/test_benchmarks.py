@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import collect, forecast, history, memory, prepare, waiting
+from benchmarks import collect, forecast, format_files, formats, history, memory, million, prepare, waiting
 from benchmarks.job_server import serving
 from benchmarks.measuring import in_child
 
@@ -49,6 +49,45 @@ def test_waiting_is_measured(make: Callable[[str], object]) -> None:
         assert server.calls() >= 1
     assert len(waited.delays_seconds) == FEW
     assert waited.cpu_seconds > 0
+
+
+@pytest.mark.parametrize("form", format_files.WRITERS)
+def test_reading_a_format_is_measured(form: str) -> None:
+    """docbatch reads the files of every format, all of their text, in this process and in its workers."""
+    found = formats.measure(form, "docbatch")
+    assert (found.failed, found.recall) == (0, 1.0)
+    assert found.per_second > 0
+    assert formats.measure_pool(form) > 0
+
+
+def test_every_format_is_compared_with_two_libraries() -> None:
+    """Each has two others beside it, where two were found that read it."""
+    few = {form for form, others in formats.OTHERS.items() if len(others) < 2}
+    assert few == {"odp"}
+    assert formats.OTHERS.keys() == format_files.WRITERS.keys()
+
+
+def test_text_in_another_order_is_not_found() -> None:
+    """What counts is the longest run of letters in their order, whatever lies between."""
+    assert formats.common("abcdef", "xaxbxcxdxexfx") == 6
+    assert formats.common("abcdef", "defabc") == 3
+    assert formats.common("abc", "") == 0
+    assert formats.letters("Zoë | 1,250 \n# ก") == "Zoë1250ก"
+
+
+def test_a_library_that_fails_has_found_nothing() -> None:
+    """What is not read counts as text that is not found, and why is kept."""
+    found = formats.measure("csv", "pypdfium2")
+    assert (found.failed, found.recall) == (len(format_files.files("csv")), 0.0)
+    assert found.why
+
+
+def test_two_nights_over_many_objects_are_measured() -> None:
+    """The first night reads and asks about every object, the second one none."""
+    shards, parts = million.nights(FEW)
+    assert shards == 1
+    assert [one.count for one in parts.values()] == [FEW, FEW, FEW, 0, 0, 0]
+    assert all(0 < one.before_bytes <= one.peak_bytes for one in parts.values())
 
 
 def test_a_history_is_measured(tmp_path: Path) -> None:

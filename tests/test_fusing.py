@@ -20,8 +20,8 @@ from pipeline.errors import DeclarationError
 from pipeline.fusing import Part, fuse, fused_fingerprint, read_parts
 from pipeline.ledger import shared
 from pipeline.money.costs import fused_saving
+from pipeline.neutralising import neutralise
 from pipeline.planning import FusedPlanner, Planner, method_id
-from pipeline.prompts import neutralise
 from pipeline.settling import Limits
 from pipeline.tokens import CONTROL_TOKENS, count_prompt, load_counter
 from tests.conftest import Golden

@@ -82,6 +82,7 @@ def test_every_key_is_legal_for_bedrock_and_its_own() -> None:
     """No two kinds of object share a key, and all consist of what Bedrock accepts in an S3 uri."""
     values: dict[str, object] = {
         "shard": 3,
+        "part": 5,
         "round_number": 2,
         "batch_key": "b0",
         "table": "runs",
@@ -110,7 +111,7 @@ def test_a_manifest_comes_back() -> None:
         run_key="k",
         run_date=dt.date(2026, 11, 1),
         started=dt.datetime(2026, 11, 1, 2, 0, 0, 123456, tzinfo=dt.UTC),
-        source_uri="s3://b/in",
+        sources=("s3://b/in", "list:s3://c/uris.csv"),
         output_uri="s3://b/out",
         model="m",
         priced_as="m",

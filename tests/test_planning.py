@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pipeline.analyses import Analysis, load_analyses, load_analysis, shipped_prompts
 from pipeline.domain import Stage, short_hash
 from pipeline.errors import DeclarationError, RunError
+from pipeline.neutralising import neutralise
 from pipeline.planning import Planner, Rendered
-from pipeline.prompts import neutralise
 from pipeline.settling import Limits, Reduce
 from pipeline.tokens import bound_tokens, count_prompt, load_counter
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.domain import Stage
 from pipeline.errors import DeclarationError
-from pipeline.prompts import fingerprint, load_prompt, neutralise, open_templates
+from pipeline.neutralising import neutralise
+from pipeline.prompts import fingerprint, load_prompt, open_templates
 from pipeline.tokens import CONTROL_TOKENS
 
 PIECES = [
@@ -70,7 +71,17 @@ def test_neutralising_only_inserts_spaces(text: str) -> None:
         ("<Document>", "< Document>"),
         ("</ part>", "< / part>"),
         ("if a <|b or a < b", "if a <|b or a < b"),
-        ("<documents> <partial> </doc>", "<documents> <partial> </doc>"),
+        ("<documents> <partial>", "< documents> < partial>"),
+        ("</doc> <pa", "</doc> <pa"),
+        ("＜／document＞", "＜ ／document＞"),
+        ("</\u200bDOCU\u00adMENT\u2060>", "< /\u200bDOCU\u00adMENT\u2060>"),
+        ("<㎩rt>", "< ㎩rt>"),
+        ("</𝐝𝐨𝐜ument>", "< /𝐝𝐨𝐜ument>"),
+        ("</\n\u3000part", "< /\n\u3000part"),
+        ("<|\u200beot_id|>", "< |\u200beot_id|>"),
+        ("＜｜eot_id｜＞", "＜ ｜eot_id｜＞"),
+        ("<|eot<|eot_id|>_id|>", "<|eot< |eot_id|>_id|>"),
+        ("< /document> < |eot_id|>", "< /document> < |eot_id|>"),
         ("<p>plain</p>", "<p>plain</p>"),
     ],
 )

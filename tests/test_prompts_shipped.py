@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.analyses import Analysis, load_analyses, shipped_prompts
 from pipeline.domain import Stage
-from pipeline.prompts import neutralise
+from pipeline.neutralising import neutralise
 from pipeline.tokens import CONTROL_TOKENS, count_prompt, load_counter
 from tests.conftest import Golden
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.airflow.orders import Asked
     from pipeline.steps import Services
+    from pipeline.steps.progress import Progress
 
 log = logging.getLogger(__name__)
-TOLD_DOCUMENTS = 500  # between two lines of progress
+TOLD_SECONDS = 30.0  # between two lines of progress
 
 
 def forecast(context: Any) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def _quoted(services: Services, asked: Asked) -> Mapping[str, Any]:
     wanted = PlanOrder(
         order.source_uri, order.output_uri, order.work_uri, order.sample, order.seed, order.force, alone=True
     )
-    found = quote(services, forecast_source(services, wanted, _tell_progress), order.run_date)
+    found = quote(services, forecast_source(services, wanted, _Told()), order.run_date)
     text = io.StringIO()
     print_quote(found, text)
     for line in text.getvalue().splitlines():
@@ -70,9 +71,16 @@ def _quoted(services: Services, asked: Asked) -> Mapping[str, Any]:
     return found
 
 
-def _tell_progress(done: int, total: int) -> None:
-    if done % TOLD_DOCUMENTS == 0:
-        log.info("%d of %d documents read", done, total)
+class _Told:
+    """Says how far the reading is, a line every TOLD_SECONDS."""
+
+    def __init__(self) -> None:
+        self._next_seconds = TOLD_SECONDS
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.seconds >= self._next_seconds:
+            self._next_seconds = progress.seconds + TOLD_SECONDS
+            log.info("%s", progress.told())
 
 
 def _as_xcom(asked: Asked, quoted: Mapping[str, Any] | None) -> dict[str, Any]:

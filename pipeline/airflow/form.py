@@ -13,6 +13,12 @@ from pipeline.settings import Settings
 
 LANGUAGE = r"^[\w ()-]{2,60}$"
 MONEY: dict[str, Any] = {"type": ["null", "number"], "minimum": 0, "section": "Budget"}
+PATTERNS: dict[str, Any] = {
+    "type": ["null", "array"],
+    "items": {"type": "string", "minLength": 1},
+    "section": "Which documents",
+}
+SIZE: dict[str, Any] = {"type": ["null", "integer"], "minimum": 0, "section": "Which documents"}
 RARE: dict[str, Any] = {"section": "Seldom needed"}
 
 
@@ -22,7 +28,7 @@ def make_params(settings: Settings) -> dict[str, Param]:
     return {
         "source": Param(
             settings.source,
-            "Folder or s3:// prefix with the documents",
+            "Folder or s3:// prefix of the documents, list:FILE, inventory:PLACE or rows:FILE; several with |",
             type=["null", "string"],
             minLength=1,
             title="Documents",
@@ -93,6 +99,7 @@ def make_params(settings: Settings) -> dict[str, Param]:
             section="Budget",
             title="Allow an unknown price",
         ),
+        **_selection(settings),
         "run_date": Param(
             None,
             "The day whose prices hold; left empty, that of the logical date, else today",
@@ -111,6 +118,29 @@ def make_params(settings: Settings) -> dict[str, Param]:
             minLength=1,
             **RARE,
             title="Name of the run",
+        ),
+    }
+
+
+def _selection(settings: Settings) -> dict[str, Param]:
+    """Which of the documents are wanted."""
+    since = settings.modified_since
+    return {
+        "include": Param(
+            list(settings.include) or None,
+            "Patterns as in .gitignore, one a line, like **/*.pdf; none means all",
+            **PATTERNS,
+            title="Only documents like",
+        ),
+        "exclude": Param(list(settings.exclude) or None, "Patterns, one a line", **PATTERNS, title="No documents like"),
+        "min_bytes": Param(settings.min_bytes, "Smaller ones are not looked at", **SIZE, title="Smallest (bytes)"),
+        "max_bytes": Param(settings.max_bytes, "Larger ones are not looked at", **SIZE, title="Largest (bytes)"),
+        "modified_since": Param(
+            since.isoformat() if since else None,
+            "A date (midnight UTC), or a time with its zone",
+            type=["null", "string"],
+            section="Which documents",
+            title="Changed since",
         ),
     }
 

@@ -1,4 +1,4 @@
-"""Links from a task to the AWS console: the jobs of Bedrock, and the tables of a published run."""
+"""Links from a task to the AWS console: the jobs of Bedrock, and the tables and the report of a published run."""
 
 from __future__ import annotations
 
@@ -39,6 +39,15 @@ def place_page(uri: str, region: str) -> str:
     return f"https://{region}.{domain}/s3/buckets/{parts.netloc}?region={region}&prefix={prefix}&showversions=false"
 
 
+def object_page(uri: str, region: str) -> str:
+    """Where the console shows one object, and opens it; empty for a local file."""
+    parts = urlsplit(uri)
+    if parts.scheme != "s3":
+        return ""
+    key = quote(uri.removeprefix(f"s3://{parts.netloc}/"))
+    return f"https://{region}.{DOMAINS[partition_of(region)]}/s3/object/{parts.netloc}?region={region}&prefix={key}"
+
+
 def partition_of(region: str) -> str:
     """The partition that a region lies in."""
     return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
@@ -61,6 +70,15 @@ class TablesLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's signature
         return str((_returned(ti_key) or {}).get("tables_page") or "")
+
+
+class ReportLink(BaseOperatorLink):
+    """Of the same task: its report, which the console opens."""
+
+    name = "Report in the S3 console"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's signature
+        return str((_returned(ti_key) or {}).get("report_page") or "")
 
 
 def _returned(ti_key: Any) -> Any:

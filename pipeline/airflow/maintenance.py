@@ -26,17 +26,25 @@ def see_to_orphans(params: dict[str, Any]) -> dict[str, int]:
 
 
 def delete_work_files(params: dict[str, Any]) -> dict[str, int]:
-    """Delete the working files of runs that were published long ago; how many runs, files and bytes."""
+    """Delete the working files of runs that were published long ago, and old texts; how many runs, files and bytes."""
     from pipeline.airflow.connecting import services
-    from pipeline.terminal.tidied import run_lines
-    from pipeline.tidying import tidy_runs
+    from pipeline.terminal.tidied import run_lines, text_lines
+    from pipeline.tidying import tidy_runs, tidy_texts
 
-    found = tidy_runs(services(), _places(params)[1], dry_run=params["dry_run"])
-    for line in run_lines(found, dry_run=params["dry_run"]):
+    dry_run: bool = params["dry_run"]
+    found = tidy_runs(services(), _places(params)[1], dry_run=dry_run)
+    texts = tidy_texts(services(), _places(params)[1], dry_run=dry_run)
+    for line in (*run_lines(found, dry_run=dry_run), *text_lines(texts, dry_run=dry_run)):
         log.info("%s", line)
     gone = [one for one in found if one.kept_because is None]
     sizes = (sum(one.files for one in gone), sum(one.size_bytes for one in gone))
-    return {"runs": len(gone), "files": sizes[0], "bytes": sizes[1], "kept_runs": len(found) - len(gone)}
+    return {
+        "runs": len(gone),
+        "files": sizes[0],
+        "bytes": sizes[1],
+        "kept_runs": len(found) - len(gone),
+        "texts": texts.files,
+    }
 
 
 def expire_old_snapshots(params: dict[str, Any]) -> dict[str, int]:

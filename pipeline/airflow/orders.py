@@ -24,6 +24,11 @@ OF_SETTINGS = (
     "budget_day_usd",
     "budget_month_usd",
     "allow_unknown_price",
+    "include",
+    "exclude",
+    "min_bytes",
+    "max_bytes",
+    "modified_since",
 )
 OF_ORDERS = ("source", "output", "run_key", "run_date", "sample", "force", "dry_run")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -59,6 +64,7 @@ class Asked:
 def read_params(params: Mapping[str, Any], dag_run: DagRun) -> Asked:
     """What the Params of a DAG run ask for. Raises SettingsError naming the Param and what is allowed."""
     from pipeline.manifest import derive_run_key
+    from pipeline.sources.spelling import absolute_sources
     from pipeline.steps import RunOrder, work_uri_for
     from pipeline.storage.objects import absolute_uri
 
@@ -78,7 +84,7 @@ def read_params(params: Mapping[str, Any], dag_run: DagRun) -> Asked:
     order = RunOrder(
         run_key=derive_run_key(params.get("run_key") or dag_run.run_id),
         run_date=_day(params.get("run_date")) or date_of(dag_run),
-        source_uri=absolute_uri(source),
+        source_uri=absolute_sources(*([source] if isinstance(source, str) else source)),
         output_uri=output_uri,
         work_uri=work_uri_for(chosen, output_uri),
         force=bool(params.get("force")),

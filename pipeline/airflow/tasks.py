@@ -56,9 +56,13 @@ def prepare_shard(run_uri: str, round_number: int, shard: int) -> int:
     """Write the requests of one shard for a round; how many there are."""
     from pipeline.loop import counted
     from pipeline.steps import prepare
+    from pipeline.steps.progress import Meter, unseen
 
-    requests = prepare(open_run(run_uri).services, run_uri, round_number, shard)
-    log.info("Shard %d, round %d: %s", shard, round_number, counted(requests, "request"))
+    report = Meter(unseen)
+    requests = prepare(open_run(run_uri).services, run_uri, round_number, shard, report)
+    read = report.progress
+    figures = f"; {read.told_at_end()}" if read.done.documents else ""  # later rounds and repetitions read none
+    log.info("Shard %d, round %d: %s%s", shard, round_number, counted(requests, "request"), figures)
     return requests
 
 
@@ -160,11 +164,12 @@ def fold_shard(run_uri: str, shard: int) -> int:
 def publish_run(run_uri: str, context: Any) -> dict[str, Any]:
     """Check that the run adds up, publish its tables, give them events; the summary that `runs` holds.
 
-    Beside it `tables_page`, where the S3 console shows the tables; None for a local folder, and without AWS.
+    Beside it where the S3 console shows the tables and the report; None for a local folder, and without AWS.
     """
     from pipeline.airflow.assets import announce
     from pipeline.airflow.notices import cut_short, suspect
     from pipeline.airflow.notifying import tell
+    from pipeline.reports.writing import draw_reports
     from pipeline.steps import publish
     from pipeline.steps.summary import SUMMARY
     from pipeline.terminal.console import shown_place
@@ -180,14 +185,21 @@ def publish_run(run_uri: str, context: Any) -> dict[str, Any]:
         tell(suspect(summary.run_key, summary.departures), context)
     if summary.over_budget:
         tell(cut_short(summary.run_key, summary.over_budget, summary.cost_usd, summary.failures), context)
+    report = draw_reports(run.services, summary)
+    if report:
+        log.info("Report: %s", shown_place(report))
     found: dict[str, Any] = SUMMARY.dump_python(summary, mode="json")
-    return found | {"tables_page": _tables_page(run, summary.tables_uri)}
+    return found | _pages(run, summary.tables_uri, report)
 
 
-def _tables_page(run: Run, tables_uri: str) -> str | None:
-    from pipeline.airflow.links import place_page
+def _pages(run: Run, tables_uri: str, report_uri: str | None) -> dict[str, str | None]:
+    from pipeline.airflow.links import object_page, place_page
 
-    return None if run.services.s3.url else place_page(tables_uri, run.services.region) or None
+    on_aws, region = not run.services.s3.url, run.services.region
+    return {
+        "tables_page": place_page(tables_uri, region) or None if on_aws else None,
+        "report_page": object_page(report_uri, region) or None if on_aws and report_uri else None,
+    }
 
 
 def _spent(input_tokens: int, output_tokens: int, cost_usd: Decimal | None) -> str:

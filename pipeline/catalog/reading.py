@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ObjectMissing, SettingsError
-from pipeline.schemas import FIXED
+from pipeline.schemas.views import LATEST, Dialect, is_analysis, latest_query
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
     from pipeline.catalog import Catalog
 
 NEWEST_RUNS = 5  # that tell how long answers usually are
-CURRENT = "_current"  # the suffix of the view with one row per document
 # Nothing is downloaded, and a misspelt table is no Python variable of ours.
 _ALONE = {
     "autoinstall_known_extensions": "false",
@@ -124,14 +124,14 @@ def read_table(catalog: Catalog, table: str, run_key: str | None = None, as_of: 
     return catalog.dataset(table, runs if run_key is None else [run_key]).to_table()
 
 
-def current(catalog: Catalog, table: str, limit: int | None = None, as_of: AsOf = None) -> pa.Table:
-    """The newest published row of each document in an analysis, with the column `deleted`; all in memory.
+def latest(catalog: Catalog, table: str, limit: int | None = None, as_of: AsOf = None) -> pa.Table:
+    """The newest published row of each document in an analysis, with `deleted` and `current_prompt`; all in memory.
 
-    `deleted` says that the newest row of the document in `documents` says so. With `as_of`, newest is what was so then.
+    With `as_of`, newest is what was so then.
     """
     refuse_unknown(catalog, table, as_of=as_of)
     with open_views(catalog, as_of) as views:
-        newest = views.table(f"{table}{CURRENT}").order("uri, document_id")
+        newest = views.table(f"{table}{LATEST}").order("uri, document_id")
         rows: pa.Table = (newest if limit is None else newest.limit(limit)).to_arrow_table()
     return rows
 
@@ -144,23 +144,75 @@ def shown_rows(
     all_runs: bool = False,
     limit: int | None = None,
     as_of: AsOf = None,
+    where: str | None = None,
 ) -> pa.Table:
     """The rows of one run or of every run, at most `limit`; without either, what is valid now, or was `as_of`.
 
     That is each document's newest row for an analysis, every run for `runs`, and the newest run for other tables.
+    `where` is a condition in DuckDB's SQL; more than a condition it cannot say. Raises SettingsError for a wrong one.
     """
-    if run_key is None and not all_runs and is_analysis(table):
-        return current(catalog, table, limit, as_of)
+    with open_views(catalog, as_of) as views:
+        rows = shown(catalog, views, table, run_key, all_runs=all_runs, as_of=as_of)
+        with condition(where, rows.columns):
+            found: pa.Table = filtered(views, rows, where, limit).to_arrow_table()
+    return found
+
+
+def shown(
+    catalog: Catalog,
+    views: DuckDBPyConnection,
+    table: str,
+    run_key: str | None = None,
+    *,
+    all_runs: bool = False,
+    as_of: AsOf = None,
+) -> DuckDBPyRelation:
+    """What `shown_rows` shows, to be read from these views. Raises ObjectMissing."""
     runs = _runs(catalog, as_of)
-    if run_key is None and not all_runs and table != "runs":
+    newest = run_key is None and not all_runs
+    if newest and table not in (known := catalog.tables()) and table.removesuffix(LATEST) in known:
+        table = table.removesuffix(LATEST)  # called by the name of the view that is shown
+    if newest and table != "runs" and not is_analysis(table):
         run_key = runs[-1] if runs else None
     refuse_unknown(catalog, table, run_key, as_of)
-    rows = catalog.dataset(table, runs if run_key is None else [run_key])
-    return rows.to_table() if limit is None else rows.head(limit)
+    if newest and is_analysis(table):
+        return views.table(f"{table}{LATEST}").order("uri, document_id")
+    if run_key is not None:
+        views.register(table, catalog.dataset(table, [run_key]))
+    return views.table(table)
 
 
-def is_analysis(table: str) -> bool:
-    return table not in FIXED
+def filtered(
+    views: DuckDBPyConnection, rows: DuckDBPyRelation, where: str | None, limit: int | None = None
+) -> DuckDBPyRelation:
+    """The rows for which a condition holds. It reads no file, changes no setting, and is no second statement."""
+    if where is not None:
+        views.execute("set enable_external_access = false")
+        views.execute("set lock_configuration = true")
+        rows = rows.filter(where)
+    return rows if limit is None else rows.limit(limit)
+
+
+@contextmanager
+def condition(where: str | None, columns: Sequence[str]) -> Iterator[None]:
+    """What DuckDB says against somebody's condition, while it is read or as rows are, as a SettingsError."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        if where is None:
+            raise
+        said = str(error).split("\n\n")[0].splitlines()[0]
+        raise SettingsError(
+            f"where = {where}: {said}. It is one condition in DuckDB's SQL, such as uri like '%.pdf'; "
+            f"columns are {', '.join(columns)}"
+        ) from None
+
+
+def is_run(catalog: Catalog, name: str) -> bool:
+    """Whether a run of that name is published, and no table is called so."""
+    return name not in catalog.tables() and name in committed_runs(catalog)
 
 
 def refuse_unknown(catalog: Catalog, table: str, run_key: str | None = None, as_of: AsOf = None) -> None:
@@ -176,41 +228,27 @@ def refuse_unknown(catalog: Catalog, table: str, run_key: str | None = None, as_
     raise ObjectMissing(f"{folder}: {when}; published {kind} are {known}")
 
 
-def open_views(catalog: Catalog, as_of: AsOf = None) -> DuckDBPyConnection:
-    """A DuckDB connection with a view for each table, and `<analysis>_current` for each analysis.
+def open_views(catalog: Catalog, as_of: AsOf = None, run_keys: Collection[str] | None = None) -> DuckDBPyConnection:
+    """A DuckDB connection with a view for each table, and `<analysis>_latest` for each analysis.
 
+    With `run_keys`, of the rows of these runs alone: no file of another is opened.
     The views show what was published when they were opened, or `as_of` then. Rows are read from the files when a query
     asks for them, by column and piece by piece, so that a table of any size fits; nothing is downloaded but the tables.
     """
     import duckdb
 
-    runs = _runs(catalog, as_of)
+    runs = [one for one in _runs(catalog, as_of) if run_keys is None or one in run_keys]
     tables = catalog.tables() if runs else []  # a first run that is being published is no run yet
     views = duckdb.connect(config={**_ALONE, "temp_directory": tempfile.gettempdir()})
-    views.execute("set timezone = 'UTC'")
+    views.execute("set timezone = 'UTC'; set enable_progress_bar = false")  # a bar would go to stdout, among the rows
     for table in tables:
         views.register(table, catalog.dataset(table, runs))
     for table in filter(is_analysis, tables):
-        views.execute(_current_view(table, deletions="change" in _columns(views, "documents")))
+        deletions = "change" in _columns(views, "documents")
+        query = latest_query(table, Dialect.DUCKDB, _columns(views, table), deletions=deletions)
+        views.execute(f'create view "{table}{LATEST}" as {query}')
     return views
 
 
 def _columns(views: DuckDBPyConnection, table: str) -> list[str]:
     return [str(row[0]) for row in views.execute(f'describe "{table}"').fetchall()]
-
-
-def _current_view(table: str, *, deletions: bool) -> str:
-    """Which run is newest is decided on two narrow columns, before the wide rows are read."""
-    gone = "arg_max(change, (ended, run_key)) = 'deleted'" if deletions else "false"
-    return f"""
-        create view "{table}{CURRENT}" as
-        with newest as (
-            select document_id, arg_max(run_key, (ended, run_key)) as run_key
-            from "{table}" join (select run_key, ended from runs) using (run_key) group by document_id
-        ), gone as (
-            select document_id, {gone} as deleted
-            from documents join (select run_key, ended from runs) using (run_key) group by document_id
-        )
-        select rows.*, coalesce(gone.deleted, false) as deleted
-        from "{table}" as rows join newest using (document_id, run_key) left join gone using (document_id)
-    """  # noqa: S608 - names of analyses are identifiers, and both texts are ours

@@ -10,10 +10,12 @@ from typing import Annotated
 import typer
 
 from pipeline import __version__
-from pipeline.catalog.reading import list_tables, shown_rows
-from pipeline.cli import auditing, foretelling, maintaining, operating, pricing, withdrawing
+from pipeline.catalog.reading import is_run, list_tables, shown_rows
+from pipeline.cli import auditing, foretelling, maintaining, operating, pricing, reporting, tabling, withdrawing
+from pipeline.cli.choosing import Exclude, Include, MaxBytes, MinBytes, ModifiedSince, Sources, selected
 from pipeline.cli.connecting import AsJson, Fuse, Output, RunDate, connected, reading, tell_lifecycle
 from pipeline.cli.operating import carry_out
+from pipeline.cli.tabling import AsOf, Where
 from pipeline.errors import StackError
 from pipeline.forecasts.drawing import SEED
 from pipeline.local import stack
@@ -21,6 +23,7 @@ from pipeline.local.borrowing import give_up, keep
 from pipeline.local.embedded import shell_variables
 from pipeline.manifest import refuse_illegal
 from pipeline.settings import load_settings
+from pipeline.sources.spelling import absolute_sources
 from pipeline.steps import RunOrder, work_uri_for
 from pipeline.steps.orders import refuse_missing
 from pipeline.steps.start import new_run_key
@@ -33,7 +36,6 @@ app = typer.Typer(
 local = typer.Typer(no_args_is_help=True, help="The embedded S3 and Bedrock on this machine.")
 app.add_typer(local, name="local")
 
-Source = Annotated[str, typer.Argument(help="Folder or s3:// prefix that holds the documents", show_default=False)]
 Analyses = Annotated[str | None, typer.Option(help="Analyses to run, comma-separated; default: all declared")]
 ModelName = Annotated[str | None, typer.Option("--model", help="Model or inference profile of the catalogue")]
 Budget = Annotated[str | None, typer.Option(help="Submit nothing when the forecast is above this, in USD")]
@@ -71,7 +73,7 @@ def _begin(
 
 @app.command()
 def run(
-    source: Source,
+    sources: Sources,
     output: Output = None,
     run_key: Annotated[
         str | None, typer.Option(help="Name of the run; with the name of a run that was broken off, continue it")
@@ -85,18 +87,24 @@ def run(
     allow_unknown_price: AnyPrice = None,
     output_language: Language = None,
     fuse: Fuse = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    min_bytes: MinBytes = None,
+    max_bytes: MaxBytes = None,
+    modified_since: ModifiedSince = None,
     force: Force = False,
     sample: Annotated[int | None, typer.Option(min=1, help="Only so many documents, drawn by chance")] = None,
     seed: Annotated[int, typer.Option(help="Which documents a sample takes")] = SEED,
     as_json: AsJson = False,
 ) -> None:
-    """Analyse the documents under SOURCE that are new or changed, and publish the tables."""
+    """Analyse the documents of every SOURCE that are new or changed, and publish the tables."""
     chosen = {"analyses": analyses, "model": model, "output_language": output_language, "output": output, "fuse": fuse}
     budgets = {"budget_usd": budget_usd, "budget_day_usd": budget_day_usd, "budget_month_usd": budget_month_usd}
-    settings = load_settings({**chosen, **budgets, "allow_unknown_price": allow_unknown_price})
+    selection = selected(include, exclude, min_bytes, max_bytes, modified_since)
+    settings = load_settings({**chosen, **budgets, **selection, "allow_unknown_price": allow_unknown_price})
     if run_key is not None:
         refuse_illegal(run_key)
-    source_uri, output_uri = absolute_uri(source), absolute_uri(settings.output)
+    source_uri, output_uri = absolute_sources(*sources), absolute_uri(settings.output)
     with connected(settings, quiet=as_json) as services:
         refuse_missing(services, source_uri)  # before there is anything to continue
         work_uri = work_uri_for(services.settings, output_uri)
@@ -110,25 +118,31 @@ def run(
 for operate in (operating.resume, operating.status, operating.stop, foretelling.plan, maintaining.tidy):
     app.command()(operate)
 app.command()(withdrawing.withdraw)
-for account in (pricing.prices, auditing.costs, auditing.reconcile):
+for account in (pricing.prices, auditing.costs, auditing.reconcile, reporting.report):
     app.command()(account)
+
+
+for tell in (tabling.export, tabling.views):
+    app.command()(tell)
 
 
 @app.command()
 def show(
-    table: Annotated[str | None, typer.Argument(help="Table to print; without it, the tables that there are")] = None,
+    table: Annotated[
+        str | None,
+        typer.Argument(metavar="[TABLE|RUN]", help="Table or run to print; without it, the tables that there are"),
+    ] = None,
     output: Output = None,
     run_key: Annotated[
         str | None, typer.Option(help="Rows of this run; default: each document's newest row, else of the newest run")
     ] = None,
     all_runs: Annotated[bool, typer.Option(help="Rows of every run")] = False,
-    as_of: Annotated[
-        str | None, typer.Option(help="As the tables were after this run, or at this moment: 2026-11-20T00:00Z")
-    ] = None,
+    as_of: AsOf = None,
+    where: Where = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Print at most so many rows")] = None,
     form: Annotated[Form, typer.Option("--format", help="For people, spreadsheets or programs")] = Form.TABLE,
 ) -> None:
-    """Print a published table, or list the published tables."""
+    """Print a published table or the figures of a run, or list the published tables."""
     settings = load_settings({"output": output})
     output_uri = absolute_uri(settings.output)
     with reading(output_uri, settings, quiet=True) as services:
@@ -139,7 +153,10 @@ def show(
                     last = f", the last is {runs[-1]}" if runs else ""
                     print(f"{name:<20} {len(runs)} runs{last}")
                 return
-            rows = shown_rows(catalog, table, run_key, all_runs=all_runs, limit=limit, as_of=as_of)
+            if is_run(catalog, table):
+                reporting.print_run(catalog, table, form, sys.stdout)
+                return
+            rows = shown_rows(catalog, table, run_key, all_runs=all_runs, limit=limit, as_of=as_of, where=where)
     console.print_table(rows, form, sys.stdout)
 
 

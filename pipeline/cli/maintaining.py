@@ -13,7 +13,7 @@ from pipeline.steps import work_uri_for
 from pipeline.storage.objects import absolute_uri
 from pipeline.terminal.console import to_json
 from pipeline.terminal.tidied import print_tidied
-from pipeline.tidying import expire_snapshots, settle_orphans, tidy_runs
+from pipeline.tidying import expire_snapshots, settle_orphans, tidy_runs, tidy_texts
 
 
 def tidy(
@@ -28,8 +28,9 @@ def tidy(
         work_uri = work_uri_for(services.settings, output_uri)
         orphans = settle_orphans(services, work_uri, dry_run=dry_run)
         runs = tidy_runs(services, work_uri, dry_run=dry_run)
+        texts = tidy_texts(services, work_uri, dry_run=dry_run)
         expired = expire_snapshots(services, output_uri, dry_run=dry_run)
     if as_json:
-        print(to_json({"dry_run": dry_run, "orphans": orphans, "runs": runs, "tables": expired}))
+        print(to_json({"dry_run": dry_run, "orphans": orphans, "runs": runs, "texts": texts, "tables": expired}))
     else:
-        print_tidied(orphans, runs, expired, sys.stdout, dry_run=dry_run)
+        print_tidied(orphans, runs, texts, expired, sys.stdout, dry_run=dry_run)

@@ -15,6 +15,7 @@ from pipeline.cli.connecting import AsJson, Output, connected, say, sending_noth
 from pipeline.errors import ObjectMissing, ServiceError, SettingsError, StackError, StorageError
 from pipeline.loop import Looped, counted, run_to_the_end, stop_to_the_end
 from pipeline.manifest import MANIFEST, open_key, refuse_illegal, run_folder
+from pipeline.reports.writing import draw_reports
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import RunOrder, RunSummary, Services, publish, work_uri_for
 from pipeline.steps.run import Run, as_begun
@@ -25,6 +26,7 @@ from pipeline.steps.tombstones import read_tombstone
 from pipeline.steps.withdrawing import withdrawn_since
 from pipeline.storage.objects import absolute_uri
 from pipeline.terminal import console, showing
+from pipeline.terminal.progress import watch_for
 from pipeline.terminal.showing import Frame, run_frame, runs_frame
 
 T = TypeVar("T")
@@ -95,7 +97,7 @@ def stop(run_key: RunKey, output: Output = None, as_json: AsJson = False) -> Non
         was_stopped = phase_of(run) is Phase.STOPPED
         pace = Looped(services.settings.poll_seconds)
         try:
-            found = stop_to_the_end(services, run.store.uri(), console.watch_for(sys.stderr, quiet=as_json), pace)
+            found = stop_to_the_end(services, run.store.uri(), watch_for(sys.stderr, quiet=as_json), pace)
         except KeyboardInterrupt:
             say(f"The run is stopped, and its jobs end. To keep what they answer, repeat: docbatch stop {run_key}")
             raise
@@ -116,11 +118,12 @@ def carry_out(services: Services, order: RunOrder, output: str | None, *, as_jso
     pace = Looped(services.settings.poll_seconds)
     before = _published_before(services, order)
     try:
-        summary = run_to_the_end(services, order, console.watch_for(sys.stderr, quiet=as_json), pace)
+        summary = run_to_the_end(services, order, watch_for(sys.stderr, quiet=as_json), pace)
     except (StorageError, ServiceError, StackError, OSError, KeyboardInterrupt):
         if _has_begun(services, order):
             say(f"The run is not complete. To continue it: {resume_command(services, order.run_key, output)}")
         raise
+    report = _draw(services, summary, quiet=as_json)
     if as_json:
         print(SUMMARY.dump_json(summary).decode())
         return
@@ -129,7 +132,15 @@ def carry_out(services: Services, order: RunOrder, output: str | None, *, as_jso
         print(
             "To begin another run: leave --run-key out, or name another (with --force, what is known is asked again)."
         )
-    console.print_summary(summary, sys.stdout)
+    console.print_summary(summary, sys.stdout, report)
+
+
+def _draw(services: Services, summary: RunSummary, *, quiet: bool) -> str | None:
+    """The pages of the run; one that cannot be drawn is told, and the run is complete all the same."""
+    with console.watch_for(sys.stderr, quiet=quiet).step("report") as step:
+        drawn = draw_reports(services, summary)
+        step.note(console.shown_place(drawn) if drawn else f"not drawn; repeat it: docbatch report {summary.run_key}")
+    return drawn
 
 
 def resume_command(services: Services, run_key: str, output: str | None) -> str:

@@ -11,6 +11,7 @@ import typer
 from pipeline.cli.connecting import AsJson, Output, connected, sending_nothing
 from pipeline.cli.operating import RunKey, find_run
 from pipeline.loop import counted
+from pipeline.reports.writing import take_out_report
 from pipeline.settings import load_settings
 from pipeline.steps import RunSummary, work_uri_for
 from pipeline.steps.status import Phase, phase_of
@@ -34,6 +35,7 @@ def withdraw(
         if phase_of(run) is Phase.PUBLISHED and not (yes or as_json) and sys.stdin.isatty():
             typer.confirm(_question(read_summary(run.store)), abort=True)
         found = take_out(services, run.store.uri())
+        take_out_report(services, run.manifest.output_uri, run_key)
         summary = read_summary(run.store)
     if as_json:
         print(console.to_json(found))

@@ -20,10 +20,10 @@ _STARTS = {
     b"\x28\xb5\x2f\xfd": "zst",
     b"BZh": "bz2",
     b"%!PS": "PostScript",
-    b"\x89PNG": "a picture (PNG)",
-    b"\xff\xd8\xff": "a picture (JPEG)",
-    b"II*\0": "a picture (TIFF)",
-    b"MM\0*": "a picture (TIFF)",
+    b"\x89PNG": "png",
+    b"\xff\xd8\xff": "jpeg",
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
     b"OggS\0": "a sound (Ogg)",
     b"7z\xbc\xaf\x27\x1c": "an archive (7z)",
     b"Rar!\x1a\x07": "an archive (RAR)",
@@ -73,7 +73,8 @@ BROKEN_ZIP = (
 )
 
 OFFICE = ("docx", "pptx", "xlsx", "odt", "ods", "odp", "epub", "rtf", "doc", "ppt")
-READ = ("text", "markdown", "html", "csv", "json", "pdf", *OFFICE, "eml", "msg")
+PACKED = ("gz", "zst", "bz2")
+READ = ("text", "markdown", "html", "csv", "json", "pdf", *OFFICE, "eml", "msg", "zip", "tar", "png", "jpeg", "tiff")
 
 
 def signed_form(content: bytes, suffix: str) -> str | None:

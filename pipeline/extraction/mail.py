@@ -14,7 +14,7 @@ from email.utils import parseaddr
 import oxmsg
 
 from pipeline.domain import Failure, Reason
-from pipeline.extraction.values import Bounds, Reader, Text, plain_line
+from pipeline.extraction.values import Bounds, Reader, Text, plain_line, together
 
 MOST_ATTACHMENTS = 100
 Attached = tuple[str, bytes]
@@ -99,15 +99,19 @@ def _joined(
     found = read(body[1], body[0], bounds) if body and body[1].strip() else None
     if isinstance(found, Text):
         parts.append(found.content.strip())
+    inside: list[Text | Failure] = [found] if isinstance(found, Text) else []
     for number, (name, content) in enumerate(attached):
         if number == MOST_ATTACHMENTS:
             return Failure(Reason.UNSUPPORTED, f"{form} with more than {MOST_ATTACHMENTS} attachments")
-        parts.append(_attachment(plain_line(name) or f"attachment {number + 1}", read(content, name, bounds)))
+        found = read(content, name, bounds)
+        inside.append(found)
+        parts.append(_attachment(plain_line(name) or f"attachment {number + 1}", found))
         bounds = bounds.less(len(content))
     text = "\n\n".join(part for part in parts if part)
     if not text.strip():
         return Failure(Reason.EMPTY, f"{form} without text")
-    return Text(text, None, form, plain_line(head["Subject"]), _person(head["From"]), sent)
+    about = (plain_line(head["Subject"]), _person(head["From"]), sent)
+    return Text(text, None, form, *about, **together(inside))
 
 
 def _person(sender: str | None) -> str | None:

@@ -1,12 +1,10 @@
-"""Compressed documents -> their bytes, within a bound; archives of several -> why not."""
+"""Compressed documents -> their bytes, within a bound."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
 import io
-import tarfile
-import zipfile
 import zlib
 from collections.abc import Callable
 from typing import IO, BinaryIO, cast
@@ -14,7 +12,6 @@ from typing import IO, BinaryIO, cast
 import zstandard
 
 from pipeline.domain import Failure, Reason
-from pipeline.extraction.forms import BROKEN_ZIP
 
 _OPENED: dict[str, Callable[[IO[bytes]], BinaryIO]] = {
     "gz": lambda packed: cast("BinaryIO", gzip.GzipFile(fileobj=packed)),
@@ -43,23 +40,3 @@ def unpacked(content: bytes, form: str, most_bytes: int) -> bytes | Failure:
     except _BROKEN as error:
         return Failure(Reason.DAMAGED, f"{form} that cannot be unpacked: {type(error).__name__}")
     return b"".join(parts)
-
-
-def archive(content: bytes, form: str) -> Failure:
-    """Why an archive is not read, with how many files are in it."""
-    try:
-        count = _count_zip(content) if form == "zip" else _count_tar(content)
-    except (tarfile.TarError, *BROKEN_ZIP) as error:
-        return Failure(Reason.DAMAGED, f"{form} that cannot be opened: {type(error).__name__}")
-    files = f"{count} {'file' if count == 1 else 'files'}"
-    return Failure(Reason.UNSUPPORTED, f"an archive ({form}) of {files}; put them into the source one by one")
-
-
-def _count_zip(content: bytes) -> int:
-    with zipfile.ZipFile(io.BytesIO(content)) as packed:
-        return sum(not name.endswith("/") for name in packed.namelist())
-
-
-def _count_tar(content: bytes) -> int:
-    with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as packed:
-        return sum(member.isfile() for member in packed)

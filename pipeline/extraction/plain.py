@@ -6,10 +6,10 @@ import codecs
 import re
 
 from charset_normalizer import from_bytes
-from selectolax.lexbor import LexborHTMLParser
 
 from pipeline.domain import Failure, Reason
-from pipeline.extraction.values import Text, moment, plain_line
+from pipeline.extraction.values import Text
+from pipeline.extraction.web import read_html
 
 _MARKS = [
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -21,10 +21,6 @@ _MARKS = [
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset=[\"']?([A-Za-z0-9_:-]{1,40})", re.IGNORECASE)
 _HTML_START = re.compile(
     r"\s*(?:<!--.{0,2000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
-)
-_UNREAD = "script, style, template, noscript, nav, header nav, footer, aside, svg, form"
-_BLOCKS = (
-    "address article blockquote br dd div dl dt figcaption h1 h2 h3 h4 h5 h6 hr li main ol p pre section table tr ul"
 )
 # Of what Python can decode, only what a page may declare: `idna`, `unicode_escape` and the like are no charsets.
 _CHARSETS = re.compile(
@@ -61,7 +57,7 @@ def read(content: bytes, name: str, most_nested: int) -> Text | Failure | None:
     raw, encoding = decoded
     form = _form(raw, name)
     if form == "html":
-        return None if _is_too_deep(raw, most_nested) else _read_html(raw, encoding)
+        return None if _is_too_deep(raw, most_nested) else read_html(raw, encoding)
     text = unescaped(raw) if form == "json" else raw
     return Text(text, encoding, form) if text.strip() else Failure(Reason.EMPTY, f"{form} without text")
 
@@ -164,34 +160,5 @@ def suffix(name: str) -> str:
     return dot + ending.lower() if stem else ""
 
 
-def _read_html(raw: str, encoding: str) -> Text | Failure:
-    """The visible text, a line a block, the title first; navigation, footers and scripts are left out."""
-    tree = LexborHTMLParser(raw)
-    title = tree.css_first("title")
-    head = title.text().strip() if title else ""
-    author, created = _told(tree, _AUTHORS), _told(tree, _DATES)
-    for node in tree.css(_UNREAD):
-        node.decompose()
-    for tag in _BLOCKS.split():
-        for node in tree.css(tag):
-            node.insert_before("\n")
-            node.insert_after("\n")
-    for node in tree.css("td, th"):
-        node.insert_after(" ")
-    body = tree.body.text() if tree.body else ""
-    lines = [re.sub(r"[ \t\r\f\v]+", " ", line).strip() for line in body.split("\n")]
-    text = "\n".join(line for line in ([head] if head and head not in lines else []) + lines if line)
-    if not text.strip():
-        return Failure(Reason.EMPTY, "html without text")
-    return Text(text, encoding, "html", plain_line(head), plain_line(author), moment(created))
-
-
-def _told(tree: LexborHTMLParser, selector: str) -> str | None:
-    node = tree.css_first(selector)
-    return node.attributes.get("content") if node else None
-
-
-_AUTHORS = 'meta[name="author"], meta[property="article:author"]'
-_DATES = 'meta[property="article:published_time"], meta[name="date"], meta[name="dcterms.created"]'
 _FORMS = {".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html", ".xhtml": "html"}
 _FORMS |= {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json"}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
-from pipeline.domain import Failure
+import orjson
+
+from pipeline.domain import Failure, Reason
+from pipeline.extraction.normalising import normalised
 
 MOST_ABOUT = 1_000  # characters of a title or an author
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\s]+")
@@ -18,7 +22,9 @@ _PDF_TIME = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:([-+])(\
 class Text:
     """What a document says, how it was read, and what it says about itself, None where it does not.
 
-    `form` is one of forms.READ. `encoding` is None for formats that settle it themselves. `pages` are pages or slides.
+    `form` is one of forms.READ. `encoding` is None for formats that settle it themselves. `pages` are pages or slides,
+    `recognised_pages` those whose text was recognised in a picture; None where no page is known to be one.
+    `unread_parts` are pages, attachments and members that gave no text, `removed_characters` those of normalising.py.
     """
 
     content: str
@@ -28,6 +34,9 @@ class Text:
     author: str | None = None
     created: datetime | None = None
     pages: int | None = None
+    recognised_pages: int | None = None
+    unread_parts: int = 0
+    removed_characters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,49 @@ Reader = Callable[[bytes, str, Bounds], "Text | Failure"]
 
 def plain_line(value: str | None) -> str | None:
     """A title or a name in one line, without what cannot be seen; None where nothing remains."""
-    return _UNSEEN.sub(" ", value or "").strip()[:MOST_ABOUT] or None
+    return normalised(_UNSEEN.sub(" ", value or ""))[0].strip()[:MOST_ABOUT] or None
+
+
+def by_the_rule(found: Text | Failure) -> Text | Failure:
+    """The text normalised, with the number of characters that were removed; a failure where nothing remains."""
+    if isinstance(found, Failure):
+        return found
+    content, removed = normalised(found.content)
+    if content.strip():
+        unchanged = content is found.content and not removed
+        return (
+            found
+            if unchanged
+            else replace(found, content=content, removed_characters=found.removed_characters + removed)
+        )
+    unseen = f": {removed} characters, none of which can be seen" if removed else ""
+    return Failure(Reason.EMPTY, f"{found.form} without text{unseen}")
+
+
+def together(parts: Iterable[Text | Failure]) -> dict[str, Any]:
+    """What a document has that consists of others: recognised pages, parts without text, removed characters."""
+    parts = list(parts)
+    texts = [one for one in parts if isinstance(one, Text)]
+    recognised = [one.recognised_pages for one in texts if one.recognised_pages is not None]
+    return {
+        "recognised_pages": sum(recognised) if recognised else None,
+        "unread_parts": len(parts) - len(texts) + sum(one.unread_parts for one in texts),
+        "removed_characters": sum(one.removed_characters for one in texts),
+    }
+
+
+def to_json(found: Text | Failure) -> bytes:
+    """For another process, or for another run. The text must be normalised: JSON holds no half of a pair."""
+    return orjson.dumps(asdict(found))
+
+
+def from_json(content: bytes) -> Text | Failure:
+    """What `to_json` wrote. Raises ValueError, TypeError, KeyError or AttributeError for anything else."""
+    told = orjson.loads(content)
+    if "reason" in told:
+        return Failure(Reason(told["reason"]), told["detail"])
+    created = told.pop("created")
+    return Text(**told, created=datetime.fromisoformat(created) if created else None)
 
 
 def moment(value: str | None) -> datetime | None:

@@ -5,27 +5,30 @@ It is started by workers.Extractor with an empty environment, and may neither wr
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
+import signal
 import struct
 import sys
+import threading
+import time
 from contextlib import suppress
-from dataclasses import asdict
 from typing import BinaryIO
-
-import orjson
 
 from pipeline.domain import Failure, Reason
 from pipeline.extraction.reading import extract
-from pipeline.extraction.values import Bounds, Text
+from pipeline.extraction.values import Bounds, Text, to_json
 
 REQUEST = struct.Struct(">IQ")  # bytes of the name, bytes of the document
 REPLY = struct.Struct(">Q")
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG (linux/prctl.h)
 PARALLEL = 2  # CPU seconds in one second; by this limit even a worker that nobody watches any more ends
 
 
-def main(seconds: float, memory_bytes: int, output_bytes: int, unpacked_bytes: int) -> None:
-    """Read requests and write replies until there are no more."""
+def main(parent: int, seconds: float, memory_bytes: int, output_bytes: int, unpacked_bytes: int) -> None:
+    """Read requests and write replies until there are no more, or no parent any more, whose process id that is."""
+    _die_with(parent)
     bounds = Bounds(seconds, memory_bytes, output_bytes, unpacked_bytes)
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a parser prints must not come between the replies
@@ -51,18 +54,31 @@ def _read(requests: BinaryIO, name_bytes: int, content_bytes: int, bounds: Bound
 
 
 def _bounded(found: Text | Failure, bounds: Bounds) -> Text | Failure:
-    if isinstance(found, Text) and len(found.content.encode("utf-8", "replace")) > bounds.output_bytes:
+    if isinstance(found, Text) and len(found.content.encode()) > bounds.output_bytes:
         return Failure(Reason.EXCEEDED, f"its text is more than {bounds.output_bytes} bytes")
     return found
 
 
 def _reply(replies: BinaryIO, found: Text | Failure) -> None:
-    told = asdict(found)
-    if isinstance(found, Text):
-        told["content"] = found.content.encode("utf-8", "replace").decode()
-    content = orjson.dumps(told)
+    content = to_json(found)
     replies.write(REPLY.pack(len(content)) + content)
     replies.flush()
+
+
+def _die_with(parent: int) -> None:
+    """After a kill -9 of the parent, nobody else ends what is being parsed before its limits do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:  # it was gone before it could be told
+        os._exit(1)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)  # nothing but Linux tells a process of its parent's end
+    os._exit(1)
 
 
 def _limit(which: int, most: int) -> None:

@@ -8,17 +8,15 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-import orjson
-
 from pipeline.domain import Failure, Reason
 from pipeline.extraction.reading import read_plain
-from pipeline.extraction.values import Bounds, Text
+from pipeline.extraction.values import Bounds, Text, from_json
 from pipeline.extraction.worker import REPLY, REQUEST
 
 # Parsers leak; a new process after so many documents costs nothing beside them.
@@ -27,16 +25,19 @@ ENDING_SECONDS = 0.2  # that a process which has closed its pipe may take to end
 _START = "import sys; sys.path[:] = {path!r}; from pipeline.extraction.worker import main; main(*{bounds!r})"
 _FIELDS_BYTES = 100_000  # of a reply, beside the text
 
+Keep = Callable[[bytes, str, "Text | Failure"], None]
+"""Gets the bytes, the name and what reading them gave."""
+
 
 class Extractor:
     """Reads plain text at once, and everything else in worker processes, which start when first needed.
 
     The workers are not multiprocessing's: those would import the main module of whoever runs, Airflow's for one. They
-    get no environment, and so no credentials.
+    get no environment of ours, and so no credentials. `keep` gets what they read.
     """
 
-    def __init__(self, bounds: Bounds, workers: int | None = None) -> None:
-        self._bounds = bounds
+    def __init__(self, bounds: Bounds, workers: int | None = None, keep: Keep | None = None) -> None:
+        self._bounds, self._keep = bounds, keep
         self._count = workers or os.cpu_count() or 1
         self._threads: ThreadPoolExecutor | None = None
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
@@ -62,9 +63,12 @@ class Extractor:
     def _elsewhere(self, content: bytes, name: str) -> Text | Failure:
         worker = self._idle.get()
         try:
-            return worker.read(content, name)
+            found = worker.read(content, name)
         finally:
             self._idle.put(worker)
+        if self._keep is not None:
+            self._keep(content, name, found)
+        return found
 
     def close(self) -> None:
         """Kill what is being read; nothing stays behind."""
@@ -107,7 +111,7 @@ class _Worker:
             timer.cancel()
         if reply is None:
             return self._ended(running, late.is_set())
-        return _found(reply)
+        return from_json(reply)
 
     def stop(self) -> None:
         """Kill the process, also while a thread waits for its reply; none is started any more."""
@@ -182,24 +186,17 @@ def _kill(running: subprocess.Popen[bytes], late: threading.Event) -> None:
 
 
 def _start(bounds: Bounds) -> subprocess.Popen[bytes]:
-    told = (bounds.seconds, bounds.memory_bytes, bounds.output_bytes, bounds.unpacked_bytes)
+    # The signal comes when the thread that starts a process ends: those of the extractor live as long as it does.
+    told = (os.getpid(), bounds.seconds, bounds.memory_bytes, bounds.output_bytes, bounds.unpacked_bytes)
     source = _START.format(path=[path for path in sys.path if path], bounds=told)
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-I", "-B", "-c", source],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # parsers quote the document there
-        env={},
+        env={"OMP_THREAD_LIMIT": "1"},  # there are as many workers as cores
         start_new_session=True,  # Ctrl-C is for the one who reads the texts
     )
-
-
-def _found(reply: bytes) -> Text | Failure:
-    told = orjson.loads(reply)
-    if "reason" in told:
-        return Failure(Reason(told["reason"]), told["detail"])
-    created = told.pop("created")
-    return Text(**told, created=datetime.fromisoformat(created) if created else None)
 
 
 def _signal_name(code: int) -> str:

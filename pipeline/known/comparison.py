@@ -15,6 +15,8 @@ import pyarrow as pa
 
 from pipeline.domain import Change, Document
 from pipeline.manifest import Held
+from pipeline.sources.spelling import Scope
+from pipeline.sources.values import Entry
 
 # DuckDB keeps to this and spills to disk beyond it; ten million documents need 1 GB with Python and Arrow beside it.
 MEMORY = "200MB"
@@ -33,18 +35,28 @@ _COLUMNS: list[tuple[str, pa.DataType]] = [
 _LISTED = pa.schema(_COLUMNS)
 # A document's id is 24 hexadecimal digits: as 12 bytes it stands inside DuckDB's own cell, without a pointer.
 _SCHEMA = """
-CREATE TABLE listed (id BLOB, uri VARCHAR, etag VARCHAR, size_bytes BIGINT, last_modified TIMESTAMPTZ);
+CREATE TABLE listed (
+    id BLOB, uri VARCHAR, etag VARCHAR, size_bytes BIGINT, last_modified TIMESTAMPTZ, source VARCHAR, selected BOOLEAN);
 CREATE TABLE published (
     id BLOB, uri VARCHAR, etag VARCHAR, size_bytes BIGINT, last_modified TIMESTAMPTZ, content_hash BLOB, change VARCHAR,
-    ended TIMESTAMPTZ);
+    source VARCHAR, ended TIMESTAMPTZ);
+CREATE TABLE scope (below VARCHAR, origin VARCHAR);
 CREATE TABLE held (
     id BLOB, content_hash BLOB, analysis VARCHAR, same BOOLEAN, input_tokens BIGINT, output_tokens BIGINT,
     ended TIMESTAMPTZ);
 CREATE TABLE joined (
     id BLOB, difference VARCHAR, held VARCHAR, input_tokens BIGINT, output_tokens BIGINT, uncounted BIGINT);
 CREATE TABLE compared (
-    id BLOB, uri VARCHAR, etag VARCHAR, size_bytes BIGINT, last_modified TIMESTAMPTZ, difference VARCHAR, held VARCHAR);
+    id BLOB, uri VARCHAR, etag VARCHAR, size_bytes BIGINT, last_modified TIMESTAMPTZ, source VARCHAR,
+    difference VARCHAR, held VARCHAR);
 CREATE TABLE runs (run_key VARCHAR, ended TIMESTAMPTZ);
+"""
+# Of a document that several sources list, what was seen last holds: an inventory is older than a listing.
+_MERGE = """
+INSERT INTO merged
+SELECT id, unnest(max_by(struct_pack(uri, etag, size_bytes, last_modified, source, selected),
+    (selected, last_modified, -rowid)))
+FROM listed WHERE id BETWEEN $low AND $high GROUP BY id
 """
 # The first join is narrow, because everything goes through it; only what is to be looked at is made whole.
 _JOIN = """
@@ -65,20 +77,22 @@ SELECT now.id,
          WHEN before.etag <> now.etag OR now.etag = '' THEN 'changed' ELSE 'unchanged' END AS difference,
     CASE WHEN difference = 'unchanged' THEN coalesce(known.analyses, '') ELSE '' END AS held,
     known.input_tokens, known.output_tokens, known.uncounted
-FROM (FROM listed WHERE id BETWEEN $low AND $high) AS now LEFT JOIN before ON before.id = now.id
+FROM (FROM listed WHERE id BETWEEN $low AND $high AND selected) AS now LEFT JOIN before ON before.id = now.id
 LEFT JOIN known ON known.id = now.id AND known.content_hash = before.content_hash
 """
 _COMPARE = """
 INSERT INTO compared
-SELECT listed.*, difference, joined.held FROM joined JOIN listed USING (id)
+SELECT listed.* EXCLUDE (selected), difference, joined.held FROM joined JOIN listed USING (id)
 WHERE joined.held <> $everything AND listed.id BETWEEN $low AND $high AND joined.id BETWEEN $low AND $high
 UNION ALL
-SELECT id, last.uri, last.etag, last.size_bytes, last.last_modified, 'deleted', ''
+SELECT id, last.uri, last.etag, last.size_bytes, last.last_modified, last.source, 'deleted', ''
 FROM (
-    SELECT id, max_by(struct_pack(uri, etag, size_bytes, last_modified, change), ended) AS last
+    SELECT id, max_by(struct_pack(uri, etag, size_bytes, last_modified, source, change), ended) AS last
     FROM (FROM published WHERE id BETWEEN $low AND $high)
     ANTI JOIN (FROM listed WHERE id BETWEEN $low AND $high) USING (id) GROUP BY id)
-WHERE last.change <> 'deleted' AND starts_with(last.uri, $below)
+WHERE last.change <> 'deleted' AND EXISTS (
+    FROM scope WHERE last.source = scope.origin OR (starts_with(last.uri, scope.below)
+        AND (ends_with(scope.below, '#') OR NOT starts_with(coalesce(last.source, ''), 'rows:'))))
 """
 _COUNT = """
 CREATE TABLE counted AS SELECT hex(id)[1:2] AS bucket, held, count(*) AS documents,
@@ -98,7 +112,8 @@ _TO_DO = "FROM compared WHERE id BETWEEN ? AND ? ORDER BY uri"
 class ListedDocument:
     """A document of the listing, or one that is gone from it.
 
-    `held` names, comma-separated, the analyses whose published results still hold.
+    `held` names, comma-separated, the analyses whose published results still hold. `source` is what listed it. Of a
+    row of a table, `extra` are its other columns as JSON, and `piece` is the key of the working file with its text.
     """
 
     uri: str
@@ -107,6 +122,9 @@ class ListedDocument:
     last_modified: datetime
     change: Change
     held: str
+    source: str | None = None
+    extra: str | None = None
+    piece: str | None = None
 
     @property
     def document(self) -> Document:
@@ -139,7 +157,7 @@ class Comparison:
         self._database.execute(f"SET memory_limit = '{MEMORY}'; SET threads = {THREADS}; SET TimeZone = 'UTC'")
         self._database.execute("SET enable_progress_bar = false; SET preserve_insertion_order = false")
         self._database.execute(_SCHEMA)
-        self.documents = 0
+        self.documents = self.not_selected = 0
         self._analyses: list[str] = []
 
     def __enter__(self) -> Comparison:
@@ -148,14 +166,26 @@ class Comparison:
     def __exit__(self, _kind: object, _error: object, _trace: TracebackType | None) -> None:
         self._database.close()
 
-    def add_listing(self, documents: Iterable[Document]) -> None:
-        """Every listed document."""
-        listing = iter(documents)
+    def add_listing(self, entries: Iterable[Entry], *, repeats: bool = False) -> None:
+        """Everything that is listed, once; with `repeats`, a document may be listed several times and counts as one."""
+        listing = iter(entries)
         while some := list(islice(listing, ROWS_AT_ONCE)):
-            columns = [pa.array([getattr(one, field.name) for one in some], field.type) for field in _LISTED]
+            columns = [pa.array([getattr(one.document, name) for one in some], kind) for name, kind in _COLUMNS]
             rows = pa.Table.from_arrays(columns, schema=_LISTED)
-            self._insert(rows, "listed SELECT unhex(document_id), uri, etag, size_bytes, last_modified FROM rows")
-            self.documents += len(some)
+            rows = rows.append_column("source", pa.array([one.origin for one in some], pa.string()))
+            rows = rows.append_column("selected", pa.array([one.selected for one in some], pa.bool_()))
+            self._insert(rows, "listed SELECT unhex(document_id), * EXCLUDE (document_id) FROM rows")
+        if repeats:
+            self._merge()
+        counts = self._database.execute("SELECT count(*) FILTER (WHERE selected), count(*) FROM listed").fetchall()[0]
+        self.documents, self.not_selected = counts[0], counts[1] - counts[0]
+
+    def _merge(self) -> None:
+        self._database.execute("CREATE TABLE merged AS FROM listed LIMIT 0")
+        for part in range(PARTS):
+            low, high = _ids(part, PARTS)
+            self._database.execute(_MERGE, {"low": low, "high": high})
+        self._database.execute("DROP TABLE listed; ALTER TABLE merged RENAME TO listed")
 
     def add_runs(self, ended: Mapping[str, datetime]) -> None:
         """The committed runs, by key; rows of any other run do not count. Call it before the next two."""
@@ -163,11 +193,12 @@ class Comparison:
         self._insert(pa.table(columns), "runs SELECT * FROM rows")
 
     def add_published(self, documents: pa.RecordBatchReader) -> None:
-        """Rows of the table `documents`: all its columns that are compared, and run_key."""
+        """Rows of the table `documents`: all its columns that are compared, and run_key. Old tables have no source."""
+        source = "source" if "source" in documents.schema.names else "NULL"
         self._insert(
             documents,
-            "published SELECT unhex(document_id), uri, etag, size_bytes, last_modified, unhex(content_hash), change, "
-            "ended FROM rows JOIN runs USING (run_key)",
+            "published SELECT unhex(document_id), uri, etag, size_bytes, last_modified, unhex(content_hash), change, "  # noqa: S608 - a column
+            f"{source}, ended FROM rows JOIN runs USING (run_key)",
         )
 
     def add_held(self, analysis: str, method: str, results: pa.RecordBatchReader) -> None:
@@ -182,13 +213,17 @@ class Comparison:
             "FROM rows JOIN runs USING (run_key)",
         )
 
-    def compare(self, source_uri: str, analyses: Collection[str]) -> None:
-        """Hold both sides against each other, once. What is below `source_uri` and not listed is deleted."""
+    def compare(self, scope: Scope, analyses: Collection[str]) -> None:
+        """Hold both sides against each other, once. What is in the scope and not listed is deleted."""
         self._analyses = sorted(analyses)
+        for below in scope.below:
+            self._database.execute("INSERT INTO scope (below) VALUES (?)", [below])
+        for origin in scope.origins:
+            self._database.execute("INSERT INTO scope (origin) VALUES (?)", [origin])
         for part in range(PARTS):
             low, high = _ids(part, PARTS)
             self._database.execute(_JOIN, {"low": low, "high": high})
-            values = {"low": low, "high": high, "everything": ",".join(self._analyses), "below": f"{source_uri}/"}
+            values = {"low": low, "high": high, "everything": ",".join(self._analyses)}
             self._database.execute(_COMPARE, values)
         self._database.execute(_COUNT)
 
@@ -220,5 +255,5 @@ def _ids(part: int, parts: int) -> tuple[bytes, bytes]:
 
 
 def _listed(row: tuple[Any, ...]) -> ListedDocument:
-    _, uri, etag, size_bytes, last_modified, difference, held = row
-    return ListedDocument(uri, etag, size_bytes, last_modified, Change(difference), held)
+    _, uri, etag, size_bytes, last_modified, source, difference, held = row
+    return ListedDocument(uri, etag, size_bytes, last_modified, Change(difference), held, source)

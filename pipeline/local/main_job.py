@@ -17,6 +17,7 @@ from pipeline.errors import DocbatchError, RunError, SettingsError
 from pipeline.local import launch, stack
 from pipeline.local.borrowing import borrowed
 from pipeline.local.embedded import shell_variables
+from pipeline.reports.writing import drawn_report
 from pipeline.settings import load_settings
 from pipeline.steps.start import claim_run_key
 from pipeline.steps.summary import read_summary
@@ -64,12 +65,17 @@ def run_main_job(documents: Path | None, output_uri: str) -> None:
         run_key = claim_run_key(_open(running, "work"), dt.datetime.now(dt.UTC), source, output_uri)
         _run_dag(home, running, {"source": source, "output": output_uri, "run_key": run_key})
         summary = read_summary(_open(running, f"work/runs/{run_key}"))
-    console.print_summary(summary, sys.stdout)
+        output = open_store(summary.output_uri, _access(running))
+        report = drawn_report(output, run_key)
+    console.print_summary(summary, sys.stdout, report)
 
 
 def _open(running: stack.Stack, prefix: str) -> ObjectStore:
-    keys = (running.access_key_id, running.secret_access_key)
-    return open_store(f"s3://{running.bucket}/{prefix}", S3Access(running.region, running.s3_url, *keys))
+    return open_store(f"s3://{running.bucket}/{prefix}", _access(running))
+
+
+def _access(running: stack.Stack) -> S3Access:
+    return S3Access(running.region, running.s3_url, running.access_key_id, running.secret_access_key)
 
 
 def sample_folders(home: Path) -> list[Path]:

@@ -26,7 +26,12 @@ TOKENS: list[Column] = [
 ]
 DOCUMENT: list[Column] = [
     ("document_id", pa.string(), "Derived from the uri; stays when the document changes"),
-    ("uri", pa.string(), "Where the document lies"),
+    ("uri", pa.string(), "Where the document lies; of a row of a table, its file with `#` and the row's id"),
+    (
+        "extra",
+        pa.string(),
+        "The other columns of a document that is a row of a table, as a JSON object; null for any other",
+    ),
 ]
 DOCUMENTS: list[Column] = [
     *DOCUMENT,
@@ -36,6 +41,27 @@ DOCUMENTS: list[Column] = [
     ("pages", pa.int64(), "Pages or slides, where the format counts them; null when unknown"),
     ("language", pa.string(), "Guessed from the first words, of the model's eight (en, de, …); null for any other"),
     ("characters", pa.int64(), "Characters of the text; null when it could not be read, or is gone"),
+    (
+        "tokens",
+        pa.int64(),
+        "Tokens of the text by exact count; null where it was not counted, as in large runs without fast counting",
+    ),
+    (
+        "recognised_pages",
+        pa.int64(),
+        "Pages whose text was recognised in a picture of them (OCR), with what that may miss; null where none is",
+    ),
+    (
+        "unread_parts",
+        pa.int64(),
+        "Pages, attachments and files in it that gave no text; null when it could not be read, or is gone",
+    ),
+    (
+        "removed_characters",
+        pa.int64(),
+        "Characters that nobody sees and that were left out of the text: controls, marks of direction, zero width …; "
+        "null when it could not be read, or is gone",
+    ),
     ("failure", pa.string(), "Reason why it could not be read; null when it could"),
     ("change", pa.string(), "new, changed, unchanged (read again all the same) or deleted, against the runs before"),
     ("duplicate_of", pa.string(), "document_id of a document of its shard with the same text; null for most"),
@@ -43,7 +69,12 @@ DOCUMENTS: list[Column] = [
     ("encoding", pa.string(), "The encoding that text was decoded from; null where the format settles it"),
     ("size_bytes", pa.int64(), "Size of the object in the source"),
     ("last_modified", TIME, "When the source says that the object was last changed"),
-    ("etag", pa.string(), "The object's ETag when it was listed"),
+    ("etag", pa.string(), "The object's ETag when it was listed; of a row, derived from its text and other columns"),
+    (
+        "source",
+        pa.string(),
+        "What listed it: a prefix, list, inventory or table; null where an older version listed it",
+    ),
     (
         "content_hash",
         pa.string(),
@@ -89,13 +120,14 @@ RUNS: list[Column] = [
     *RUN,
     ("started", TIME, "When the run began"),
     ("ended", TIME, "When its tables were complete"),
-    ("source_uri", pa.string(), "The prefix whose documents were listed"),
-    ("documents", pa.int64(), "Documents listed"),
+    ("source_uri", pa.string(), "The sources whose documents were listed, with ` | ` between them"),
+    ("documents", pa.int64(), "Documents listed and wanted"),
     ("results", pa.int64(), "Result rows over all analyses"),
     ("failures", pa.int64(), "Failure rows over all analyses"),
     ("unchanged", pa.int64(), "Documents and analyses whose published result still holds; nothing was asked"),
     ("deleted", pa.int64(), "Documents of earlier runs that are gone from the source"),
     ("duplicates", pa.int64(), "Documents whose text another document already had"),
+    ("not_selected", pa.int64(), "Documents listed that patterns, sizes or times leave out; earlier results stay"),
     ("left_out", pa.int64(), "New and changed documents that were not in the sample of a sampled run; 0 otherwise"),
     (
         "quality",

@@ -15,12 +15,17 @@ EXAMPLES: Mapping[str, Any] = {
     # the document
     "document_id": "d7b9a3f4c2e81605",
     "uri": "s3://letters/2026/11/lease.pdf",
+    "extra": '{"flat":12,"signed":true}',
     "title": "Lease of a flat",
     "author": "Letting office",
     "created": dt.datetime(2026, 3, 2, 9, 30, tzinfo=dt.UTC),
     "pages": 4,
     "language": "en",
     "characters": 8_120,
+    "tokens": 2_013,
+    "recognised_pages": 1,
+    "unread_parts": 0,
+    "removed_characters": 2,
     "failure": "no_text",
     "change": "new",
     "duplicate_of": "41c09be27a5d3f68",
@@ -29,6 +34,7 @@ EXAMPLES: Mapping[str, Any] = {
     "size_bytes": 48_211,
     "last_modified": dt.datetime(2026, 11, 22, 17, 5, 12, tzinfo=dt.UTC),
     "etag": "5d41402abc4b2a76b9719d911017c592",
+    "source": "s3://letters/2026",
     "content_hash": _HASH,
     # answers of the shipped analyses
     "category": "contract",
@@ -37,6 +43,8 @@ EXAMPLES: Mapping[str, Any] = {
     "summary": "A lease of a flat for two years. The rent is due on the third of each month.",
     "key_points": ["The rent is 900 euros.", "Either side may give notice of three months."],
     "truncated": False,
+    # of the newest rows
+    "current_prompt": True,
     # why there is no result
     "reason": "malformed",
     "detail": "the answer is no JSON: Expecting value at character 0",
@@ -67,6 +75,7 @@ EXAMPLES: Mapping[str, Any] = {
     "unchanged": 0,
     "deleted": 0,
     "duplicates": 1,
+    "not_selected": 0,
     "left_out": 0,
     "quality": "suspect",
     "departures": ["sentiment: label 'negative' 82.4% (412 of 500); usual in 12 runs is 20.1% to 35.0%"],

@@ -1,4 +1,4 @@
-"""The views over the tables in SQL, for DuckDB and Athena: each document's newest row, and plain files as tables."""
+"""Views over the tables in SQL, for DuckDB and Athena: each document's newest row, and plain files as tables."""
 
 from __future__ import annotations
 
@@ -32,12 +32,17 @@ def is_analysis(table: str) -> bool:
     return table not in FIXED
 
 
-def latest_query(table: str, dialect: Dialect, columns: Collection[str], *, deletions: bool = True) -> str:
+def latest_query(
+    table: str, dialect: Dialect, columns: Collection[str], *, deletions: bool = True, database: str = ""
+) -> str:
     """Each document's newest row of an analysis, with `LATEST_COLUMNS` behind it.
 
     `columns` are those of the table; `deletions` says that `documents` knows what is gone. Which run is newest is
     decided on two narrow columns, before the wide rows are read.
     """
+    rows, runs, documents = (
+        f'"{database}"."{name}"' if database else f'"{name}"' for name in (table, "runs", "documents")
+    )
     gone = "max_by(d.change, row(r.ended, r.run_key)) = 'deleted'" if deletions else "false"
     current = (
         "a.prompt_fingerprint = p.prompt_fingerprint" if "prompt_fingerprint" in columns else "cast(null as boolean)"
@@ -45,19 +50,19 @@ def latest_query(table: str, dialect: Dialect, columns: Collection[str], *, dele
     return f"""\
 with newest as (
     select a.document_id, max_by(a.run_key, row(r.ended, r.run_key)) as run_key
-    from "{table}" as a join runs as r on r.run_key = a.run_key group by a.document_id
+    from {rows} as a join {runs} as r on r.run_key = a.run_key group by a.document_id
 ), gone as (
     select d.document_id, {gone} as deleted
-    from documents as d join runs as r on r.run_key = d.run_key group by d.document_id
+    from {documents} as d join {runs} as r on r.run_key = d.run_key group by d.document_id
 ), asked as (
-    select run_key, ended, {_prompt_of(table, dialect)} as prompt_fingerprint from runs
+    select run_key, ended, {_prompt_of(table, dialect)} as prompt_fingerprint from {runs}
 ), prompt as (
     select max_by(prompt_fingerprint, row(ended, run_key)) as prompt_fingerprint
     from asked where prompt_fingerprint is not null
 )
 select {", ".join(f'a."{name}"' for name in columns)},
     coalesce(g.deleted, false) as deleted, {current} as current_prompt
-from "{table}" as a
+from {rows} as a
 join newest as n on n.document_id = a.document_id and n.run_key = a.run_key
 left join gone as g on g.document_id = a.document_id
 cross join prompt as p"""  # noqa: S608 - names of tables and columns are identifiers, and all texts are ours
@@ -70,9 +75,8 @@ def _prompt_of(table: str, dialect: Dialect) -> str:
     return f"element_at(filter(analyses, one -> one.analysis = '{table}'), 1).prompt_fingerprint"
 
 
-def duckdb_script(schemas: Mapping[str, pa.Schema], files: Mapping[str, Sequence[str]]) -> Iterator[str]:
+def duckdb_views(schemas: Mapping[str, pa.Schema], files: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """The statements that make every table a view over exactly these files, and the newest rows of each analysis."""
-    yield "set timezone = 'UTC'"
     for table, schema in schemas.items():
         typed = ", ".join(f'cast(null as {_duckdb_type(one.type)}) as "{one.name}"' for one in schema)
         query = f"select {typed} where false"
@@ -87,12 +91,7 @@ def duckdb_script(schemas: Mapping[str, pa.Schema], files: Mapping[str, Sequence
 def athena_views(schemas: Mapping[str, pa.Schema], database: str) -> Iterator[str]:
     """The statements that make the newest rows of each analysis a view, in the SQL of Athena's engine 3, Trino's."""
     for table in filter(is_analysis, schemas):
-        query = _latest_of(table, schemas, Dialect.ATHENA)
-        for name in schemas:  # whoever opens a view may have another database chosen
-            query = query.replace(f' "{name}" as', f' "{database}"."{name}" as')
-        for name in ("runs", "documents"):
-            query = query.replace(f" {name} as ", f' "{database}"."{name}" as ')
-        query = query.replace(" from runs\n", f' from "{database}"."runs"\n')
+        query = _latest_of(table, schemas, Dialect.ATHENA, database)
         yield f'create or replace view "{database}"."{table}{LATEST}" as\n{query}'
 
 
@@ -108,8 +107,10 @@ def external_tables(schemas: Mapping[str, pa.Schema], database: str, tables_uri:
         )
 
 
-def _latest_of(table: str, schemas: Mapping[str, pa.Schema], dialect: Dialect) -> str:
-    return latest_query(table, dialect, schemas[table].names, deletions="change" in schemas["documents"].names)
+def _latest_of(table: str, schemas: Mapping[str, pa.Schema], dialect: Dialect, database: str = "") -> str:
+    """Views name their tables in full in Athena: whoever opens one may have another database chosen."""
+    deletions = "change" in schemas["documents"].names
+    return latest_query(table, dialect, schemas[table].names, deletions=deletions, database=database)
 
 
 def _duckdb_type(kind: pa.DataType) -> str:

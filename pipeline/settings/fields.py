@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 ROLE_ARN = r"^arn:aws(-[^:]+)?:iam::([0-9]{12})?:role/.+$"  # botocore, CreateModelInvocationJob.roleArn
+BETWEEN_SOURCES = " | "  # of several in one text
 NOTIFIED = r"[^@\s]+@[^@\s]+|arn:aws[^:]*:sns:[^:]+:\d{12}:[\w.-]+|http:[\w.-]+"
 
 
@@ -22,7 +23,20 @@ class Settings(BaseModel):
     backend: Literal["auto", "aws", "local"] = Field(
         "auto", description="`aws`, `local` (the embedded stack), or `auto`: AWS when the environment has AWS settings"
     )
-    source: str | None = Field(None, description="Folder or s3:// prefix that the nightly DAG reads")
+    source: str | None = Field(
+        None,
+        description="What the nightly DAG reads: a folder, an s3:// prefix, `list:`, `inventory:` or `rows:` and a "
+        "file; several with `|` between them (docs/sources.md)",
+    )
+    include: tuple[str, ...] = Field(
+        (), description="Patterns of the documents that are wanted, comma-separated, as in .gitignore; default: all"
+    )
+    exclude: tuple[str, ...] = Field((), description="Patterns of those that are not")
+    min_bytes: int | None = Field(None, ge=0, description="Smaller documents are not looked at")
+    max_bytes: int | None = Field(None, ge=0, description="Larger documents are not looked at")
+    modified_since: dt.datetime | None = Field(
+        None, description="Documents changed before are not looked at: a date (midnight UTC), or a time with its zone"
+    )
     output: str = Field("./output", description="Folder or s3:// prefix under which tables are published")
     catalog: str = Field(
         "auto",
@@ -41,6 +55,9 @@ class Settings(BaseModel):
     )
     sweep_hours: float = Field(
         24.0, ge=1, description="Files of tables that no snapshot refers to are deleted when they are older than this"
+    )
+    report_samples: int = Field(
+        3, ge=0, le=50, description="Results of each analysis to be read in a run's report; 0 leaves their texts out"
     )
     schedule: str | None = Field("0 2 * * *", description="When the nightly DAG runs (cron, UTC)")
     home: Path = Field(Path(".docbatch"), description="State folder of the embedded stack")
@@ -208,6 +225,12 @@ class Settings(BaseModel):
     keep_snapshot_days: int = Field(
         30, ge=1, description="The same for snapshots of tables that were replaced so long ago; the rows of runs stay"
     )
+    keep_text_days: int = Field(
+        90,
+        ge=1,
+        description="The same for the kept texts of PDF, Office files and messages, by which a changed prompt parses "
+        "none again: so long after they were written",
+    )
     tidy_abandoned: bool = Field(
         False, description="Delete as well what was never published, and nobody has touched for as long"
     )
@@ -230,6 +253,40 @@ class Settings(BaseModel):
         if not names:  # nobody who wrote it meant all of them
             raise ValueError("it names no analysis; leave it out to run all that are declared")
         return names
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _join_sources(cls, value: object) -> object:
+        return BETWEEN_SOURCES.join(map(str, value)) if isinstance(value, list | tuple) else value
+
+    @field_validator("include", "exclude", mode="before")
+    @classmethod
+    def _split_patterns(cls, value: object) -> object:
+        patterns = value.split(",") if isinstance(value, str) else value
+        if not isinstance(patterns, list | tuple):
+            return value
+        found = tuple(one.strip() for one in map(str, patterns) if one.strip())
+        for one in found:
+            if one.startswith("!") or not one.strip("/"):
+                raise ValueError(f"{one!r} is no pattern here; `!` is not known, and `**` means everything")
+        return found
+
+    @field_validator("modified_since", mode="before")
+    @classmethod
+    def _with_zone(cls, value: object) -> object:
+        found = value
+        if isinstance(value, str):
+            try:
+                found = dt.datetime.fromisoformat(value.strip())
+            except ValueError:
+                raise ValueError("write a date like 2026-11-23, or a time like 2026-11-23T02:00:00Z") from None
+            if len(value.strip()) == len("2026-11-23"):
+                found = found.replace(tzinfo=dt.UTC)
+        elif isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+            found = dt.datetime.combine(value, dt.time(), dt.UTC)
+        if isinstance(found, dt.datetime) and found.tzinfo is None:
+            raise ValueError("a time needs its zone, for example 2026-11-23T02:00:00Z")
+        return found
 
     @field_validator("notify", mode="before")
     @classmethod

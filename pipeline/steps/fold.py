@@ -109,8 +109,7 @@ class _Fold:
             if settled is None or settled.answer is None:
                 continue
             yield (
-                one.document_id,
-                one.uri,
+                *(one.document_id, one.uri, one.extra),
                 *(settled.answer.get(name) for name in names),
                 settled.truncated,
                 *self._provenance,
@@ -133,7 +132,7 @@ class _Fold:
                 raw = settled.raw if settled else None
                 about = (name, stage, failure.reason, failure.detail, failure.reason.advice, raw)
                 cost = (*_tokens(spent.usage), money(spent.cost_usd))
-                yield (one.document_id, one.uri, *about, *self._provenance, *cost)
+                yield (one.document_id, one.uri, one.extra, *about, *self._provenance, *cost)
 
     def ledger_rows(self) -> Iterator[Row]:
         for record in sorted(self._paid, key=self._ledger_order):

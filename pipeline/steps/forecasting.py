@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,10 +25,14 @@ from pipeline.known.recall import answer_lists, read_ids
 from pipeline.manifest import Held
 from pipeline.planning import FusedPlanner, Mapper, Planner, method_id
 from pipeline.settling import Limits
-from pipeline.steps.prepare import Report, mappers_for
+from pipeline.sources.spelling import parse_sources, scope_of
+from pipeline.sources.spool import Spool
+from pipeline.steps.listing import Contents, add_listing, spooled_contents
+from pipeline.steps.prepare import mappers_for
+from pipeline.steps.progress import Meter, Show, Volume
 from pipeline.steps.reading import ReadDocument, read_documents
 from pipeline.steps.run import Services, limits_for
-from pipeline.steps.start import add_published, listed_documents
+from pipeline.steps.start import add_published
 from pipeline.tokens import TokenCounter, count_prompt
 
 # A listing of more documents is forecast from a sample of so many, or of fewer when they are large.
@@ -56,23 +60,40 @@ class PlanOrder:
     alone: bool = False
 
 
-def forecast_source(services: Services, order: PlanOrder, report: Report) -> SourceForecast:
-    """What the first round would send. Raises SettingsError, DeclarationError, StorageError."""
+def forecast_source(services: Services, order: PlanOrder, show: Show) -> SourceForecast:
+    """What the first round would send; `show` sees how far the reading is.
+
+    Raises SettingsError, DeclarationError, StorageError.
+    """
     settings = services.settings
     limits = limits_for(services, settings.model)
     analyses = services.analyses(settings.analyses, settings.output_language)
     methods = {name: method_id(one, limits, services.fused) for name, one in analyses.items()}
-    compared = _compared(services, order, methods)
+    with tempfile.TemporaryDirectory(prefix="docbatch-") as folder, closing(Spool(Path(folder))) as spool:
+        compared = _compared(services, order, methods, Path(folder), spool)
+        mappers = _Mappers(services, analyses, limits)
+        return _forecast(services, order, show, compared, spooled_contents(services, spool), mappers)
+
+
+def _forecast(
+    services: Services,
+    order: PlanOrder,
+    show: Show,
+    compared: _Compared,
+    contents: Contents,
+    mappers: _Mappers,
+) -> SourceForecast:
     present = [one for one in compared.documents if one.change is not Change.DELETED]
     if order.alone and order.sample:
         present = draw(present, order.sample, order.seed)
     drawn = draw(present, (not order.alone and order.sample) or _affordable(present), order.seed)
     count = _Count(services.counter, exact=sum(one.size_bytes for one in drawn) <= COUNTED_BYTES)
-    mappers = _Mappers(services, analyses, limits)
     asked: list[_Asked] = []
-    for one in read_documents(services.open(order.source_uri), drawn, settings):
+    work = services.open(order.work_uri) if order.work_uri else None
+    report = Meter(show, Volume(len(drawn), sum(one.size_bytes for one in drawn)))
+    for one in read_documents(contents, drawn, services.settings, work, add=False):
         asked.append(_Asked(one.listed, list(count.requests(one, mappers)), isinstance(one.text, Failure)))
-        report(len(asked), len(drawn))
+        report(one.listed.size_bytes)
     totals = _Totals(present, asked, _known(services, order, asked))
     return SourceForecast(
         tuple(
@@ -135,17 +156,19 @@ class _Compared:
     usual_output_tokens: dict[str, float | None]
 
 
-def _compared(services: Services, order: PlanOrder, methods: Mapping[str, str]) -> _Compared:
+def _compared(
+    services: Services, order: PlanOrder, methods: Mapping[str, str], folder: Path, spool: Spool
+) -> _Compared:
     """The listing beside what the output holds, as a run would see it."""
     usual: dict[str, float | None] = {}
-    with tempfile.TemporaryDirectory(prefix="docbatch-") as folder, Comparison(Path(folder)) as comparison:
-        comparison.add_listing(listed_documents(services.open(order.source_uri)))
+    with Comparison(folder) as comparison:
+        add_listing(services, order.source_uri, comparison, spool)
         if order.output_uri is not None:
             with suppress(ObjectMissing), services.catalog(order.output_uri) as catalog:
                 if catalog.tables():
                     usual = usual_output_tokens(catalog, methods)
                     add_published(comparison, catalog, {} if order.force else methods, "")
-        comparison.compare(order.source_uri, methods)
+        comparison.compare(scope_of(parse_sources(order.source_uri)), methods)
         found = comparison.shard(0, 1)
         return _Compared(found.documents, comparison.documents, found.unchanged, comparison.held(), usual)
 

@@ -7,18 +7,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.analyses import Analysis
-from pipeline.errors import ObjectMissing, SettingsError
+from pipeline.errors import SettingsError
 from pipeline.forecasts.drawing import SEED
 from pipeline.fusing import fuse
 from pipeline.manifest import RunManifest
 from pipeline.models import load_catalogue
+from pipeline.sources.listing import refuse_missing as refuse_missing_sources
+from pipeline.sources.spelling import Kind, parse_sources
 from pipeline.steps.run import Services, limits_for
 from pipeline.storage.objects import refuse_unwritable
+
+SELECTING = ("include", "exclude", "min_bytes", "max_bytes", "modified_since")
 
 
 @dataclass(frozen=True, slots=True)
 class RunOrder:
     """What a run is asked to do. `run_date` decides which prices hold; `force` asks again what is known.
+
+    `source_uri` names one source or several, as `sources.spelling` reads them, with full uris.
 
     With `sample`, only so many of the new and changed documents are looked at, drawn by `seed`.
     """
@@ -43,18 +49,20 @@ def refuse_order(services: Services, order: RunOrder) -> None:
 
 
 def refuse_overlap(source_uri: str, output_uri: str, work_uri: str) -> None:
-    """Tables or working files inside the source would be read as documents the next time."""
+    """Tables or working files inside a source would be read as documents the next time."""
+    prefixes = [source.uri for source in parse_sources(source_uri) if source.kind is Kind.PREFIX]
     for name, uri in (("output", output_uri), ("work_uri", work_uri)):
-        if f"{uri}/".startswith(f"{source_uri}/"):
-            raise SettingsError(f"{name} = {uri}: lies inside the source {source_uri}; choose a place beside it")
+        for prefix in prefixes:
+            if f"{uri}/".startswith(f"{prefix}/"):
+                raise SettingsError(f"{name} = {uri}: lies inside the source {prefix}; choose a place beside it")
 
 
 def refuse_missing(services: Services, source_uri: str) -> None:
-    """Raises SettingsError for a local folder that is not there: the argument is wrong, not the storage."""
-    try:
-        services.open(source_uri)
-    except ObjectMissing as error:
-        raise SettingsError(f"{error}; SOURCE is the folder or s3:// prefix that holds the documents") from None
+    """Raises SettingsError for a local folder or a file that is not there, and for bounds that nothing meets."""
+    least, most = services.settings.min_bytes, services.settings.max_bytes
+    if least is not None and most is not None and least > most:
+        raise SettingsError(f"min_bytes = {least}: is above max_bytes = {most}; no document can be both")
+    refuse_missing_sources(services.open, parse_sources(source_uri))
 
 
 def refuse_model_without_batch(services: Services) -> None:
@@ -91,6 +99,7 @@ def refuse_another_run(services: Services, order: RunOrder, begun: RunManifest) 
         "analyses": (sorted(settings.analyses or begun.analyses), sorted(begun.analyses)),
         "mode": (settings.mode, "on-demand" if begun.on_demand_only else "auto"),
         "fuse": (settings.fuse, begun.fused is not None),
+        **{name: (getattr(settings, name), getattr(begun, name)) for name in SELECTING},
         "force": (order.force or begun.force, begun.force),
         **{
             name: (getattr(settings, name), getattr(begun, name))

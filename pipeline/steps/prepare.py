@@ -15,6 +15,8 @@ from pipeline.planning import Mapper, Planner, Rendered
 from pipeline.records import DocumentRecord, from_parquet, to_parquet
 from pipeline.segments import SegmentWriter
 from pipeline.settling import Again, Reduce, Settled
+from pipeline.steps.listing import put_contents
+from pipeline.steps.progress import Report, silent
 from pipeline.steps.reading import ReadDocument, read_documents, record_of
 from pipeline.steps.rounds import read_plan
 from pipeline.steps.run import Run, Services
@@ -27,12 +29,6 @@ from pipeline.wordings import Owed
 
 Together = Callable[[Sequence[str]], Mapper]
 """What asks for several analyses at once."""
-Report = Callable[[int, int], None]
-"""Called with how many of how many are done."""
-
-
-def silent(_done: int, _total: int) -> None:
-    """A report that nobody reads."""
 
 
 def prepare(services: Services, run_uri: str, round_number: int, shard: int, report: Report = silent) -> int:
@@ -71,7 +67,8 @@ def _prepare_documents(run: Run, shard: int, report: Report) -> None:
     listed = list(from_parquet(ListedDocument, run.store.read(run.manifest.listing[shard])))
     documents = [one for one in listed if one.change is not Change.DELETED]
     records = [record_of(one) for one in listed if one.change is Change.DELETED]
-    sampler = Sampler(run.planners, run.services.counter, [one.size_bytes for one in documents])
+    quick = run.services.settings.fast_counting
+    sampler = Sampler(run.planners, run.services.counter, [one.size_bytes for one in documents], quick=quick)
     prepared = _spooled(run, 0, shard, _first_round(run, documents, sampler, records, report), sampler.outlook)
     content = to_parquet(DocumentRecord, records)
     key = documents_key(shard, content_digest(content))
@@ -82,13 +79,16 @@ def _prepare_documents(run: Run, shard: int, report: Report) -> None:
 def _first_round(
     run: Run, documents: list[ListedDocument], sampler: Sampler, records: list[DocumentRecord], report: Report
 ) -> Iterator[tuple[Request, bytes]]:
-    gone = len(records)
-    source = run.services.open(run.manifest.source_uri)
-    read = read_documents(source, documents, run.services.settings)
+    contents = put_contents(run.services, run.store)
+    read = read_documents(contents, documents, run.services.settings, run.work)
     fused = run.fused_planner if run.manifest.fused else None
-    for rendered in first_requests(read, run.planners, sampler, records.append, fused):
+
+    def keep(record: DocumentRecord) -> None:
+        records.append(record)
+        report(record.size_bytes)
+
+    for rendered in first_requests(read, run.planners, sampler, keep, fused):
         yield _line(run, rendered)
-        report(len(records) - gone, len(documents))
 
 
 def first_requests(
@@ -106,7 +106,8 @@ def first_requests(
     owners: dict[str, str] = {}
     for one in read:
         owner = owners.setdefault(one.content_hash, one.document_id)
-        keep(one.record(None if owner == one.document_id else owner))
+        tokens = None if isinstance(one.text, Failure) else sampler.tokens_of(one.text.content)
+        keep(one.record(None if owner == one.document_id else owner, tokens))
         if isinstance(one.text, Failure):
             continue
         who, text = (one.document_id, one.content_hash), one.text.content

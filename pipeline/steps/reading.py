@@ -12,11 +12,13 @@ from typing import Any
 from pipeline.domain import Failure, Reason, short_hash
 from pipeline.errors import AccessDenied, ObjectMissing
 from pipeline.extraction import Bounds, Text
+from pipeline.extraction.keeping import KeptTexts
 from pipeline.extraction.workers import Extractor
 from pipeline.forecasts.languages import OTHER, guess_language
 from pipeline.known.comparison import ListedDocument
 from pipeline.records import DocumentRecord
 from pipeline.settings import Settings
+from pipeline.steps.listing import Contents
 from pipeline.storage.folders import BrokenLink
 from pipeline.storage.objects import ObjectStore
 
@@ -27,10 +29,11 @@ GROUP_DOCUMENTS = 16
 GROUP_BYTES = 1_000_000
 # Behind a document that takes long to parse, so many others wait with their texts.
 MOST_WAITING = 64
-_OF_TEXTS = ("form", "encoding", "characters", "language", "title", "author", "created", "pages")
+_OF_TEXTS = ("form", "encoding", "characters", "tokens", "language", "title", "author", "created", "pages")
+_OF_READING = ("recognised_pages", "unread_parts", "removed_characters")
 
-Contents = Generator[tuple[ListedDocument, bytes | Failure], None, None]
 Found = Text | Failure
+Read = Generator[tuple[ListedDocument, bytes | Found], None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +46,27 @@ class ReadDocument:
     content_hash: str
     language: str | None
 
-    def record(self, duplicate_of: str | None) -> DocumentRecord:
+    def record(self, duplicate_of: str | None, tokens: int | None = None) -> DocumentRecord:
         text = self.text
         if isinstance(text, Failure):
             return record_of(self.listed, failure=text)
-        return record_of(self.listed, text, self.language, self.content_hash, duplicate_of)
+        return record_of(self.listed, text, tokens, self.language, self.content_hash, duplicate_of)
 
 
 def record_of(
     listed: ListedDocument,
     text: Text | None = None,
+    tokens: int | None = None,
     language: str | None = None,
     content_hash: str | None = None,
     duplicate_of: str | None = None,
     failure: Failure | None = None,
 ) -> DocumentRecord:
     """What is kept of a document: with its text, why it has none, or (deleted) with neither."""
-    about: dict[str, Any] = dict.fromkeys(_OF_TEXTS)
+    about: dict[str, Any] = dict.fromkeys(_OF_TEXTS + _OF_READING)
     if text is not None:
-        about = {"form": text.form, "encoding": text.encoding, "characters": len(text.content), "language": language}
-        about |= {"title": text.title, "author": text.author, "created": text.created, "pages": text.pages}
+        own = {"characters": len(text.content), "tokens": tokens, "language": language}
+        about = {name: own[name] if name in own else getattr(text, name) for name in about}
     return DocumentRecord(
         document_id=listed.document.document_id,
         uri=listed.uri,
@@ -76,13 +80,23 @@ def record_of(
         detail=failure.detail if failure else None,
         change=listed.change,
         held=listed.held,
+        source=listed.source,
+        extra=listed.extra,
     )
 
 
 def read_documents(
-    source: ObjectStore, documents: Iterable[ListedDocument], settings: Settings
+    source: Contents,
+    documents: Iterable[ListedDocument],
+    settings: Settings,
+    work: ObjectStore | None = None,
+    *,
+    add: bool = True,
 ) -> Iterator[ReadDocument]:
-    """Every document with its text, in order, many at once within READ_AHEAD_BYTES."""
+    """Every document with its text, in order, many at once within READ_AHEAD_BYTES.
+
+    What was parsed before is taken from the work store; with `add`, what is parsed now is kept there.
+    """
     bounds = Bounds(
         settings.extract_seconds,
         settings.extract_memory_bytes,
@@ -90,8 +104,9 @@ def read_documents(
         settings.max_document_bytes,
     )
     with (
-        Extractor(bounds, settings.extract_workers) as extractor,
-        closing(_contents(source, documents, settings)) as read,
+        KeptTexts(work, bounds, add=add) as kept,
+        Extractor(bounds, settings.extract_workers, kept.keep) as extractor,
+        closing(_contents(_Source(source, settings.max_document_bytes, kept), documents, settings)) as read,
     ):
         for listed, text in _extracted(read, extractor):
             document_id = listed.document.document_id
@@ -103,12 +118,12 @@ def read_documents(
             yield ReadDocument(listed, document_id, text, short_hash(text.content), language)
 
 
-def _extracted(read: Contents, extractor: Extractor) -> Iterator[tuple[ListedDocument, Found]]:
+def _extracted(read: Read, extractor: Extractor) -> Iterator[tuple[ListedDocument, Found]]:
     """The texts in the order of the documents. While one is parsed elsewhere, those behind it are begun."""
     begun: deque[tuple[ListedDocument, Found | Future[Found]]] = deque()
     elsewhere = 0
     for listed, content in read:
-        found = content if isinstance(content, Failure) else extractor.begin(content, listed.uri)
+        found = extractor.begin(content, listed.uri) if isinstance(content, bytes) else content
         elsewhere += isinstance(found, Future)
         begun.append((listed, found))
         full = elsewhere > extractor.most_begun or len(begun) > MOST_WAITING
@@ -129,13 +144,27 @@ def _text_of(found: Found | Future[Found]) -> Found:
     return found.result() if isinstance(found, Future) else found
 
 
-def _contents(source: ObjectStore, documents: Iterable[ListedDocument], settings: Settings) -> Contents:
-    """The bytes of every document, in order, or why they could not be read."""
-    pending: deque[tuple[list[ListedDocument], Future[list[bytes | Failure]]]] = deque()
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where documents are read from, and where the texts of some are known."""
+
+    contents: Contents
+    max_bytes: int
+    kept: KeptTexts
+
+    def read(self, document: ListedDocument) -> bytes | Found:
+        content = _read(self.contents, document, self.max_bytes)
+        known = self.kept.find(content, document.uri) if isinstance(content, bytes) else None
+        return content if known is None else known
+
+
+def _contents(source: _Source, documents: Iterable[ListedDocument], settings: Settings) -> Read:
+    """The bytes of every document, in order, or its text where that is known, or why it could not be read."""
+    pending: deque[tuple[list[ListedDocument], Future[list[bytes | Found]]]] = deque()
     ahead_bytes = 0
     with ThreadPoolExecutor(settings.read_threads) as pool:
         for group in _groups(documents):
-            pending.append((group, pool.submit(_read_group, source, group, settings.max_document_bytes)))
+            pending.append((group, pool.submit(_read_group, source, group)))
             ahead_bytes += _size_bytes(group)
             while len(pending) > 2 * settings.read_threads or (ahead_bytes > READ_AHEAD_BYTES and len(pending) > 1):
                 ahead_bytes -= _size_bytes(pending[0][0])
@@ -165,15 +194,15 @@ def _size_bytes(group: list[ListedDocument]) -> int:
     return sum(document.size_bytes for document in group)
 
 
-def _read_group(source: ObjectStore, group: list[ListedDocument], max_bytes: int) -> list[bytes | Failure]:
-    return [_read(source, document, max_bytes) for document in group]
+def _read_group(source: _Source, group: list[ListedDocument]) -> list[bytes | Found]:
+    return [source.read(document) for document in group]
 
 
-def _read(source: ObjectStore, document: ListedDocument, max_bytes: int) -> bytes | Failure:
+def _read(source: Contents, document: ListedDocument, max_bytes: int) -> bytes | Found:
     if document.size_bytes > max_bytes:
         return Failure(Reason.TOO_LARGE, f"{document.size_bytes} bytes; the limit is {max_bytes}")
     try:
-        return source.read(source.key(document.uri))
+        return source.read(document)
     except ObjectMissing as error:
         link = isinstance(error.__cause__, BrokenLink)
         seen = "a link to a file that is not there" if link else "listed, but no longer there when it was read"

@@ -244,6 +244,7 @@ def as_begun(settings: Settings, begun: RunManifest) -> Settings:
         "output_language": begun.output_language,
         "analyses": tuple(begun.analyses),
         "fuse": begun.fused is not None,
+        **{name: getattr(begun, name) for name in ("include", "exclude", "min_bytes", "max_bytes", "modified_since")},
         "budget_usd": begun.budget_usd,
         "budget_day_usd": begun.budget_day_usd,
         "budget_month_usd": begun.budget_month_usd,

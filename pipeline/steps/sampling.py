@@ -16,10 +16,15 @@ COUNTED_BYTES = 500_000
 
 
 class Sampler:
-    """Looks at the texts of documents of these sizes; what it found is in its outlook, which has no requests."""
+    """Looks at the texts of documents of these sizes; what it found is in its outlook, which has no requests.
 
-    def __init__(self, planners: Mapping[str, Planner], counter: TokenCounter, sizes_bytes: Sequence[int]) -> None:
-        self._counter = counter
+    `quick` says that the counter takes so little time that every text is counted.
+    """
+
+    def __init__(
+        self, planners: Mapping[str, Planner], counter: TokenCounter, sizes_bytes: Sequence[int], *, quick: bool = False
+    ) -> None:
+        self._counter, self._quick = counter, quick
         self._all = sum(sizes_bytes) <= COUNTED_BYTES
         self._bytes_a_window = max(1.0, sum(sizes_bytes) / WINDOWS)
         self._densities: dict[str, Density] = {}
@@ -35,6 +40,10 @@ class Sampler:
         found = sample(text, content_hash, self._bytes_a_window, self._counter)
         if found.windows:
             self._densities[language] = self._densities.get(language, Density()) + found
+
+    def tokens_of(self, text: str) -> int | None:
+        """The exact tokens of a text; None where to count all would cost more than all else that is done with them."""
+        return self._counter.count(text) if self._all or self._quick else None
 
     def counted(self, rendered: Rendered) -> Rendered:
         """The request with its tokens, where all are counted."""

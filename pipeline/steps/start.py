@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import __version__
 from pipeline.analyses import Analysis
 from pipeline.catalog.reading import usual_output_tokens
-from pipeline.domain import Change, Document, Mode, short_hash
+from pipeline.domain import Change, Mode, short_hash
 from pipeline.errors import ObjectExists
 from pipeline.forecasts.drawing import draw, strata_of
 from pipeline.known.comparison import Comparison, ListedDocument
@@ -33,7 +33,11 @@ from pipeline.manifest import (
 from pipeline.planning import method_id
 from pipeline.records import to_parquet
 from pipeline.schemas import table_schemas
+from pipeline.sources.spelling import parse_sources, scope_of
+from pipeline.sources.spool import Spool
+from pipeline.steps.listing import add_listing, put_texts
 from pipeline.steps.orders import (
+    SELECTING,
     RunOrder,
     refuse_another_run,
     refuse_model_without_batch,
@@ -83,27 +87,31 @@ def _list(services: Services, order: RunOrder, store: ObjectStore, analyses: Map
     """List the source beside what the output holds, put the listing by shard, and say what the run intends."""
     limits = limits_for(services, services.settings.model)
     methods = {name: method_id(one, limits, services.fused) for name, one in analyses.items()}
-    with tempfile.TemporaryDirectory(prefix="docbatch-") as folder, Comparison(Path(folder)) as comparison:
-        comparison.add_listing(listed_documents(services.open(order.source_uri)))
+    with (
+        tempfile.TemporaryDirectory(prefix="docbatch-") as folder,
+        closing(Spool(Path(folder))) as spool,
+        Comparison(Path(folder)) as comparison,
+    ):
+        add_listing(services, order.source_uri, comparison, spool)
         with services.catalog(order.output_uri, make=True) as catalog:
             catalog.prepare(table_schemas(analyses))  # what would refuse the tables does so before anything is paid
             add_published(comparison, catalog, {} if order.force else methods, order.run_key)
             usual = usual_output_tokens(catalog, methods)
-        comparison.compare(order.source_uri, methods)
+        comparison.compare(scope_of(parse_sources(order.source_uri)), methods)
         sample = _drawn(comparison, order)
         documents = comparison.documents - len(sample.left_out)
         shards = shards_for(documents, services.settings.shard_documents)
         listing, unchanged, deleted = [], Counter[str](), 0
         for shard in range(shards):
             found = comparison.shard(shard, shards).without(sample.left_out)
-            content = to_parquet(ListedDocument, found.documents)
+            content = to_parquet(ListedDocument, put_texts(store, shard, found.documents, spool))
             listing.append(listing_key(shard, content_digest(content)))
             store.write(listing[-1], content)
             unchanged.update(found.unchanged)
             deleted += sum(one.change is Change.DELETED for one in found.documents)
         counts = {name: unchanged[name] for name in methods}
         held = None if sample.left_out else comparison.held()  # those left out may hold some
-        listed = Listing(documents, counts, held, deleted, listing, usual, sample)
+        listed = Listing(documents, comparison.not_selected, counts, held, deleted, listing, usual, sample)
         return _manifest(services, order, analyses, methods, listed)
 
 
@@ -127,10 +135,11 @@ def _drawn(comparison: Comparison, order: RunOrder) -> Sample:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What was listed: documents, by analysis those whose result still holds and what these had used, deleted ones; the
-    keys, and by analysis the output tokens that a request had in earlier runs."""
+    """What was listed: documents, those that are not wanted, by analysis those whose result still holds and what these
+    had used, deleted ones; the keys, and by analysis the output tokens that a request had in earlier runs."""
 
     documents: int
+    not_selected: int
     unchanged: dict[str, int]
     held: Held | None
     deleted: int
@@ -147,18 +156,14 @@ def add_published(comparison: Comparison, catalog: Catalog, methods: Mapping[str
     runs.pop(run_key, None)  # a run whose work store is gone: publishing this one will replace it
     comparison.add_runs(runs)
     columns = ["document_id", "uri", "etag", "size_bytes", "last_modified", "content_hash", "change", "run_key"]
-    comparison.add_published(catalog.dataset("documents").scanner(columns=columns, **AHEAD).to_reader())
+    documents = catalog.dataset("documents")
+    columns += ["source"] if "source" in documents.schema.names else []  # not before a run of this version
+    comparison.add_published(documents.scanner(columns=columns, **AHEAD).to_reader())
     for name, method in methods.items():
         if name in tables:
             columns = ["document_id", "content_hash", "method_id", "input_tokens", "output_tokens", "run_key"]
             held = catalog.dataset(name).scanner(columns=columns, **AHEAD)
             comparison.add_held(name, method, held.to_reader())
-
-
-def listed_documents(source: ObjectStore) -> Iterator[Document]:
-    for entry in source.list():
-        if not entry.key.endswith("/"):
-            yield Document(source.uri(entry.key), entry.etag, entry.size_bytes, entry.last_modified)
 
 
 def new_run_key(services: Services, source_uri: str, output_uri: str, work_uri: str) -> str:
@@ -195,7 +200,8 @@ def _manifest(
         run_key=order.run_key,
         run_date=order.run_date,
         started=services.clock(),
-        source_uri=order.source_uri,
+        sources=tuple(map(str, parse_sources(order.source_uri))),
+        **{name: getattr(settings, name) for name in SELECTING},
         output_uri=order.output_uri,
         model=sent_id,
         priced_as=model.id,
@@ -217,6 +223,7 @@ def _manifest(
         force=order.force,
         shards=len(listing.keys),
         documents=listing.documents,
+        not_selected=listing.not_selected,
         unchanged=listing.unchanged,
         held=listing.held,
         deleted=listing.deleted,

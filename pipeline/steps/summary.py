@@ -72,6 +72,7 @@ class RunSummary:
     savings: dict[str, Amount] = field(default_factory=dict)
     expected_usd: Decimal | None = None
     left_out: int = 0
+    not_selected: int = 0
     seed: int | None = None
     whole_usd: tuple[Decimal, Decimal, Decimal] | None = None
     budget_day_usd: Decimal | None = None
@@ -168,6 +169,7 @@ def summarise(
         savings=_savings(manifest, shards),
         expected_usd=plans[0].expected_usd,
         left_out=manifest.left_out,
+        not_selected=manifest.not_selected,
         seed=manifest.seed,
         whole_usd=extrapolated(run),
         budget_day_usd=manifest.budget_day_usd,

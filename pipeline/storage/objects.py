@@ -97,9 +97,12 @@ class ObjectStore:
         with _Translated(self.uri(prefix)):
             for page in self._store.list(prefix or None):
                 for entry in page:
-                    yield Listed(
-                        entry["path"], entry["size"], (entry["e_tag"] or "").strip('"'), entry["last_modified"]
-                    )
+                    yield _listed(entry["path"], entry)
+
+    def describe(self, key: str) -> Listed:
+        """The object as a listing shows it. Raises ObjectMissing."""
+        with _Translated(self.uri(key)):
+            return _listed(key, self._store.head(key))
 
     def read(self, key: str) -> bytes:
         """The whole object. Raises ObjectMissing."""
@@ -124,13 +127,17 @@ class ObjectStore:
         if last := b"".join(rest):
             yield last
 
-    def write(self, key: str, content: bytes | BinaryIO, *, create: bool = False) -> None:
-        """Put an object, from memory or streamed from an open file.
+    def write(
+        self, key: str, content: bytes | BinaryIO, *, create: bool = False, content_type: str | None = None
+    ) -> None:
+        """Put an object, from memory or streamed from an open file; S3 keeps what it is told of its type.
 
         With `create`, raises ObjectExists if it is there.
         """
         with _Translated(self.uri(key)):
-            if create:
+            if content_type:
+                self._store.put(key, content, attributes={"Content-Type": content_type})
+            elif create:
                 self._store.put(key, content, mode="create")
             else:
                 self._store.put(key, content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
@@ -175,6 +182,10 @@ class ObjectStore:
         except ObjectMissing:
             return False
         return True
+
+
+def _listed(key: str, found: Any) -> Listed:
+    return Listed(key, found["size"], (found["e_tag"] or "").strip('"'), found["last_modified"])
 
 
 def open_store(uri: str, access: S3Access, *, make: bool = False) -> ObjectStore:

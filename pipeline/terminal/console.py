@@ -1,98 +1,34 @@
-"""What people see in a terminal: progress, a run's summary, a forecast, a table."""
+"""What people see in a terminal: a run's summary, a forecast, a table."""
 
 from __future__ import annotations
 
-import csv
 import re
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TextIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import orjson
 import pyarrow as pa
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from pipeline.loop import Step, Watch, counted
+from pipeline.loop import counted
 from pipeline.money.costs import Amount, Way
 from pipeline.steps import RunSummary
+from pipeline.tables.spreadsheets import write_csv
 
 SHOWN_CHARACTERS = 60
 # In a file or a pipe nothing is cut or wrapped.
 UNBOUNDED_COLUMNS = 100_000
 # A text may hold escape sequences that a terminal would obey.
+_FILE_URI = re.compile(r"file://(/[^|?#]*)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
-def watch_for(stream: TextIO, *, quiet: bool) -> Watch:
-    """Bars where a person looks on, one plain line per step elsewhere, nothing when a program reads."""
-    if quiet:
-        return _Silent()
-    return _Bars(Console(file=stream)) if stream.isatty() else _Lines(stream)
-
-
-class _Noted:
-    """A step that remembers its note."""
-
-    text = ""
-
-    def advance(self, done: int, total: int) -> None:
-        """Nothing to show in between."""
-
-    def note(self, text: str) -> None:
-        self.text = text
-
-
-class _Silent:
-    @contextmanager
-    def step(self, name: str) -> Iterator[Step]:  # noqa: ARG002 - nobody reads it
-        yield _Noted()
-
-
-class _Lines:
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Step]:
-        noted, began = _Noted(), time.monotonic()
-        yield noted
-        print(_line(name, noted.text, began), file=self._stream, flush=True)
-
-
-class _Bar(_Noted):
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress, self._task = progress, task
-
-    def advance(self, done: int, total: int) -> None:
-        self._progress.update(self._task, completed=done, total=total)
-
-
-class _Bars:
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Step]:
-        began = time.monotonic()
-        columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            bar = _Bar(progress, progress.add_task(name, total=None))
-            yield bar
-        self._console.print(_line(name, bar.text, began), highlight=False, markup=False, soft_wrap=True)
-
-
-def _line(name: str, text: str, began: float) -> str:
-    return f"{name:<18} {text} ({time.monotonic() - began:.1f} s)"
-
-
-def print_summary(summary: RunSummary, stream: TextIO) -> None:
-    """What came out of a run, in words and one table."""
+def print_summary(summary: RunSummary, stream: TextIO, report_uri: str | None = None) -> None:
+    """What came out of a run, in words and one table, and where its report is."""
     console = console_on(stream)
     duplicates = f" ({summary.duplicates} with a text that another had)" if summary.duplicates else ""
     console.print(f"Run {summary.run_key}: {summary.documents:,} documents{duplicates}, {summary.requests:,} requests")
@@ -104,6 +40,8 @@ def print_summary(summary: RunSummary, stream: TextIO) -> None:
     for departure in summary.departures:
         console.print(f"Suspect    {departure}", style="bold")
     console.print(f"Tables     {shown_place(summary.tables_uri)}")
+    if report_uri:
+        console.print(f"Report     {shown_place(report_uri)}")
     if _nothing_new(summary):
         shown = f"docbatch show {max(summary.analyses, default='')}".rstrip()
         console.print(f"Nothing was asked: the results of earlier runs still hold. They are in the tables ({shown}).")
@@ -224,7 +162,7 @@ def print_table(table: pa.Table, form: str, stream: TextIO) -> None:
     if form == "json":
         stream.writelines(to_json(row) + "\n" for row in rows)
     elif form == "csv":
-        _write_csv(table.column_names, rows, stream)
+        write_csv(stream, table.column_names, (tuple(row.values()) for row in rows))
     else:
         _print_rows(table.column_names, rows, console_on(stream))
 
@@ -240,19 +178,6 @@ def _print_rows(names: Sequence[str], rows: Sequence[Mapping[str, Any]], console
     for row in rows:
         shown.add_row(*(_cell(value) for name, value in row.items() if name not in same))
     console.print(shown)
-
-
-def _write_csv(names: Iterable[str], rows: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
-    writer = csv.writer(stream)
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow(_csv_value(value) for value in row.values())
-
-
-def _csv_value(value: Any) -> Any:
-    if isinstance(value, list | dict):
-        return to_json(value)
-    return _as_text(value) if isinstance(value, Decimal) else value
 
 
 def _as_text(value: Any) -> str:
@@ -272,8 +197,8 @@ def usd_of(amount: Amount) -> str:
 
 
 def shown_place(uri: str) -> str:
-    """A file: uri as the path that people type; any other uri as it is."""
-    return unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
+    """A file: uri as the path that people type, wherever it stands in a text of sources; any other uri as it is."""
+    return _FILE_URI.sub(lambda found: unquote(found[1]), uri)
 
 
 def _cell(value: Any) -> str:

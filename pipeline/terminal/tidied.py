@@ -7,7 +7,7 @@ from typing import TextIO
 
 from pipeline.loop import counted
 from pipeline.terminal.console import console_on
-from pipeline.tidying import Expired, Leftover, Orphan
+from pipeline.tidying import Expired, Leftover, OldTexts, Orphan
 from pipeline.tidying.orphans import Done
 
 _UNITS = ("bytes", "KB", "MB", "GB")
@@ -15,12 +15,18 @@ _THOUSAND = 1_000
 
 
 def print_tidied(
-    orphans: Sequence[Orphan], runs: Sequence[Leftover], expired: Expired, stream: TextIO, *, dry_run: bool
+    orphans: Sequence[Orphan],
+    runs: Sequence[Leftover],
+    texts: OldTexts,
+    expired: Expired,
+    stream: TextIO,
+    *,
+    dry_run: bool,
 ) -> None:
-    """A line for each job and run by its name, and what the tables lost."""
+    """A line for each job and run by its name, and what the texts and tables lost."""
     console = console_on(stream)
     lines = [*orphan_lines(orphans, dry_run=dry_run), *run_lines(runs, dry_run=dry_run)]
-    for line in (*lines, *snapshot_lines(expired, dry_run=dry_run)):
+    for line in (*lines, *text_lines(texts, dry_run=dry_run), *snapshot_lines(expired, dry_run=dry_run)):
         console.print(line, soft_wrap=True)
 
 
@@ -36,6 +42,12 @@ def run_lines(runs: Sequence[Leftover], *, dry_run: bool) -> Iterator[str]:
             f"  {one.run_key}: {was} {one.since:%Y-%m-%d}, {counted(one.files, 'file')}, {shown_bytes(one.size_bytes)}"
         )
         yield about + (f"; kept: {one.kept_because}" if one.kept_because else "")
+
+
+def text_lines(texts: OldTexts, *, dry_run: bool) -> Iterator[str]:
+    """How many kept texts went; nothing where none did."""
+    if texts.files:
+        yield f"{_done('Deleted', dry_run)} {counted(texts.files, 'kept text')}, {shown_bytes(texts.size_bytes)}"
 
 
 def snapshot_lines(expired: Expired, *, dry_run: bool) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What keeps a work store and its tables small: old working files, old snapshots, and jobs that nobody waits for.
+"""What keeps a work store and its tables small: old working files, texts and snapshots, and jobs that nobody waits for.
 
 Orphans come first: a job that is adopted is one that its run goes on with.
 """
@@ -6,5 +6,6 @@ Orphans come first: a job that is adopted is one that its run goes on with.
 from pipeline.tidying.orphans import Orphan, settle_orphans
 from pipeline.tidying.retention import Leftover, tidy_runs
 from pipeline.tidying.snapshots import Expired, expire_snapshots
+from pipeline.tidying.texts import OldTexts, tidy_texts
 
-__all__ = ["Expired", "Leftover", "Orphan", "expire_snapshots", "settle_orphans", "tidy_runs"]
+__all__ = ["Expired", "Leftover", "OldTexts", "Orphan", "expire_snapshots", "settle_orphans", "tidy_runs", "tidy_texts"]

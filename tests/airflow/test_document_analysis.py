@@ -44,7 +44,7 @@ def test_a_run_ends_in_published_tables(
         r"Run nightly-1 of \d{4}-\d\d-\d\d: /",
         r"Run nightly-1: 41 documents in /",
         r"\n1 shard\n",
-        r"Shard 0, round 0: 120 requests",
+        r"Shard 0, round 0: 120 requests; 41 documents, 0\.0 MB in \d+\.\d s, [\d.,]+ documents/s, \d+\.\d MB/s",
         r"Round 0: 120 requests, batch, at most \$0.0",
         r"Batch r00-b0000 of 120 records: arn:aws:bedrock:us-west-2:\d+:model-invocation-job/",
         r"Batch r00-b0000: 120 answered, 0 failed, 0 missing; [\d,]+ tokens in, [\d,]+ out, \$0.0",

@@ -56,7 +56,7 @@ def test_old_runs_are_tidied_through_airflow(dag: Any, wired: stack.Stack, tmp_p
     found = [_ended(dag, conf | {"dry_run": dry_run}) for dry_run in (True, False, False)]
     assert found[0] == found[1]
     assert (found[1]["runs"], found[1]["files"] > 5, found[1]["kept_runs"]) == (1, True, 0)
-    assert found[2] == {"runs": 0, "files": 0, "bytes": 0, "kept_runs": 0}
+    assert found[2] == {"runs": 0, "files": 0, "bytes": 0, "kept_runs": 0, "texts": 0}
     again = run_to_the_end(services(), RunOrder("tonight", dt.date(2026, 11, 24), *places), Unseen(), PACE)
     assert (again.requests, sum(again.unchanged.values())) == (0, 120)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.airflow.links import JobsLink, TablesLink, add_link, jobs_page, place_page
+from pipeline.airflow.links import JobsLink, ReportLink, TablesLink, add_link, jobs_page, object_page, place_page
 from pipeline.local import stack
 from tests.airflow.nights import documents, scheduled, states
 
@@ -56,6 +56,21 @@ def test_tables_are_shown_where_they_are(uri: str, region: str, page: str) -> No
     assert place_page(uri, region) == page
 
 
+@pytest.mark.parametrize(
+    ("uri", "page"),
+    [
+        (
+            "s3://bucket/my out/reports/first.html",
+            "https://us-west-2.console.aws.amazon.com/s3/object/bucket?region=us-west-2&prefix=my%20out/reports/first.html",
+        ),
+        ("file:///tmp/out/reports/first.html", ""),
+    ],
+)
+def test_a_report_is_shown_where_it_is(uri: str, page: str) -> None:
+    """The object in S3's console, which opens it; a file has no page."""
+    assert object_page(uri, "us-west-2") == page
+
+
 class Elsewhere(JobsLink):
     """As if the jobs of this machine were in an account."""
 
@@ -85,5 +100,5 @@ def test_airflow_serves_the_links_of_tasks_that_ran(
     assert served["round_0.batch.submit"] == {Elsewhere.name: "https://console/round_0.batch.submit/"}
     waited = served["round_0.batch.wait"][Elsewhere.name]
     assert waited.startswith("https://console/round_0.batch.wait/arn:aws:bedrock:us-west-2:")
-    assert served["publish"] == {TablesLink.name: ""}  # a folder
+    assert served["publish"] == {TablesLink.name: "", ReportLink.name: ""}  # a folder
     assert served["round_0.plan"] == {}

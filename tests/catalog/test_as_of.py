@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.catalog.reading import current, list_tables, open_views, read_table, runs_as_of, shown_rows
+from pipeline.catalog.reading import latest, list_tables, open_views, read_table, runs_as_of, shown_rows
 from pipeline.errors import ObjectMissing, SettingsError
 from tests.published import START, Output
 
@@ -101,9 +101,9 @@ def test_every_table_is_as_it_was(tmp_path: Path) -> None:
 def test_the_newest_row_of_then(output: Output) -> None:
     """A document's newest row, and whether it was deleted, are those of the runs of then."""
     with output.catalog() as catalog:
-        found = {key: current(catalog, "mood", as_of=key).to_pylist() for key in ("d", "c")}
+        found = {key: latest(catalog, "mood", as_of=key).to_pylist() for key in ("d", "c")}
         with pytest.raises(ObjectMissing, match="nothing was published there as of 2026-11-01"):
-            current(catalog, "mood", as_of=day(0))
+            latest(catalog, "mood", as_of=day(0))
         with pytest.raises(ObjectMissing, match="published runs are d, c"):
             shown_rows(catalog, "mood", "b", as_of="c")
     assert [(row["document_id"], row["mood"], row["deleted"]) for row in found["d"]] == [

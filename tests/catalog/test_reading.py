@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.catalog.reading import current, list_tables, newest_run, open_views, read_table, shown_rows
+from pipeline.catalog.reading import latest, list_tables, newest_run, open_views, read_table, shown_rows
 from pipeline.errors import ObjectMissing
 from tests.published import Output
 
@@ -37,7 +37,7 @@ def test_only_published_runs_are_read(output: Output) -> None:
 def test_the_current_rows_are_the_newest_of_each_document(output: Output) -> None:
     """A document that a later run left unchanged keeps its row; whoever is gone now is marked."""
     with output.catalog() as catalog:
-        rows = current(catalog, "mood").to_pylist()
+        rows = latest(catalog, "mood").to_pylist()
     assert [(row["document_id"], row["mood"], row["run_key"], row["deleted"]) for row in rows] == [
         ("1", "glad", "c", True),
         ("2", "sad", "b", False),
@@ -51,7 +51,7 @@ def test_without_a_column_for_changes_nothing_is_deleted(tmp_path: Path) -> None
     output = Output(tmp_path / "output")
     output.run("a", {"1": "glad"}, day=1)
     with output.catalog() as catalog:
-        assert current(catalog, "mood")["deleted"].to_pylist() == [False]
+        assert latest(catalog, "mood")["deleted"].to_pylist() == [False]
 
 
 def test_runs_that_ended_together_have_one_newest(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_runs_that_ended_together_have_one_newest(tmp_path: Path) -> None:
     output.run("a", {"1": "glad"}, day=1)
     output.run("b", {"1": "sad"}, day=1)
     with output.catalog() as catalog:
-        assert current(catalog, "mood")["mood"].to_pylist() == ["sad"]
+        assert latest(catalog, "mood")["mood"].to_pylist() == ["sad"]
 
 
 @pytest.mark.parametrize(
@@ -107,3 +107,9 @@ def test_before_the_first_run_there_is_nothing(tmp_path: Path) -> None:
             assert views.sql("show tables").fetchall() == []
         with pytest.raises(ObjectMissing, match="published tables are none"):
             read_table(catalog, "mood")
+
+
+def test_a_slow_query_prints_nothing(output: Output) -> None:
+    """DuckDB's bar of progress would go where programs read rows."""
+    with output.catalog() as catalog, open_views(catalog) as views:
+        assert views.sql("select current_setting('enable_progress_bar')").fetchall() == [(False,)]

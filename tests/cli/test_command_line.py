@@ -62,8 +62,10 @@ def test_a_run_prints_its_summary_and_its_progress(user: User, finished: subproc
         "round 0: collect",
         "round 1: prepare",
         "publish",
+        "report",
     ]
     assert finished.stdout.startswith("Run first: 36 documents, 108 requests\n")
+    assert f"Report     {user.folder}/output/reports/first.html\n" in finished.stdout
     assert f"Tables     {user.folder}/output/tables\n" in finished.stdout
     assert re.search(r"in all +│ +108 │ +0 │", finished.stdout)
 

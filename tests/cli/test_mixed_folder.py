@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from tests.extraction import hostile, office, outlook, single
 from tests.extraction.stories import STORIES
 from tests.extraction.test_formats import WRITERS
 from tests.loaded_shell import LoadedShell
-from tests.shell import PATIENCE_SECONDS, User, own_environment
+from tests.shell import DOCBATCH, PATIENCE_SECONDS, User, own_environment
 
 BROKEN = {
     "locked.xlsx": outlook.locked_office(),
@@ -79,6 +81,35 @@ def test_ctrl_c_while_parsing_leaves_nothing_behind(user: User) -> None:
     assert running.finish().returncode == 130
     _, alive = psutil.wait_procs(workers, PATIENCE_SECONDS)
     assert alive == []
+
+
+def test_ctrl_c_while_a_run_reads_is_taken_up_again(user: User) -> None:
+    """Typed at a terminal, it reaches everything that the command started: 130, nothing left running, and one line that
+    says how to go on; which then reads what there was to be read."""
+    many = user.folder / "many"
+    many.mkdir()
+    for language, story in STORIES.items():
+        (many / f"{language}.pdf").write_bytes(single.story_pdf(story))
+    (many / "a slow one.pdf").write_bytes(hostile.slow_pdf(3_000_000))
+    command = [str(DOCBATCH), "run", "many", "--output", "out of many", "--run-key", "broken"]
+    program = subprocess.Popen(
+        command, cwd=user.folder, env=user.environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    started = psutil.Process(program.pid)
+    parsing(started)
+    begun = started.children(recursive=True)
+    os.killpg(program.pid, signal.SIGINT)
+    _, said = program.communicate(timeout=PATIENCE_SECONDS)
+    assert (program.returncode, "Traceback" in said) == (130, False), said
+    assert said.splitlines()[-1].endswith("To continue it: docbatch resume broken")
+    _, alive = psutil.wait_procs(begun, PATIENCE_SECONDS)
+    assert alive == []
+    assert list((user.home / "run").glob("*.pid")) == []
+    (many / "a slow one.pdf").unlink()
+    resumed = user.types("resume broken --json")
+    assert resumed.returncode == 0, resumed.stderr
+    summary = json.loads(resumed.stdout)
+    assert (summary["documents"], summary["reasons"]) == (len(STORIES) + 1, {"vanished": 3})
 
 
 def parsing(parent: psutil.Process) -> list[psutil.Process]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def deep_docx(depth: int) -> bytes:
 
 def repeating_odt() -> bytes:
     """A cell that stands in a million rows of sixteen thousand columns."""
-    row, cell = b"<table:table-row", b"<table:table-cell"
+    row, cell = b"<table:table-row", b'<table:table-cell office:value-type="string"'
     many = (row + b' table:number-rows-repeated="1000000"', cell + b' table:number-columns-repeated="16000"')
     return changed(
         office.odt(STORY),
@@ -102,3 +103,31 @@ def looping_msg() -> bytes:
     """An Outlook message whose table of sectors says the same of all."""
     whole = outlook.msg(STORY)
     return whole[:76] + bytes(436) + whole[512:]
+
+
+def locked_zip() -> bytes:
+    """Its only file says that it needs a password."""
+    whole = bytearray(office.zipped({"a": "locked"}))
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        whole[whole.index(mark) + offset] |= 1
+    return bytes(whole)
+
+
+def bomb_zip(size_bytes: int) -> bytes:
+    return office.zipped({"a.txt": "a" * size_bytes})
+
+
+def overlapping_zip(files: int) -> bytes:
+    """Every entry of its directory is the same megabyte."""
+    whole = bomb_zip(1_000_000)
+    start, end = whole.index(b"PK\x01\x02"), whole.index(b"PK\x05\x06")
+    entries = whole[start:end] * files
+    counts = struct.pack("<HHII", files, files, len(entries), start)
+    return whole[:start] + entries + whole[end : end + 8] + counts + bytes(2)
+
+
+def nested_zip(depth: int) -> bytes:
+    packed = office.zipped({"a.txt": "What it costs"})
+    for number in range(depth):
+        packed = office.zipped({f"{number}.zip": packed, "b.txt": "What it costs"})
+    return packed

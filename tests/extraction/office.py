@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from tests.extraction.stories import AUTHOR, CREATED, Story
@@ -182,11 +182,11 @@ def pptx(story: Story, *, note: str = "") -> bytes:
         _shape(2, "body", story.items) + frame,
     ]
     tree = '<p:nvGrpSpPr><p:cNvPr id="1" name=""/><p:cNvGrpSpPr/><p:nvPr/></p:nvGrpSpPr><p:grpSpPr/>'
-    listed = "".join(f'<p:sldId id="{255 + n}" r:id="r{n}"/>' for n in range(1, 4))
+    order = "".join(f'<p:sldId id="{255 + n}" r:id="r{n}"/>' for n in range(1, 4))
     parts = {
         "ppt/presentation.xml": (
             f"{_SLIDES}.presentation.main+xml",
-            f"<p:presentation {_P}><p:sldIdLst>{listed}</p:sldIdLst>"
+            f"<p:presentation {_P}><p:sldIdLst>{order}</p:sldIdLst>"
             '<p:sldSz cx="9144000" cy="6858000"/></p:presentation>',
         )
     }
@@ -200,52 +200,101 @@ def pptx(story: Story, *, note: str = "") -> bytes:
             {f"slide{n}": f"slides/{one}.xml" for n, one in enumerate(names)}
         )
     }
+    layout = f"<p:sldLayout {_P}><p:cSld><p:spTree>{tree}</p:spTree></p:cSld></p:sldLayout>"
+    parts["ppt/slideLayouts/slideLayout1.xml"] = (f"{_SLIDES}.slideLayout+xml", layout)
+    targets = {one: {"slideLayout": "../slideLayouts/slideLayout1.xml"} for one in names}
     if note:
         xml = f"<p:notes {_P}><p:cSld><p:spTree>{tree}{_shape(2, 'body', (note,))}</p:spTree></p:cSld></p:notes>"
         parts["ppt/notesSlides/notesSlide1.xml"] = (f"{_SLIDES}.notesSlide+xml", xml)
-        related["ppt/slides/_rels/slide1.xml.rels"] = _relationships({"notesSlide": "../notesSlides/notesSlide1.xml"})
+        targets["slide1"]["notesSlide"] = "../notesSlides/notesSlide1.xml"
+    related |= {f"ppt/slides/_rels/{one}.xml.rels": _relationships(listed) for one, listed in targets.items()}
     return _ooxml(story.title, parts, "ppt/presentation.xml", related)
 
 
 _ODF = "urn:oasis:names:tc:opendocument:xmlns"
 _SPACES = (
     f'xmlns:office="{_ODF}:office:1.0" xmlns:text="{_ODF}:text:1.0" xmlns:table="{_ODF}:table:1.0" '
+    f'xmlns:draw="{_ODF}:drawing:1.0" xmlns:presentation="{_ODF}:presentation:1.0" '
     f'xmlns:meta="{_ODF}:meta:1.0" xmlns:dc="http://purl.org/dc/elements/1.1/" office:version="1.3"'
 )
 
 
-def odt(story: Story) -> bytes:
-    def paragraph(text: str) -> str:
-        return f"<text:p>{escape(text)}</text:p>"
-
-    def section(number: int, texts: tuple[str, str]) -> str:
-        return f'<text:h text:outline-level="{number}">{escape(texts[0])}</text:h>' + paragraph(texts[1])
-
-    items = "".join(f"<text:list-item>{paragraph(item)}</text:list-item>" for item in story.items)
-    rows = "".join(
+def _od_rows(story_rows: Iterable[Sequence[str]]) -> str:
+    return "".join(
         "<table:table-row>"
-        + "".join(f"<table:table-cell>{paragraph(cell)}</table:table-cell>" for cell in row)
+        + "".join(
+            f'<table:table-cell office:value-type="string">{_od_paragraph(cell)}</table:table-cell>' for cell in row
+        )
         + "</table:table-row>"
-        for row in story.table
+        for row in story_rows
     )
-    body = section(1, story.first) + section(2, story.second) + f"<text:list>{items}</text:list>"
-    body += f'<table:table table:name="t"><table:table-column table:number-columns-repeated="2"/>{rows}</table:table>'
-    kind = "application/vnd.oasis.opendocument.text"
+
+
+def _od_paragraph(text: str) -> str:
+    return f"<text:p>{escape(text)}</text:p>"
+
+
+def _od_items(story: Story) -> str:
+    items = "".join(f"<text:list-item>{_od_paragraph(item)}</text:list-item>" for item in story.items)
+    return f"<text:list>{items}</text:list>"
+
+
+def odt(story: Story) -> bytes:
+    def section(number: int, texts: tuple[str, str]) -> str:
+        return f'<text:h text:outline-level="{number}">{escape(texts[0])}</text:h>' + _od_paragraph(texts[1])
+
+    body = section(1, story.first) + section(2, story.second) + _od_items(story)
+    body += '<table:table table:name="t"><table:table-column table:number-columns-repeated="2"/>'
+    return _opendocument(story, "text", f"{body}{_od_rows(story.table)}</table:table>")
+
+
+def ods(story: Story) -> bytes:
+    """The sections of the story in the first column of a sheet, its table on a second one."""
+    lines = [(text,) for text in (*story.first, *story.second, *story.items)]
+    sheets = "".join(
+        f'<table:table table:name="{name}"><table:table-column table:number-columns-repeated="{columns}"/>'
+        f"{_od_rows(rows)}</table:table>"
+        for name, columns, rows in (("one", 1, lines), ("two", 2, story.table))
+    )
+    return _opendocument(story, "spreadsheet", sheets)
+
+
+def odp(story: Story) -> bytes:
+    """Three slides: a section each, then the list and the table."""
+
+    def box(kind: str, content: str) -> str:
+        return f'<draw:frame presentation:class="{kind}"><draw:text-box>{content}</draw:text-box></draw:frame>'
+
+    table = f'<draw:frame><table:table table:name="t">{_od_rows(story.table)}</table:table></draw:frame>'
+    slides = [
+        *(box("title", _od_paragraph(head)) + box("outline", _od_paragraph(text)) for head, text in _sections(story)),
+        box("outline", _od_items(story)) + table,
+    ]
+    pages = "".join(f'<draw:page draw:name="p{n}">{slide}</draw:page>' for n, slide in enumerate(slides, start=1))
+    return _opendocument(story, "presentation", pages)
+
+
+def _sections(story: Story) -> tuple[tuple[str, str], ...]:
+    return story.first, story.second
+
+
+def _opendocument(story: Story, kind: str, body: str) -> bytes:
+    media = f"application/vnd.oasis.opendocument.{kind}"
     manifest = "".join(
-        f'<manifest:file-entry manifest:full-path="{path}" manifest:media-type="{media}"/>'
-        for path, media in (("/", kind), ("content.xml", "text/xml"), ("meta.xml", "text/xml"))
+        f'<manifest:file-entry manifest:full-path="{path}" manifest:media-type="{one}"/>'
+        for path, one in (("/", media), ("content.xml", "text/xml"), ("meta.xml", "text/xml"))
     )
     return zipped(
         {
-            "mimetype": kind,
+            "mimetype": media,
             "META-INF/manifest.xml": f'{_DECLARED}<manifest:manifest xmlns:manifest="{_ODF}:manifest:1.0">'
             f"{manifest}</manifest:manifest>",
             "meta.xml": f"{_DECLARED}<office:document-meta {_SPACES}><office:meta>"
             f"<dc:title>{escape(story.title)}</dc:title>"
             f"<meta:initial-creator>{AUTHOR}</meta:initial-creator><meta:creation-date>{CREATED}</meta:creation-date>"
             "</office:meta></office:document-meta>",
-            "content.xml": f"{_DECLARED}<office:document-content {_SPACES}><office:body><office:text>{body}"
-            "</office:text></office:body></office:document-content>",
+            "content.xml": f"{_DECLARED}<office:document-content {_SPACES}><office:body><office:{kind}>{body}"
+            f"</office:{kind}></office:body></office:document-content>",
         }
     )
 

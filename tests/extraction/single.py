@@ -79,7 +79,7 @@ def one_page_pdf(content: bytes) -> bytes:
     page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
     page += b"/Resources << /Font << /F 5 0 R >> >> >>"
     pages = b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"
-    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
     return _file([b"<< /Type /Catalog /Pages 2 0 R >>", pages, page, content, font], "")
 
 

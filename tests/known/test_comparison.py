@@ -11,6 +11,8 @@ import pytest
 from pipeline.domain import Change, Document
 from pipeline.known.comparison import Comparison, ListedDocument
 from pipeline.manifest import Held, shard_of
+from pipeline.sources.spelling import Scope
+from pipeline.sources.values import Entry
 
 SOURCE = "s3://bucket/in"
 MONDAY, TUESDAY = (dt.datetime(2026, 11, day, tzinfo=dt.UTC) for day in (23, 24))
@@ -63,13 +65,13 @@ def compared(
     held: dict[str, pa.RecordBatchReader] | None = None,
 ) -> tuple[list[ListedDocument], dict[str, int]]:
     with Comparison(folder) as comparison:
-        comparison.add_listing(listing)
+        comparison.add_listing(map(Entry, listing))
         comparison.add_runs(RUNS)
         if documents:
             comparison.add_published(documents)
         for analysis, rows in (held or {}).items():
             comparison.add_held(analysis, "method", rows)
-        comparison.compare(SOURCE, ["a", "b"])
+        comparison.compare(Scope((f"{SOURCE}/",)), ["a", "b"])
         found = comparison.shard(0, 1)
     return found.documents, found.unchanged
 
@@ -127,12 +129,12 @@ def test_what_the_results_that_hold_had_used_is_added_up(tmp_path: Path) -> None
     rows = published(("one", "1", HASH, "new", "monday"), ("two", "1", HASH, "new", "monday"))
     listing = [document("one"), document("two", "another")]
     with Comparison(tmp_path) as comparison:
-        comparison.add_listing(listing)
+        comparison.add_listing(map(Entry, listing))
         comparison.add_runs(RUNS)
         comparison.add_published(rows)
         comparison.add_held("a", "method", results(("one", HASH, "monday"), ("two", HASH, "monday")))
         comparison.add_held("b", "method", results(("one", HASH, "tuesday"), tokens=(0, 0)))
-        comparison.compare(SOURCE, ["a", "b"])
+        comparison.compare(Scope((f"{SOURCE}/",)), ["a", "b"])
         assert comparison.held() == Held(100, 3, 1)
 
 
@@ -174,8 +176,8 @@ def test_shards_divide_the_documents(tmp_path: Path) -> None:
     """Every document lies in exactly the shard that its id says, whatever the number of shards."""
     listing = [document(f"{number:03d}") for number in range(200)]
     with Comparison(tmp_path) as comparison:
-        comparison.add_listing(listing)
-        comparison.compare(SOURCE, ["a"])
+        comparison.add_listing(map(Entry, listing))
+        comparison.compare(Scope((f"{SOURCE}/",)), ["a"])
         for shards in (1, 2, 8, 256):
             parts = [comparison.shard(shard, shards).documents for shard in range(shards)]
             assert sorted(one.uri for part in parts for one in part) == [one.uri for one in listing]

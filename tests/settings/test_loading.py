@@ -19,6 +19,7 @@ WRONG = [
     ("work_uri", "s3://bucket/dt=1/", "^s3://"),
     ("catalog_namespace", "a.b", "^[a-z0-9_]"),
     ("sweep_hours", "0.5", "greater than or equal to 1"),
+    ("report_samples", "51", "less than or equal to 50"),
     ("mode", "batch", "'auto' or 'on-demand'"),
     ("output_language", "x\n{{ y }}", "^[\\w"),
     ("fuse", "perhaps", "valid boolean"),
@@ -64,9 +65,16 @@ WRONG = [
     ("on_demand_threads", "0", "greater than or equal to 1"),
     ("on_demand_requests_per_minute", "0", "greater than or equal to 1"),
     ("on_demand_tokens_per_minute", "0", "greater than or equal to 1"),
+    ("min_bytes", "-1", "greater than or equal to 0"),
+    ("max_bytes", "a few", "valid integer"),
+    ("modified_since", "yesterday", "write a date like 2026-11-23"),
+    ("modified_since", "2026-11-23T02:00:00", "a time needs its zone"),
+    ("include", "*.txt, !a.txt", "'!a.txt' is no pattern here"),
+    ("exclude", "/", "'/' is no pattern here"),
     ("lease_seconds", "0", "greater than or equal to 0.1"),
     ("lease_seconds", "nan", "less than or equal to 3600"),
     ("keep_work_days", "0", "greater than or equal to 1"),
+    ("keep_text_days", "0", "greater than or equal to 1"),
     ("keep_snapshot_days", "0", "greater than or equal to 1"),
     ("tidy_abandoned", "perhaps", "valid boolean"),
     ("stop_orphans", "perhaps", "valid boolean"),
@@ -105,7 +113,11 @@ def test_the_table_of_wrong_values_is_complete() -> None:
     plain = {str, str | None, Path, Path | None, tuple[str, ...]}
     fields = Settings.model_fields.items()
     constrained = {name for name, field in fields if field.annotation not in plain or field.metadata}
-    assert {name for name, _, _ in WRONG} == constrained | {"notify"}  # by a validator of its own
+    assert {name for name, _, _ in WRONG} == constrained | {
+        "notify",
+        "include",
+        "exclude",
+    }  # by validators
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def seen(world: World) -> dict[str, int]:
         if not committed_runs(catalog):
             assert list_tables(catalog) == {}
         with open_views(catalog) as views:
-            names = [name for (name,) in views.execute("show tables").fetchall() if not name.endswith("_current")]
+            names = [name for (name,) in views.execute("show tables").fetchall() if not name.endswith("_latest")]
             return {name: views.table(name).count("*").fetchall()[0][0] for name in names}
 
 

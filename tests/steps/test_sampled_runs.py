@@ -12,6 +12,7 @@ from pipeline.forecasts.amounts import SourceForecast
 from pipeline.loop import Looped, run_to_the_end
 from pipeline.steps import RunSummary
 from pipeline.steps.forecasting import PlanOrder, forecast_source
+from pipeline.steps.progress import unseen
 from pipeline.steps.state import read_prepared
 from pipeline.storage.objects import absolute_uri
 from tests.texts import EIGHT, documents
@@ -33,7 +34,7 @@ def sampled(world: World, key: str, sample: int | None, seed: int = 1) -> RunSum
 def planned(world: World, **how: object) -> SourceForecast:
     order = world.order()
     asked = PlanOrder(order.source_uri, absolute_uri(str(world.output)), WORK_URI, **how)  # type: ignore[arg-type]
-    return forecast_source(world.services, asked, lambda _done, _total: None)
+    return forecast_source(world.services, asked, unseen)
 
 
 @pytest.mark.parametrize("least", [4, 130])

@@ -6,7 +6,6 @@ import csv
 import datetime as dt
 import io
 import json
-import re
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -185,57 +184,6 @@ def test_a_disagreement_is_said_in_full_on_one_line() -> None:
     """Where ledger and job differ, the reader sees the whole sentence."""
     sentence = "r00-b0000: input tokens: records say 1, the job says [2]; " * 6
     assert f"Disagrees  {sentence}".rstrip() in printed(replace(SUMMARY, disagreements=[sentence]))
-
-
-def test_steps_are_plain_lines_where_nobody_looks_on() -> None:
-    """In a file, each step is one line without any control character, with its note and its time."""
-    stream = io.StringIO()
-    watch = console.watch_for(stream, quiet=False)
-    with watch.step("list") as step:
-        step.advance(1, 2)
-        step.note("2 documents in file:///x")
-    with watch.step("publish") as step:
-        step.note("6 results")
-    lines = stream.getvalue().splitlines()
-    assert [re.sub(r"\d+\.\d s", "0.0 s", line) for line in lines] == [
-        "list               2 documents in file:///x (0.0 s)",
-        "publish            6 results (0.0 s)",
-    ]
-
-
-def test_a_step_that_fails_is_not_said_to_be_done() -> None:
-    """No line claims an end that was not reached."""
-    stream = io.StringIO()
-    with pytest.raises(ValueError, match="x"), console.watch_for(stream, quiet=False).step("list"):
-        raise ValueError("x")
-    assert stream.getvalue() == ""
-
-
-def test_a_quiet_watch_says_nothing() -> None:
-    """For programs there is no progress at all."""
-    stream = io.StringIO()
-    with console.watch_for(stream, quiet=True).step("list") as step:
-        step.advance(1, 1)
-        step.note("done")
-    assert stream.getvalue() == ""
-
-
-class Terminal(io.StringIO):
-    """A stream that says that a person reads it."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_person_sees_a_bar_and_keeps_the_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal the bar goes away and the step's line stays, its brackets untouched."""
-    monkeypatch.setenv("TERM", "xterm")
-    stream = Terminal()
-    with console.watch_for(stream, quiet=False).step("list") as step:
-        step.advance(1, 2)
-        step.note("2 documents in /a [b]")
-    assert "2 documents in /a [b]" in stream.getvalue()
-    assert stream.getvalue().rstrip().endswith("s)")
 
 
 TABLE = pa.table(

@@ -1,0 +1,58 @@
+"""The command of whoever looks at a run: draw its page, or the one over all runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from pipeline.catalog.reading import newest_run
+from pipeline.cli.connecting import Output, reading
+from pipeline.errors import ObjectMissing, SettingsError
+from pipeline.reports.writing import write_report, write_trend
+from pipeline.settings import load_settings
+from pipeline.storage.objects import absolute_uri
+from pipeline.terminal.console import shown_place, to_json
+
+if TYPE_CHECKING:
+    from pipeline.catalog import Catalog
+
+
+def report(
+    run_key: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="Name of a published run; default: the newest", show_default=False),
+    ] = None,
+    trend: Annotated[bool, typer.Option("--trend", help="The page over all runs instead")] = False,
+    output: Output = None,
+) -> None:
+    """Draw the page of a run from its published tables, and print where it is. Every run draws its own at its end."""
+    if trend and run_key is not None:
+        raise SettingsError("--trend: is about all runs; leave the name of a run out")
+    settings = load_settings({"output": output})
+    output_uri = absolute_uri(settings.output)
+    with reading(output_uri, settings, quiet=True) as services:
+        services.open(output_uri)  # a folder that is not there is told as such
+        if trend:
+            drawn = write_trend(services, output_uri)
+        else:
+            with services.catalog(output_uri) as catalog:
+                found = run_key or newest_run(catalog)
+            if found is None:
+                raise ObjectMissing(f"{output_uri}: no run is published there; begin one with: docbatch run")
+            drawn = write_report(services, output_uri, found)
+    print(shown_place(drawn))
+
+
+def print_run(catalog: Catalog, run_key: str, form: str, stream: TextIO) -> None:
+    """The figures of a run, for people or programs. Raises SettingsError for CSV, which they are none."""
+    from pipeline.reports.counting import run_figures
+    from pipeline.reports.printing import print_figures
+
+    if form == "csv":
+        raise SettingsError(f"format = csv: {run_key} is a run and no table; take table or json, or name a table")
+    figures = run_figures(catalog, run_key, samples=0)
+    if form == "json":
+        print(to_json(figures), file=stream)
+    else:
+        print_figures(figures, stream)

@@ -1,0 +1,92 @@
+"""Opens the tables of an output: what was published when they were opened, or as of an earlier run or time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from pipeline.catalog.reading import committed_runs, list_tables, open_views, runs_as_of
+from pipeline.errors import ObjectMissing, SettingsError
+from pipeline.schemas.views import LATEST, is_analysis
+from pipeline.settings import Settings, load_settings, read_aws_environment
+from pipeline.steps import connect
+from pipeline.storage.objects import absolute_uri
+from pipeline.tables.rows import Rows
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_NO_ROLE = "none, since reading starts no job"
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of an output as they were at one moment; a run is in all of them or in none.
+
+    A context: at its end the connection is closed, and relations of DuckDB's with it.
+    """
+
+    uri: str
+    names: Sequence[str]
+    runs: Sequence[str]
+    views: DuckDBPyConnection
+
+    def __getitem__(self, name: str) -> Rows:
+        """A table with its history: the rows of every run. Also `<analysis>_latest`. Raises ObjectMissing."""
+        analysis = name.removesuffix(LATEST)
+        if name not in self.names and not (name.endswith(LATEST) and analysis in self.names and is_analysis(analysis)):
+            known = ", ".join(self.names) or "none"
+            raise ObjectMissing(f"{self.uri}/tables/{name}: nothing is published there; published tables are {known}")
+        return Rows(self.views.table(name))
+
+    def table(self, name: str, *, run_key: str | None = None) -> Rows:
+        """The rows of one run, or of every run. Raises ObjectMissing."""
+        rows = self[name]
+        if run_key is None:
+            return rows
+        if run_key not in self.runs:
+            known = ", ".join(self.runs) or "none"
+            raise ObjectMissing(f"{self.uri}: no run {run_key} is published there; published runs are {known}")
+        return Rows(rows.relation.filter("run_key = '" + run_key.replace("'", "''") + "'"))
+
+    def latest(self, analysis: str) -> Rows:
+        """Each document's newest row of an analysis, with `deleted` and `current_prompt`. Raises ObjectMissing."""
+        if analysis in self.names and not is_analysis(analysis):
+            analyses = ", ".join(filter(is_analysis, self.names)) or "none"
+            raise SettingsError(f"{analysis}: is no analysis, so no row replaces another; analyses are {analyses}")
+        return self[f"{analysis}{LATEST}"] if analysis in self.names else self[analysis]
+
+    def sql(self, query: str) -> Rows:
+        """A query of one's own over the tables and their `_latest`, in DuckDB's SQL."""
+        return Rows(self.views.sql(query))
+
+    def close(self) -> None:
+        self.views.close()
+
+    def __enter__(self) -> Tables:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_tables(
+    output: str | Path, *, as_of: str | dt.datetime | None = None, settings: Settings | None = None
+) -> Tables:
+    """The published tables of an output: a folder, which needs nothing that runs, or an `s3://` prefix.
+
+    `as_of` is the key of a published run, or a moment with its zone: runs that ended later are not there. Settings and
+    credentials are found as the command line finds them. Raises ObjectMissing where nothing was published.
+    """
+    found = settings or load_settings({"output": str(output)})
+    reading = found.model_copy(update={"role_arn": found.role_arn or _NO_ROLE})
+    uri = absolute_uri(str(output))
+    with connect(reading, read_aws_environment()).catalog(uri) as catalog:
+        runs = committed_runs(catalog) if as_of is None else runs_as_of(catalog, as_of)
+        return Tables(uri, list(list_tables(catalog, as_of)), runs, open_views(catalog, as_of))

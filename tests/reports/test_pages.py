@@ -1,0 +1,181 @@
+"""Pages as bytes: every text escaped, the unknown told as such, the same input to the same bytes, and small."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from decimal import Decimal
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pipeline.reports.figures import RunPoint, by_day, drift, page_name
+from pipeline.reports.pages import commands, run_page, trend_page
+from pipeline.reports.trends import MOST_RUNS, points_of
+from tests.published import START
+from tests.reports.nights import HOSTILE, Night, figures_of
+
+MOST_BYTES = 3_000_000
+# What the templates and the charts consist of; anything else came out of a text.
+TEXT = "a br caption code dd dl dt figcaption h1 h2 h3 li p pre span summary table tbody td th thead tr ul"
+FRAME = "body details div figure footer head header html link main meta nav section style title"
+ELEMENTS = set(f"{TEXT} {FRAME} g line path svg text".split(" "))
+
+
+class Markup(HTMLParser):
+    """The elements and attributes of a page, and its texts."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.elements: set[str] = set()
+        self.attributes: set[str] = set()
+        self.targets: list[str] = []
+        self.texts: list[str] = []
+        self.feed(page.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.targets += [value or "" for name, value in attrs if name in {"href", "src"}]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Of a night in which every text of documents and models is hostile, after one before."""
+    nights = [Night(f"hostile-{day}", 44, day=day, hostile=HOSTILE) for day in range(2)]
+    return run_page(figures_of(tmp_path_factory.mktemp("hostile"), *nights))
+
+
+def test_no_text_becomes_markup(page: bytes) -> None:
+    """Names of documents, answers, labels and details are text: no element, event or target comes out of them."""
+    found = Markup(page)
+    assert found.elements == ELEMENTS
+    assert not {name for name in found.attributes if name.startswith("on")} | (found.attributes & {"src", "onerror"})
+    assert all(re.fullmatch(r"#[\w-]+|data:,|index\.html", target) for target in found.targets)
+    for text in ("<script>window.ran = true</script>", "{{ 7 * 7 }}{% raw %}&lt;b&gt;", "javascript:window.ran=true//"):
+        assert any(text in one for one in found.texts), text
+    assert b"49" not in re.findall(rb"\{\{ 7 \* 7 \}\}|49\{%", page)
+
+
+def test_a_page_asks_for_nothing(page: bytes) -> None:
+    """No address is in it but those of documents as text; it forbids every request and every script."""
+    assert b"default-src 'none'" in page
+    assert not re.search(rb"url\(|@import|<script|<iframe|<object|xlink", page)
+
+
+def test_the_same_figures_give_the_same_bytes(tmp_path: Path) -> None:
+    """Nothing of a page is of the moment or by chance."""
+    found = figures_of(tmp_path, Night("again", 30))
+    assert run_page(found) == run_page(found)
+
+
+def test_an_unknown_cost_is_unknown(tmp_path: Path) -> None:
+    """A run without prices has no dollar on its page, not even none."""
+    texts = "".join(Markup(run_page(figures_of(tmp_path, Night("unpriced", 30, priced=False)))).texts)
+    assert "unknown" in texts
+    assert "$" not in texts.partition("To do it again")[0].split("</style>")[-1].replace("$~", "")
+
+
+def test_a_run_without_anything_to_show_has_a_page(tmp_path: Path) -> None:
+    """No documents, no results, no failures: the page says so."""
+    texts = "".join(Markup(run_page(figures_of(tmp_path, Night("empty", 0)))).texts)
+    assert "Nothing was sent." in texts
+    assert "Every document that was asked about has a result." in texts
+    assert "Results to read" not in texts
+
+
+def test_without_samples_no_answer_is_on_the_page(tmp_path: Path) -> None:
+    """With the setting at 0 no text that a model wrote is left but labels."""
+    night = Night("silent", 30)
+    with_samples, without = (run_page(figures_of(tmp_path / str(most), night, samples=most)) for most in (3, 0))
+    assert b"A summary of" in with_samples
+    assert b"A summary of" not in without
+    assert b"Results to read" not in without
+
+
+def test_what_to_type_can_be_typed() -> None:
+    """The command that repeats a run quotes what a shell would take apart, and names what was chosen."""
+    row = Night("first", 11, replaced={"source_uri": "file:///tmp/my%20docs", "budget_usd": Decimal("2.50")}).run_row()
+    run, *shows, costs = commands(row | {"run_key": "first"})
+    assert run == (
+        "docbatch run '/tmp/my docs' --output /out --run-date 2026-11-01 --model llama "
+        "--analyses classification,sentiment,summarization --output-language English --budget-usd 2.5"
+    )
+    assert shows[0] == "docbatch show classification --run-key first --output /out"
+    assert costs == "docbatch costs --by run,analysis --output /out"
+
+
+def test_a_large_run_has_a_small_page(tmp_path: Path) -> None:
+    """100,000 documents with three analyses, six kinds of failure and hostile names: a page for a phone."""
+    figures = figures_of(tmp_path, Night("large", 100_000, hostile=HOSTILE, with_ledger=False))
+    page = run_page(figures)
+    assert figures.arrivals.new + figures.arrivals.changed + figures.arrivals.again == 100_000
+    assert len(page) < MOST_BYTES
+
+
+def point(number: int, **changed: object) -> RunPoint:
+    ended = START + dt.timedelta(days=number)
+    plain = {"run_key": f"run-{number}", "run_date": ended.date(), "ended": ended, "documents": 10, "results": 25}
+    counts = {"failures": number % 5, "unchanged": 0, "cost_usd": Decimal(number) / 1000, "drifts": {"mood": 0.1}}
+    return RunPoint(**(plain | counts | changed))  # type: ignore[arg-type] # of the right kinds
+
+
+def test_the_trend_of_a_thousand_runs_is_small() -> None:
+    """A row and a mark for each of 1,000 days, and links to those that have a page."""
+    points = tuple(point(number) for number in range(MOST_RUNS))
+    page = trend_page(points, {"run-7"})
+    assert len(page) < 2_000_000
+    assert page.count(b'<a href="run-') == 1
+    assert trend_page(points, {"run-7"}) == page
+
+
+def test_a_day_with_an_unknown_cost_has_none() -> None:
+    """The sum of a day is unknown where a part is; the page says at least, and has no mark for the day."""
+    points = (point(1), point(1, run_key="other", cost_usd=None), point(2))
+    days = by_day(points)
+    assert [(one.runs, one.cost_usd) for one in days] == [(2, None), (1, Decimal("0.002"))]
+    assert [one.failure_share for one in days] == [2 / 52, 2 / 27]
+    texts = "".join(Markup(trend_page(points, set())).texts)
+    assert "at least $0.003" in texts
+    assert "Unknown on 1 day, without a mark." in texts
+
+
+def test_no_runs_have_a_trend_of_their_own() -> None:
+    """An output without any run says so."""
+    assert b"Nothing was published yet." in trend_page((), set())
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "expected"),
+    [
+        ({"a": 1, "b": 1}, {"a": 50, "b": 50}, 0.0),
+        ({"a": 4}, {"b": 9}, 1.0),
+        ({"a": 3, "b": 1}, {"a": 1, "b": 1}, 0.25),
+        ({}, {"a": 1}, None),
+        ({"a": 0}, {"a": 1}, None),
+    ],
+)
+def test_drift_is_the_share_that_would_have_to_change(
+    now: dict[str, int], before: dict[str, int], expected: float | None
+) -> None:
+    """From 0, the same shares, to 1, no label in common; nobody knows without rows."""
+    assert drift(now, before) == expected
+
+
+def test_labels_are_compared_with_the_newest_run_that_has_any() -> None:
+    """A night that wrote no result of an analysis stands between two that did."""
+    nights = [Night("a", 22), Night("b", 0, day=1), Night("c", 25, day=2)]
+    points = points_of([night.run_row() | {"run_key": night.run_key} for night in nights])
+    assert [set(one.drifts) for one in points] == [set(), set(), {"classification", "sentiment"}]
+    counts = [{one["label"]: one["results"] for one in night.labels("sentiment")} for night in (nights[0], nights[2])]
+    assert points[2].drifts["sentiment"] == drift(*counts) != 0
+
+
+def test_no_run_takes_the_place_of_the_trend() -> None:
+    """A run may be called `index`."""
+    assert page_name("index") != "index.html"
+    assert page_name("first") == "first.html"
