@@ -27,7 +27,7 @@ PROVENANCE = (
     "current_prompt",
 )
 # Tables that every output has beside those of the analyses, which are called after them.
-TABLES = ("documents", "failures", "ledger", "runs")
+TABLES = ("documents", "failures", "gold", "ledger", "runs")
 
 
 def shipped_prompts() -> Path:

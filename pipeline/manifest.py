@@ -146,9 +146,9 @@ def listing_key(shard: int, digest: str) -> str:
     return f"listing/{shard:04d}-{digest}.parquet"
 
 
-def texts_key(shard: int, part: int, digest: str) -> str:
+def rows_key(shard: int, part: int, digest: str) -> str:
     """Texts of rows, so many in one file; named by its content, as the listing that refers to it."""
-    return f"texts/{shard:04d}/{part:04d}-{digest}.parquet"
+    return f"rows/{shard:04d}/{part:04d}-{digest}.parquet"
 
 
 def documents_key(shard: int, digest: str) -> str:

@@ -243,7 +243,7 @@ def test_reserved_names_are_those_of_the_tables(tmp_path: Path) -> None:
     columns = {name for name, _, _ in result_columns(analysis)}
     assert columns - set(PROVENANCE) == set(analysis.schema["properties"])
     assert set(PROVENANCE) == (columns - set(analysis.schema["properties"])) | {name for name, _, _ in LATEST_COLUMNS}
-    assert set(TABLES) == set(FIXED)
+    assert set(TABLES) == {*FIXED, "gold"}
 
 
 def test_labels_of_a_list_are_those_of_its_items(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ LOW_TO_HIGH = (
     "errors domain settings declared prices models vocabulary graphemes tokens chunking neutralising prompts "
     "merging answers analyses fusing wordings settling quality wire batching ledger manifest schemas parquet "
     "records storage sources extraction known forecasts segments bedrock catalog money planning steps tables "
-    "tidying loop terminal reports local airflow cli __main__"
+    "tidying browsing loop terminal reports local airflow cli __main__"
 )
 ORDER = LOW_TO_HIGH.split()
 
@@ -35,13 +35,14 @@ INSIDE = {
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
-    "catalog": "translation+place+fields+rest making commits opening __init__ reading+history+sweeping",
+    "catalog": "translation+place+fields+rest+snapshots making commits opening __init__ reading+history+sweeping",
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tables": "rows+neutral opening+spreadsheets __init__",
     "tidying": "remains+waiting+snapshots retention+orphans+texts __init__",
     "terminal": "progress+console showing+statement+quotes+tidied",
     "cli": (
-        "connecting+choosing operating+foretelling+pricing+auditing+maintaining+tabling+reporting withdrawing commands"
+        "connecting+choosing operating+foretelling+pricing+auditing+maintaining+tabling+reporting+browsing withdrawing "
+        "commands"
     ),
     "reports": "figures+painter counting+drawing+trends painting charts pages+printing writing __init__",
     "steps": (
@@ -72,6 +73,7 @@ ONLY = {
         "pipeline/money/billing.py",
         "pipeline/tables/",
         "pipeline/reports/counting.py",
+        "pipeline/browsing/index.py",
     ],
     "xlsxwriter": ["pipeline/tables/spreadsheets.py"],
     "altair": ["pipeline/reports/drawing.py", "pipeline/reports/painting.py"],

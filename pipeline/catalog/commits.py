@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -21,10 +20,8 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.expressions import EqualTo
 from pyiceberg.io.pyarrow import PyArrowFileIO, parquet_file_to_data_file
-from pyiceberg.manifest import ManifestFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import CreateTableTransaction, StagedTable, Table
-from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.update import AddSchemaUpdate, AssertCurrentSchemaId, SetCurrentSchemaUpdate
 from pyiceberg.types import PrimitiveType
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -32,6 +29,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from pipeline.catalog.fields import iceberg_schema, read_schema, union
 from pipeline.catalog.making import CREATED, new_table
 from pipeline.catalog.place import Place
+from pipeline.catalog.snapshots import referred, superseded
 from pipeline.catalog.translation import LOST_RACE, MADE_MEANWHILE, translated
 from pipeline.errors import ObjectMissing, SettingsError
 
@@ -73,6 +71,14 @@ class Catalog:
         wanted = {self.place.location(key) for key in keys}
         with self._about(table):
             return self._repeated(self._commit_once, table, schema, run_key, wanted)
+
+    def add(self, table: str, schema: pa.Schema, key: str) -> bool:
+        """Add the rows of one more file, whatever others add at the same time; False when they are there already.
+
+        They must all be of one run.
+        """
+        with self._about(table):
+            return self._repeated(self._add_once, table, schema, self.place.location(key))
 
     def withdraw(self, table: str, run_key: str) -> bool:
         """Take the rows of a run out of the table, not out of its storage; False when there are none."""
@@ -156,6 +162,12 @@ class Catalog:
             assert isinstance(field.field_type, PrimitiveType)
             return [(run_key, from_bytes(field.field_type, bound)) for run_key, bound in known if bound is not None]
 
+    def version(self, table: str) -> int | None:
+        """The id of the table's newest snapshot, which every change of its rows makes anew; None without rows."""
+        with self._about(table):
+            found = self._loaded(table).current_snapshot()
+            return None if found is None else found.snapshot_id
+
     def created(self, table: str) -> dt.datetime:
         """When the table was made: files that are older are not this catalog's to judge."""
         with self._about(table):
@@ -164,7 +176,7 @@ class Catalog:
     def references(self, table: str) -> set[str]:
         """The key of every file, of rows or of metadata, that any snapshot of the table needs."""
         with self._about(table):
-            return {key for one in _referred(self._loaded(table)) if (key := self.place.key(one)) is not None}
+            return {key for one in referred(self._loaded(table)) if (key := self.place.key(one)) is not None}
 
     @property
     def _repeated(self) -> Retrying:
@@ -185,6 +197,14 @@ class Catalog:
 
     def _commit_once(self, table: str, schema: pa.Schema, run_key: str, wanted: set[str]) -> bool:
         return self._swap(self._widened(self._made(table, schema), schema, table), run_key, wanted)
+
+    def _add_once(self, table: str, schema: pa.Schema, location: str) -> bool:
+        found = self._widened(self._made(table, schema), schema, table)
+        if any(task.file.file_path == location for task in found.scan().plan_files()):
+            return False
+        with found.transaction() as change, change.update_snapshot().merge_append() as snapshot:
+            snapshot.append_data_file(parquet_file_to_data_file(found.io, found.metadata, location))
+        return True
 
     def _swap(self, found: Table, run_key: str, wanted: set[str]) -> bool:
         present = [task.file for task in found.scan(EqualTo(term="run_key", value=run_key)).plan_files()]
@@ -244,18 +264,6 @@ class Catalog:
         return self._loaded(table)
 
 
-def superseded(metadata: TableMetadata, before: dt.datetime) -> list[int]:
-    """The ids of snapshots that are no branch's or tag's, and whose successor was made before then."""
-    held = {ref.snapshot_id for ref in metadata.refs.values()}
-    in_order = sorted(metadata.snapshots, key=lambda one: one.sequence_number or 0)
-    limit = before.timestamp() * 1_000
-    return [
-        one.snapshot_id
-        for one, successor in pairwise(in_order)
-        if successor.timestamp_ms < limit and one.snapshot_id not in held
-    ]
-
-
 def _opened(found: Table, locations: list[str]) -> ds.Dataset:
     """The files as one dataset with the table's columns: a field's id follows from its name, so names are enough."""
     schema = read_schema(found.schema())
@@ -265,17 +273,3 @@ def _opened(found: Table, locations: list[str]) -> ds.Dataset:
     scheme, netloc, _ = PyArrowFileIO.parse_location(locations[0])
     paths = [PyArrowFileIO.parse_location(one)[2] for one in locations]
     return ds.dataset(paths, schema=schema, format="parquet", filesystem=found.io.fs_by_scheme(scheme, netloc))
-
-
-def _referred(found: Table) -> Iterator[str]:
-    metadata = found.metadata
-    yield found.metadata_location
-    yield from (entry.metadata_file for entry in metadata.metadata_log)
-    yield from (one.statistics_path for one in metadata.statistics)
-    manifests: dict[str, ManifestFile] = {}
-    for snapshot in metadata.snapshots:
-        yield snapshot.manifest_list
-        manifests |= {one.manifest_path: one for one in snapshot.manifests(found.io)}
-    for path, manifest in manifests.items():
-        yield path
-        yield from (entry.data_file.file_path for entry in manifest.fetch_manifest_entry(found.io))

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ObjectMissing, SettingsError
+from pipeline.schemas import GOLD_TABLE
 from pipeline.schemas.views import LATEST, Dialect, is_analysis, latest_query
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def shown_rows(
 ) -> pa.Table:
     """The rows of one run or of every run, at most `limit`; without either, what is valid now, or was `as_of`.
 
-    That is each document's newest row for an analysis, every run for `runs`, and the newest run for other tables.
+    That is each document's newest row for an analysis, every run for `runs` and `gold`, and the newest run for other
+    tables.
     `where` is a condition in DuckDB's SQL; more than a condition it cannot say. Raises SettingsError for a wrong one.
     """
     with open_views(catalog, as_of) as views:
@@ -172,7 +174,7 @@ def shown(
     newest = run_key is None and not all_runs
     if newest and table not in (known := catalog.tables()) and table.removesuffix(LATEST) in known:
         table = table.removesuffix(LATEST)  # called by the name of the view that is shown
-    if newest and table != "runs" and not is_analysis(table):
+    if newest and table not in ("runs", GOLD_TABLE) and not is_analysis(table):
         run_key = runs[-1] if runs else None
     refuse_unknown(catalog, table, run_key, as_of)
     if newest and is_analysis(table):

@@ -12,6 +12,7 @@ import typer
 from pipeline import __version__
 from pipeline.catalog.reading import is_run, list_tables, shown_rows
 from pipeline.cli import auditing, foretelling, maintaining, operating, pricing, reporting, tabling, withdrawing
+from pipeline.cli.browsing import browse
 from pipeline.cli.choosing import Exclude, Include, MaxBytes, MinBytes, ModifiedSince, Sources, selected
 from pipeline.cli.connecting import AsJson, Fuse, Output, RunDate, connected, reading, tell_lifecycle
 from pipeline.cli.operating import carry_out
@@ -118,6 +119,7 @@ def run(
 for operate in (operating.resume, operating.status, operating.stop, foretelling.plan, maintaining.tidy):
     app.command()(operate)
 app.command()(withdrawing.withdraw)
+app.command()(browse)
 for account in (pricing.prices, auditing.costs, auditing.reconcile, reporting.report):
     app.command()(account)
 

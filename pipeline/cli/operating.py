@@ -137,7 +137,7 @@ def carry_out(services: Services, order: RunOrder, output: str | None, *, as_jso
 
 def _draw(services: Services, summary: RunSummary, *, quiet: bool) -> str | None:
     """The pages of the run; one that cannot be drawn is told, and the run is complete all the same."""
-    with console.watch_for(sys.stderr, quiet=quiet).step("report") as step:
+    with watch_for(sys.stderr, quiet=quiet).step("report") as step:
         drawn = draw_reports(services, summary)
         step.note(console.shown_place(drawn) if drawn else f"not drawn; repeat it: docbatch report {summary.run_key}")
     return drawn

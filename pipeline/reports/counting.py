@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from pipeline.analyses import PROVENANCE
 from pipeline.catalog.reading import committed_runs, open_views, refuse_unknown
+from pipeline.declared import PROVENANCE
 from pipeline.money.costs import Amount
 from pipeline.reports.figures import (
     Arrivals,

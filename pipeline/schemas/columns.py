@@ -120,7 +120,7 @@ RUNS: list[Column] = [
     *RUN,
     ("started", TIME, "When the run began"),
     ("ended", TIME, "When its tables were complete"),
-    ("source_uri", pa.string(), "The sources whose documents were listed, with ` | ` between them"),
+    ("source_uri", pa.string(), "The sources whose documents were listed, joined by a vertical bar"),
     ("documents", pa.int64(), "Documents listed and wanted"),
     ("results", pa.int64(), "Result rows over all analyses"),
     ("failures", pa.int64(), "Failure rows over all analyses"),
@@ -217,6 +217,23 @@ FIXED: Mapping[str, tuple[str, list[Column]]] = {
     ),
     "runs": ("One row per run: parameters, counts, forecast and cost", RUNS),
 }
+GOLD_TABLE = "gold"
+GOLD_ABOUT = "Answers that people marked as right or wrong in `docbatch browse`; rows are added, never changed"
+GOLD: list[Column] = [
+    *DOCUMENT[:2],
+    ("analysis", pa.string(), "The analysis whose answer was looked at"),
+    ("verdict", pa.string(), "right or wrong"),
+    ("answer", pa.string(), "The answer that was seen, as JSON"),
+    ("corrected", pa.string(), "What it should have been, as JSON; null when right, and when nobody said"),
+    ("note", pa.string(), "What the person wrote about it; null for nothing"),
+    ("marked", TIME, "When; of a document, analysis and content_hash the newest label holds"),
+    ("marked_by", pa.string(), "Who marked it; null when unknown"),
+    ("content_hash", pa.string(), "The text that it is about, as in documents: the label holds for this text"),
+    ("model", pa.string(), "What answered"),
+    ("prompt_fingerprint", pa.string(), "The prompt that asked, as in the analysis' table"),
+    ("method_id", pa.string(), "How it was asked, as in the analysis' table"),
+    ("run_key", pa.string(), "The run that wrote the answer"),
+]
 
 
 def null_when(description: str) -> str | None:

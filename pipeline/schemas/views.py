@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-from pipeline.schemas.columns import FIXED, Column
+from pipeline.schemas.columns import FIXED, GOLD_TABLE, Column
 
 LATEST = "_latest"  # the suffix of the view with one row per document
 LATEST_COLUMNS: list[Column] = [
@@ -29,7 +29,7 @@ class Dialect(StrEnum):
 
 
 def is_analysis(table: str) -> bool:
-    return table not in FIXED
+    return table not in FIXED and table != GOLD_TABLE
 
 
 def latest_query(

@@ -26,7 +26,7 @@ class Settings(BaseModel):
     source: str | None = Field(
         None,
         description="What the nightly DAG reads: a folder, an s3:// prefix, `list:`, `inventory:` or `rows:` and a "
-        "file; several with `|` between them (docs/sources.md)",
+        "file; several are joined by a vertical bar (docs/sources.md)",
     )
     include: tuple[str, ...] = Field(
         (), description="Patterns of the documents that are wanted, comma-separated, as in .gitignore; default: all"

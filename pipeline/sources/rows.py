@@ -7,11 +7,12 @@ import datetime as dt
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from pipeline.domain import Document, short_hash
-from pipeline.sources.files import Line, read_lines, with_columns
+from pipeline.sources.files import Line, Values, read_lines, with_columns
 from pipeline.sources.selecting import Selection
 from pipeline.sources.spelling import Source
 from pipeline.sources.spool import Row, Spool
@@ -22,19 +23,40 @@ MOST_EXTRA_BYTES = 16_384
 MOST_ID_CHARACTERS = 500
 
 
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Which columns of a table are what. With `chosen`, no others go along."""
+
+    uri: str
+    modified: dt.datetime
+    text: str
+    id: str
+    chosen: tuple[str, ...]
+
+    def going_along(self, values: Values) -> str:
+        if self.chosen:
+            return as_extra({name: values.get(name) for name in self.chosen})
+        return as_extra({name: value for name, value in values.items() if name not in (self.text, self.id)})
+
+    def failed(self, number: int, problem: str) -> tuple[Document, Row]:
+        told = f"row {number}: {problem}"
+        return unreadable(self.uri, number, self.modified, told), Row(None, problem=told)
+
+
 def row_documents(
     source: Source, store: ObjectStore, file: Listed, spool: Spool, selection: Selection
 ) -> Iterator[Entry]:
     """Every row of a file; its text goes to the spool. Raises StorageError, SettingsError."""
-    wanted = [source.option("text"), source.option("id"), *_chosen(source)]
-    for line in with_columns(read_lines(store, file.key), wanted, source.uri):
-        document, row = _as_document(source, line, file)
+    chosen = tuple(name for name in source.option("extra").split(",") if name)
+    table = _Table(source.uri, file.last_modified, source.option("text"), source.option("id"), chosen)
+    origin = source.origin
+    for line in with_columns(read_lines(store, file.key), [table.text, table.id, *chosen], source.uri):
+        document, row = _as_document(table, line)
         selected = row.problem is not None or selection.takes(document, None)
         if not spool.add(document, row if selected else Row(None)):
-            problem = f"row {line.number}: its id is that of an earlier row"
-            document, row, selected = unreadable(source.uri, line.number, file.last_modified, problem), Row(None), True
-            spool.add(document, Row(None, problem=problem))
-        yield Entry(document, source.origin, selected)
+            document, row = table.failed(line.number, "its id is that of an earlier row")
+            selected = spool.add(document, row)
+        yield Entry(document, origin, selected)
 
 
 def unreadable(uri: str, number: int, modified: dt.datetime, problem: str) -> Document:
@@ -42,38 +64,36 @@ def unreadable(uri: str, number: int, modified: dt.datetime, problem: str) -> Do
     return Document(f"{uri}#row:{number}", short_hash(problem), 0, modified)
 
 
-def _as_document(source: Source, line: Line, file: Listed) -> tuple[Document, Row]:
-    problem = line.problem or _problem(source, line.values)
-    if problem is None:
-        text = line.values[source.option("text")] or ""
-        extra = as_extra({name: value for name, value in line.values.items() if _goes_along(source, name)})
-        if len(extra.encode()) <= MOST_EXTRA_BYTES:
-            uri = f"{source.uri}#{quote(source.option('id'))}={quote(_id_of(source, line.values), safe='')}"
-            size = len(text.encode())
-            return Document(uri, short_hash(text, extra), size, file.last_modified), Row(text, extra)
-        problem = f"its extra columns are {len(extra.encode())} bytes as JSON; the limit is {MOST_EXTRA_BYTES}"
-    problem = f"row {line.number}: {problem}"
-    return unreadable(source.uri, line.number, file.last_modified, problem), Row(None, problem=problem)
+def _as_document(table: _Table, line: Line) -> tuple[Document, Row]:
+    problem = line.problem or _problem(table, line.values)
+    if problem is not None:
+        return table.failed(line.number, problem)
+    text, extra = line.values[table.text] or "", table.going_along(line.values)
+    if len(extra.encode()) > MOST_EXTRA_BYTES:
+        size = len(extra.encode())
+        problem = f"its extra columns are {size} bytes as JSON; the limit is {MOST_EXTRA_BYTES}; choose with extra="
+        return table.failed(line.number, problem)
+    uri = f"{table.uri}#{quote(table.id)}={quote(_id_of(line.values[table.id]), safe='')}"
+    return Document(uri, short_hash(text, extra), len(text.encode()), table.modified), Row(text, extra)
 
 
-def _problem(source: Source, values: dict[str, Any]) -> str | None:
+def _problem(table: _Table, values: Values) -> str | None:
     """Why a row is no document."""
-    text, name = values.get(source.option("text")), source.option("text")
-    if name not in values:
-        return f"has no column {name!r}"
+    if table.text not in values:
+        return f"has no column {table.text!r}"
+    text = values[table.text]
     if text is not None and not isinstance(text, str):
-        return f"its column {name!r} is no text ({type(text).__name__})"
+        return f"its column {table.text!r} is no text ({type(text).__name__})"
     if not _is_unicode(text or ""):
-        return f"its column {name!r} is not UTF-8"
-    row_id = _id_of(source, values)
-    if not row_id or len(row_id) > MOST_ID_CHARACTERS or not _is_unicode(row_id):
-        return f"its column {source.option('id')!r} is no id (1 to {MOST_ID_CHARACTERS} characters)"
+        return f"its column {table.text!r} is not UTF-8"
+    row_id = _id_of(values.get(table.id))
+    if not 0 < len(row_id) <= MOST_ID_CHARACTERS or not _is_unicode(row_id):
+        return f"its column {table.id!r} is no id (1 to {MOST_ID_CHARACTERS} characters)"
     return None
 
 
-def _id_of(source: Source, values: dict[str, Any]) -> str:
-    found = values.get(source.option("id"))
-    return "" if found is None or isinstance(found, dict | list | bytes) else str(found)
+def _id_of(value: object) -> str:
+    return "" if value is None or isinstance(value, dict | list | bytes) else str(value)
 
 
 def _is_unicode(text: str) -> bool:
@@ -84,16 +104,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _chosen(source: Source) -> list[str]:
-    return [name for name in source.option("extra").split(",") if name]
-
-
-def _goes_along(source: Source, name: str) -> bool:
-    chosen = _chosen(source)
-    return name in chosen if chosen else name not in (source.option("text"), source.option("id"))
-
-
-def as_extra(values: dict[str, Any]) -> str:
+def as_extra(values: Values) -> str:
     """A JSON object with its keys in order: numbers, booleans, null and what is nested stay; the rest is text."""
     return json.dumps(_json(values), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 from pipeline.domain import Change, Failure, Reason
 from pipeline.extraction import Text
+from pipeline.extraction.values import by_the_rule
 from pipeline.known.comparison import Comparison, ListedDocument
-from pipeline.manifest import content_digest, texts_key
+from pipeline.manifest import content_digest, rows_key
 from pipeline.records import from_parquet, to_parquet
 from pipeline.settings import Settings
 from pipeline.sources.listing import list_sources
@@ -77,7 +78,7 @@ def _put_piece(
     store: ObjectStore, shard: int, part: int, rows: list[ListedDocument], texts: list[RowText]
 ) -> list[ListedDocument]:
     content = to_parquet(RowText, texts)
-    key = texts_key(shard, part, content_digest(content))
+    key = rows_key(shard, part, content_digest(content))
     store.write(key, content)
     return [replace(one, piece=key) for one in rows]
 
@@ -96,9 +97,7 @@ class Contents:
             return self._reach.read(listed.uri)
         if row.problem is not None:
             return Failure(Reason.DAMAGED, row.problem)
-        if not (row.text or "").strip():
-            return Failure(Reason.EMPTY, "a row without text")
-        return Text(row.text or "", None, "text")
+        return by_the_rule(Text(row.text or "", None, "text"))
 
 
 def put_contents(services: Services, store: ObjectStore) -> Contents:

@@ -12,7 +12,7 @@ from pipeline.domain import Usage
 from pipeline.errors import AccountingError, ObjectExists
 from pipeline.manifest import PUBLISHED, RunManifest, open_key, staged_key
 from pipeline.parquet import count_rows, published_key, write_rows
-from pipeline.schemas import table_schemas
+from pipeline.schemas import GOLD_TABLE, table_schemas
 from pipeline.steps.counts import ShardCounts, read_counts
 from pipeline.steps.judging import judged
 from pipeline.steps.rounds import Collected, RoundPlan, planned_rounds, read_collected, read_plan
@@ -80,7 +80,7 @@ def _publish_tables(run: Run, summary: RunSummary, output: ObjectStore, catalog:
     """
     schemas, run_key = table_schemas(run.analyses), run.manifest.run_key
     if _published_times(summary.run_key, catalog):
-        for table in ("runs", *catalog.tables()):
+        for table in ("runs", *(one for one in catalog.tables() if one != GOLD_TABLE)):
             catalog.withdraw(table, run_key)
     tables = {table: list(_copied(run, table, output)) for table in schemas if table != "runs"}
     for table, keys in tables.items():

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from pipeline.errors import ObjectExists, ObjectMissing, RunError, StorageError
 from pipeline.manifest import PUBLISHED, open_key, withdrawal_lease_key, withdrawn_key
 from pipeline.parquet import set_aside_folder, set_aside_key, set_aside_list
+from pipeline.schemas import GOLD_TABLE
 from pipeline.steps.run import Run, Services
 from pipeline.storage.leases import Lease, holding
 from pipeline.storage.objects import ObjectStore
@@ -57,7 +58,7 @@ def withdraw(services: Services, run_uri: str) -> Withdrawn:
             run.work.write(withdrawn_key(run_key), orjson.dumps({"withdrawn": services.clock()}), create=True)
         output = services.open(output_uri)
         with services.catalog(output_uri) as catalog:
-            tables = ["runs", *(table for table in catalog.tables() if table != "runs")]
+            tables = ["runs", *(table for table in catalog.tables() if table not in ("runs", GOLD_TABLE))]
             kept = _set_aside(output, catalog, tables, run_key)
             for table in tables:
                 catalog.withdraw(table, run_key)

@@ -14,7 +14,7 @@ AT_ONCE = 1_000  # objects that S3 deletes with one request
 # tables are published. What stays are intentions, ARNs, counts, and the jobs' own totals: `status`, `reconcile`, the
 # budgets and whoever repeats a step read them. Answers are kept beside the runs, and are not here.
 _WORKING = re.compile(
-    r"(listing|documents)/.+"
+    r"(listing|documents|rows)/.+"
     r"|staged/(?!counts/).+"
     r"|rounds/\d+/(requests|kept|shared|awaited|input|outcomes)/.+"
     r"|rounds/\d+/output/(?!.*/manifest\.json\.out$).+"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 from pipeline.domain import short_hash
 from pipeline.errors import SettingsError
 from pipeline.loop import Looped, run_to_the_end
-from pipeline.manifest import shard_of
+from pipeline.manifest import RunManifest, shard_of
 from pipeline.sources.rows import MOST_EXTRA_BYTES
 from pipeline.sources.spelling import absolute_sources
 from pipeline.steps import RunOrder, RunSummary
 from pipeline.steps.forecasting import PlanOrder, forecast_source
+from pipeline.steps.run import as_begun
 from pipeline.storage.objects import absolute_uri
 from tests.world import ANALYSES, TODAY, WORK_URI, Unseen, World
 
@@ -79,7 +81,7 @@ def test_texts_of_rows_are_taken_from_working_files(world: World) -> None:
     assert (summary.results, summary.failures, world.state("rows").manifest.shards) == (180, 0, 8)
     for key in world.state("rows").manifest.listing:
         shard = int(key.rpartition("/")[2][:4])
-        assert list(world.state("rows").store.list(f"texts/{shard:04d}"))
+        assert list(world.state("rows").store.list(f"rows/{shard:04d}"))
     uris = {row["uri"] for row in world.rows("documents", "rows")}
     assert f"{path.as_uri()}#id={quote('a/7?', safe='')}" in uris
     assert {shard_of(short_hash(uri), 8) for uri in uris} == set(range(8))
@@ -87,8 +89,8 @@ def test_texts_of_rows_are_taken_from_working_files(world: World) -> None:
 
 BAD = [
     ('{"id": 1, "text": "Fine."}', None),
-    ('{"id": 2, "text": ""}', ("id=2", "empty", "a row without text")),
-    ('{"id": 3, "text": null}', ("id=3", "empty", "a row without text")),
+    ('{"id": 2, "text": ""}', ("id=2", "empty", "text without text")),
+    ('{"id": 3, "text": null}', ("id=3", "empty", "text without text")),
     ('{"id": 4, "text": 5}', ("row:4", "damaged", "row 4: its column 'text' is no text (int)")),
     ('{"id": 5}', ("row:5", "damaged", "row 5: has no column 'text'")),
     ('{"text": "x"}', ("row:6", "damaged", "row 6: its column 'id' is no id (1 to 500 characters)")),
@@ -97,6 +99,7 @@ BAD = [
     ('{"id": 9, "te', ("row:9", "damaged", "row 9: is not JSON")),
     ("[]", ("row:10", "damaged", "row 10: is no JSON object")),
     (json.dumps({"id": 11, "text": "x", "more": "m" * MOST_EXTRA_BYTES}), ("row:11", "damaged", "extra columns are")),
+    ('{"id": 13, "text": "\\u200b\\r\\n"}', ("id=13", "empty", "1 characters, none of which can be seen")),
     ('{"id": 12, "text": "<html><body>A page, but a text."}', None),
 ]
 
@@ -207,3 +210,24 @@ def test_a_run_is_continued_with_its_own_selection(world: World) -> None:
     run(world, "one", str(world.source), include=("*.txt",))
     with pytest.raises(SettingsError, match=r"run one: was begun with include = \('\*.txt',\), not \(\)"):
         run(world, "one", str(world.source), include=())
+
+
+def test_a_resumed_run_selects_as_it_was_begun(world: World) -> None:
+    """Whoever resumes a run need not know its patterns, and finds its sources in its manifest."""
+    world.put_many(4)
+    since = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    run(world, "one", str(world.source), include=("*.txt",), max_bytes=1_000, modified_since=since)
+    world.with_settings(include=(), max_bytes=None, modified_since=None)
+    begun = world.state("one").manifest
+    settings = as_begun(world.settings, begun)
+    assert (settings.include, settings.max_bytes, settings.modified_since) == (("*.txt",), 1_000, since)
+    assert begun.source_uri == absolute_uri(str(world.source))
+
+
+def test_the_manifest_of_a_version_that_knew_one_prefix_is_read(world: World) -> None:
+    """Its runs are listed and tidied as before."""
+    world.put_many(4)
+    run(world, "one", str(world.source))
+    begun = world.state("one").manifest
+    old = begun.model_dump(mode="json", exclude={"sources", "include", "exclude", "not_selected"})
+    assert RunManifest.model_validate(old | {"source_uri": begun.source_uri}) == begun

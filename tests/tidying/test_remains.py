@@ -84,6 +84,7 @@ def test_every_kind_of_file_of_a_run_is_decided_on(tmp_path: Path) -> None:
     [
         ("listing/0000-54da47887fc2f61dc35179ac.parquet", True),
         ("documents/0000-54da47887fc2f61dc35179ac.parquet", True),
+        ("rows/0000/0001-54da47887fc2f61dc35179ac.parquet", True),
         ("rounds/00/awaited/r00-a0000-54da47887fc2f61dc35179ac.parquet", True),
         ("rounds/00/output/r00-b0000/5f1q97m4b4np/x.jsonl.out", True),
         ("rounds/00/output/r00-b0000/5f1q97m4b4np/manifest.json.out", False),

@@ -1,0 +1,111 @@
+"""The results of one output as the pages see them: an index that keeps up with what is published, and the labels."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.analyses import Analysis, load_analysis
+from pipeline.browsing.gold import Label, add_label, holding, read_labels
+from pipeline.browsing.index import Index, build
+from pipeline.catalog.reading import committed_runs
+from pipeline.declared import declared
+from pipeline.errors import DeclarationError, ObjectMissing, SettingsError
+from pipeline.schemas import GOLD_TABLE
+from pipeline.steps import Services
+
+if TYPE_CHECKING:
+    from pipeline.catalog import Catalog
+
+LOOK_SECONDS = 5.0  # between two looks at what is published
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What an index was made of."""
+
+    runs: tuple[str, ...]
+    labels: int | None
+
+
+class Results:
+    """Answers and labels of an output. Any number of threads may use it at the same time."""
+
+    def __init__(
+        self, services: Services, output_uri: str, folder: Path, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.services, self.output_uri = services, output_uri
+        self._folder, self._monotonic = folder, monotonic
+        self._lock = threading.Lock()
+        self._index: Index | None = None
+        self._version = Version((), None)
+        self._looked = 0.0
+        self._folders: list[Path] = []
+        self.labels: dict[tuple[str, str, str], Label] = {}
+
+    @cached_property
+    def analyses(self) -> dict[str, Analysis]:
+        """The declared analyses that can be loaded: labels and schemas of the others are not known."""
+        found = {}
+        root = self.services.prompts
+        with suppress(SettingsError, DeclarationError):
+            for name in declared(root):
+                with suppress(DeclarationError):
+                    found[name] = load_analysis(root, name, output_language=self.services.settings.output_language)
+        return found
+
+    def index(self) -> Index:
+        """What is published now, as of the last five seconds."""
+        with self._lock:
+            now = self._monotonic()
+            if self._index is None or now - self._looked >= LOOK_SECONDS:
+                self._look()
+                self._looked = now
+            assert self._index is not None
+            return self._index
+
+    def mark(self, label: Label) -> None:
+        """Store a label, and show it from now on. Raises StorageError."""
+        index = self.index()
+        output = self.services.open(self.output_uri)
+        with self.services.catalog(self.output_uri) as catalog, self._lock:
+            add_label(catalog, output, label)
+            self.labels[label.about] = label
+            index.mark([label])
+
+    def catalog(self) -> AbstractContextManager[Catalog]:
+        return self.services.catalog(self.output_uri)
+
+    def _look(self) -> None:
+        with self.services.catalog(self.output_uri) as catalog:
+            runs = tuple(committed_runs(catalog))
+            version = Version(runs, catalog.version(GOLD_TABLE) if GOLD_TABLE in catalog.tables() else None)
+            if self._index is not None and version == self._version:
+                return
+            if self._index is None or runs != self._version.runs:
+                file = self._new_folder() / "index.duckdb"
+                build(catalog, file, {name: one.declaration.label_property for name, one in self.analyses.items()})
+                self._index = Index(file)
+            self.labels = holding(read_labels(catalog))
+            self._index.mark(self.labels.values())
+            self._version = version
+
+    def _new_folder(self) -> Path:
+        """Searches may still go on in the one before; what is older goes."""
+        for old in self._folders[:-1]:
+            shutil.rmtree(old, ignore_errors=True)
+        self._folders = [*self._folders[-1:], Path(tempfile.mkdtemp(dir=self._folder))]
+        return self._folders[-1]
+
+    def refuse_unpublished(self) -> None:
+        """Raises ObjectMissing where there is nothing to look at."""
+        if not self.index().choices.runs:
+            raise ObjectMissing(f"{self.output_uri}: nothing is published there; first: docbatch run")

@@ -1,0 +1,115 @@
+"""What somebody looks for: filters and order as a page's address holds them, and as SQL over the index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from urllib.parse import urlencode
+
+LONGEST_WORD = 1_000  # characters of one filter
+MOST_USD = Decimal(10_000_000)
+
+
+class Order(StrEnum):
+    """What stands first."""
+
+    URI = "uri"
+    COST = "cost"
+    TOKENS = "tokens"
+
+
+class Marked(StrEnum):
+    """Whether somebody has judged the answer."""
+
+    ANY = ""
+    NOT = "unmarked"
+    RIGHT = "right"
+    WRONG = "wrong"
+
+
+# Ascending, so that one comparison serves all orders; what is unknown stands last.
+SORT = {
+    Order.URI: "uri",
+    Order.COST: "-coalesce(cost_usd, -1)",
+    Order.TOKENS: "-coalesce(input_tokens + output_tokens, -1)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What names a row of the index."""
+
+    document_id: str
+    analysis: str
+    run_key: str
+
+    @property
+    def path(self) -> str:
+        """As it stands in addresses: every part is of letters, digits and a few signs that need no escape."""
+        return f"{self.document_id}/{self.analysis}/{self.run_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Filters, all of which must hold; an empty one holds always. Without a run, what is newest of each document."""
+
+    q: str = ""
+    analysis: str = ""
+    label: str = ""
+    run: str = ""
+    reason: str = ""
+    language: str = ""
+    cost: str = ""
+    marked: Marked = Marked.ANY
+    order: Order = Order.URI
+
+    @property
+    def address(self) -> str:
+        """The filters that are set, as the query of an address."""
+        found = {one.name: str(getattr(self, one.name)) for one in fields(self)}
+        found["order"] = "" if self.order is Order.URI else self.order
+        return urlencode({name: value for name, value in found.items() if value})
+
+    @property
+    def least_usd(self) -> Decimal | None:
+        """The cost from which rows are shown; None for any, also where it is no number."""
+        try:
+            found = Decimal(self.cost)
+        except InvalidOperation:
+            return None
+        return found if found.is_finite() and 0 <= found < MOST_USD else None
+
+    def condition(self) -> tuple[str, list[object]]:
+        """The filters as a condition with its values in order."""
+        pairs = [pair for pair in self._conditions() if pair is not None]
+        return " and ".join(text for text, _ in pairs), [value for _, values in pairs for value in values]
+
+    def _conditions(self) -> list[tuple[str, list[object]] | None]:
+        words: list[object] = [f"%{escaped(word)}%" for word in self.q.split()]
+        least = self.least_usd
+        return [
+            ("run_key = ?", [self.run]) if self.run else ("newest", []),
+            ("analysis = ?", [self.analysis]) if self.analysis else None,
+            ("list_contains(labels, ?)", [self.label]) if self.label else None,
+            ("reason = ?", [self.reason]) if self.reason else None,
+            ("language = ?", [self.language]) if self.language else None,
+            ("cost_usd >= ?", [least]) if least is not None else None,
+            ("verdict = ?", [str(self.marked)]) if self.marked in (Marked.RIGHT, Marked.WRONG) else None,
+            ("verdict is null and reason is null", []) if self.marked is Marked.NOT else None,
+            *(("found ilike ? escape '\\'", [word]) for word in words),
+        ]
+
+
+def search_of(query: Mapping[str, str]) -> Search:
+    """The search of an address; what cannot be one is left out."""
+    given = {one.name: query.get(one.name, "").strip()[:LONGEST_WORD] for one in fields(Search)}
+    marked = given["marked"] if given["marked"] in list(Marked) else ""
+    order = given["order"] if given["order"] in list(Order) else Order.URI
+    return Search(**{**given, "marked": Marked(marked), "order": Order(order)})  # type: ignore[arg-type] # both are enums
+
+
+def escaped(word: str) -> str:
+    """A word as ILIKE finds it, whatever signs it holds."""
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -1,0 +1,38 @@
+"""What a table's metadata says of its snapshots: which were replaced, and the files that they need."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from itertools import pairwise
+
+from pyiceberg.manifest import ManifestFile
+from pyiceberg.table import Table
+from pyiceberg.table.metadata import TableMetadata
+
+
+def superseded(metadata: TableMetadata, before: dt.datetime) -> list[int]:
+    """The ids of snapshots that are no branch's or tag's, and whose successor was made before then."""
+    held = {ref.snapshot_id for ref in metadata.refs.values()}
+    in_order = sorted(metadata.snapshots, key=lambda one: one.sequence_number or 0)
+    limit = before.timestamp() * 1_000
+    return [
+        one.snapshot_id
+        for one, successor in pairwise(in_order)
+        if successor.timestamp_ms < limit and one.snapshot_id not in held
+    ]
+
+
+def referred(found: Table) -> Iterator[str]:
+    """Where every file lies, of rows or of metadata, that any snapshot needs."""
+    metadata = found.metadata
+    yield found.metadata_location
+    yield from (entry.metadata_file for entry in metadata.metadata_log)
+    yield from (one.statistics_path for one in metadata.statistics)
+    manifests: dict[str, ManifestFile] = {}
+    for snapshot in metadata.snapshots:
+        yield snapshot.manifest_list
+        manifests |= {one.manifest_path: one for one in snapshot.manifests(found.io)}
+    for path, manifest in manifests.items():
+        yield path
+        yield from (entry.data_file.file_path for entry in manifest.fetch_manifest_entry(found.io))
