@@ -182,7 +182,7 @@ def _compare(catalog: Catalog, _folder: Path) -> int:
 
 def _query(catalog: Catalog, _folder: Path) -> int:
     with open_views(catalog) as views:
-        return int(views.sql(f"select count(*) from {ANALYSIS}_current").fetchall()[0][0])
+        return int(views.sql(f"select count(*) from {ANALYSIS}_latest").fetchall()[0][0])
 
 
 def _open(catalog: Catalog, _folder: Path) -> int:
@@ -214,7 +214,7 @@ LOOKS: dict[str, Callable[[Catalog, Path], int]] = {
     "runs as of the second": lambda catalog, _folder: len(runs_as_of(catalog, committed_runs(catalog)[1])),
     "start: compare with a listing": _compare,
     "open all tables as views": _open,
-    "count the current summaries": _query,
+    "count the latest summaries": _query,
     "docbatch show summarization --limit 5": lambda catalog, _folder: shown_rows(catalog, ANALYSIS, limit=5).num_rows,
     "docbatch show summarization --run-key": lambda catalog, _folder: (
         shown_rows(catalog, ANALYSIS, run_key(2)).num_rows

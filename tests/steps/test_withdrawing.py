@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.browsing.gold import Label, Verdict, add_label, read_labels
-from pipeline.catalog.reading import current, runs_as_of
+from pipeline.catalog.reading import latest, runs_as_of
 from pipeline.errors import ObjectMissing, RunError, StorageError
 from pipeline.steps import publish
 from pipeline.steps.status import Phase, phase_of, read_status, run_lines
@@ -47,7 +47,7 @@ def brought_back(world: World, key: str = "second") -> None:
 
 def newest(world: World) -> list[dict[str, Any]]:
     with world.services.catalog(absolute_uri(str(world.output))) as catalog:
-        rows: list[dict[str, Any]] = current(catalog, "sentiment").to_pylist()
+        rows: list[dict[str, Any]] = latest(catalog, "sentiment").to_pylist()
     return rows
 
 
