@@ -25,6 +25,8 @@ from pipeline.known.comparison import Comparison
 from pipeline.parquet import published_key, write_rows
 from pipeline.schemas import table_schemas
 from pipeline.settings import Settings
+from pipeline.sources.spelling import Scope
+from pipeline.sources.values import Entry
 from pipeline.steps.start import add_published
 from pipeline.storage.objects import S3Access, open_store
 
@@ -174,9 +176,9 @@ def _compare(catalog: Catalog, _folder: Path) -> int:
         listing = (
             Document(uri_of(n, p), f"{n}-{p}", 5_000, FIRST) for n in range(1, RUNS + 1) for p in range(DOCUMENTS)
         )
-        comparison.add_listing(listing)
+        comparison.add_listing(map(Entry, listing))
         add_published(comparison, catalog, {ANALYSIS: METHOD}, "tonight")
-        comparison.compare(SOURCE, [ANALYSIS])
+        comparison.compare(Scope((f"{SOURCE}/",)), [ANALYSIS])
         return comparison.shard(0, 1).unchanged[ANALYSIS]
 
 
