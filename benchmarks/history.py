@@ -25,6 +25,8 @@ from pipeline.known.comparison import Comparison
 from pipeline.parquet import published_key, write_rows
 from pipeline.schemas import table_schemas
 from pipeline.settings import Settings
+from pipeline.sources.spelling import Scope
+from pipeline.sources.values import Entry
 from pipeline.steps.start import add_published
 from pipeline.storage.objects import S3Access, open_store
 
@@ -174,15 +176,15 @@ def _compare(catalog: Catalog, _folder: Path) -> int:
         listing = (
             Document(uri_of(n, p), f"{n}-{p}", 5_000, FIRST) for n in range(1, RUNS + 1) for p in range(DOCUMENTS)
         )
-        comparison.add_listing(listing)
+        comparison.add_listing(map(Entry, listing))
         add_published(comparison, catalog, {ANALYSIS: METHOD}, "tonight")
-        comparison.compare(SOURCE, [ANALYSIS])
+        comparison.compare(Scope((f"{SOURCE}/",)), [ANALYSIS])
         return comparison.shard(0, 1).unchanged[ANALYSIS]
 
 
 def _query(catalog: Catalog, _folder: Path) -> int:
     with open_views(catalog) as views:
-        return int(views.sql(f"select count(*) from {ANALYSIS}_current").fetchall()[0][0])
+        return int(views.sql(f"select count(*) from {ANALYSIS}_latest").fetchall()[0][0])
 
 
 def _open(catalog: Catalog, _folder: Path) -> int:
@@ -214,7 +216,7 @@ LOOKS: dict[str, Callable[[Catalog, Path], int]] = {
     "runs as of the second": lambda catalog, _folder: len(runs_as_of(catalog, committed_runs(catalog)[1])),
     "start: compare with a listing": _compare,
     "open all tables as views": _open,
-    "count the current summaries": _query,
+    "count the latest summaries": _query,
     "docbatch show summarization --limit 5": lambda catalog, _folder: shown_rows(catalog, ANALYSIS, limit=5).num_rows,
     "docbatch show summarization --run-key": lambda catalog, _folder: (
         shown_rows(catalog, ANALYSIS, run_key(2)).num_rows

@@ -98,4 +98,4 @@ def test_a_history_is_measured(tmp_path: Path) -> None:
     found = {name: look(history.opened(str(tmp_path)), tmp_path) for name, look in history.LOOKS.items()}
     assert found.pop("docbatch show summarization --limit 5") == 5
     assert found["runs that are published"] == 4
-    assert found["count the current summaries"] == found["pandas.read_parquet(folder)"] == 4 * history.DOCUMENTS
+    assert found["count the latest summaries"] == found["pandas.read_parquet(folder)"] == 4 * history.DOCUMENTS

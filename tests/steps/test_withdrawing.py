@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline.catalog.reading import current, runs_as_of
+from pipeline.browsing.gold import Label, Verdict, add_label, read_labels
+from pipeline.catalog.reading import latest, runs_as_of
 from pipeline.errors import ObjectMissing, RunError, StorageError
 from pipeline.steps import publish
 from pipeline.steps.status import Phase, phase_of, read_status, run_lines
@@ -46,7 +47,7 @@ def brought_back(world: World, key: str = "second") -> None:
 
 def newest(world: World) -> list[dict[str, Any]]:
     with world.services.catalog(absolute_uri(str(world.output))) as catalog:
-        rows: list[dict[str, Any]] = current(catalog, "sentiment").to_pylist()
+        rows: list[dict[str, Any]] = latest(catalog, "sentiment").to_pylist()
     return rows
 
 
@@ -217,3 +218,17 @@ def test_what_was_set_aside_goes_when_it_is_old(world: World) -> None:
     assert (expire_snapshots(world.services, uri).files or 0) > len(TABLES)
     assert not list((world.output / "withdrawn").rglob("*.*"))
     assert seen(world) == WITHOUT
+
+
+def test_what_people_marked_stays(world: World) -> None:
+    """Labels carry the key of the run that they are about, and are no rows of it."""
+    row = next(row for row in newest(world) if row["run_key"] == "second")
+    about = (row["document_id"], row["uri"], "sentiment", Verdict.RIGHT, None, None, None, world.now, None)
+    label = Label(*about, row["content_hash"], None, None, None, "second")
+    output = world.services.open(absolute_uri(str(world.output)))
+    with world.services.catalog(absolute_uri(str(world.output))) as catalog:
+        add_label(catalog, output, label)
+        taken_out(world)
+        assert read_labels(catalog) == [label]
+        brought_back(world)
+        assert read_labels(catalog) == [label]
