@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from xml.sax.saxutils import escape
 
 from tests.extraction import office, outlook, single
 from tests.extraction.stories import STORIES, Story
@@ -16,7 +15,6 @@ LINES_A_PAGE = 50
 EDITIONS = 2  # files of each language, which differ in their numbers
 COLUMN_LETTERS = 45
 _ENCODINGS = {"hi": "utf-16", "th": "tis-620"}
-_ODF = "application/vnd.oasis.opendocument."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,53 +85,6 @@ def _rows_in_order(story: Story) -> list[str]:
     return [*story.in_order[:6], *(cell for row in story.table for cell in row)]
 
 
-def _open_document(kind: str, body: str) -> bytes:
-    entry = f'<manifest:file-entry manifest:full-path="/" manifest:media-type="{_ODF}{kind}"/>'
-    entry += '<manifest:file-entry manifest:full-path="content.xml" manifest:media-type="text/xml"/>'
-    names = {"office": "office", "text": "text", "table": "table", "draw": "drawing"}
-    spaces = " ".join(
-        f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{long}:1.0"' for short, long in names.items()
-    )
-    content = f'<office:document-content {spaces} office:version="1.2"><office:body>{body}</office:body>'
-    manifest = '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">'
-    return office.zipped(
-        {
-            "mimetype": f"{_ODF}{kind}",
-            "META-INF/manifest.xml": f"{manifest}{entry}</manifest:manifest>",
-            "content.xml": f"{content}</office:document-content>",
-        }
-    )
-
-
-def _ods(story: Story) -> bytes:
-    rows = [(one, "") for one in story.in_order[:6]] + list(story.table)
-    cells = (
-        "".join(
-            f'<table:table-cell office:value-type="string"><text:p>{escape(cell)}</text:p></table:table-cell>'
-            for cell in row
-        )
-        for row in rows
-    )
-    table = "".join(f"<table:table-row>{row}</table:table-row>" for row in cells)
-    return _open_document(
-        "spreadsheet",
-        f'<office:spreadsheet><table:table table:name="one">{table}</table:table></office:spreadsheet>',
-    )
-
-
-def _odp(story: Story) -> bytes:
-    def frame(texts: tuple[str, ...]) -> str:
-        lines = "".join(f"<text:p>{escape(one)}</text:p>" for one in texts)
-        return f"<draw:frame><draw:text-box>{lines}</draw:text-box></draw:frame>"
-
-    cells = tuple(cell for row in story.table for cell in row)
-    slides = [(story.first[:1], story.first[1:]), (story.second[:1], story.second[1:] + story.items + cells)]
-    pages = "".join(
-        f'<draw:page draw:name="{number}">{"".join(map(frame, one))}</draw:page>' for number, one in enumerate(slides)
-    )
-    return _open_document("presentation", f"<office:presentation>{pages}</office:presentation>")
-
-
 WRITERS: dict[str, Callable[[Story], bytes]] = {
     "pdf": _pdf,
     "pdf, two columns": _two_columns,
@@ -141,8 +92,8 @@ WRITERS: dict[str, Callable[[Story], bytes]] = {
     "pptx": office.pptx,
     "xlsx": office.xlsx,
     "odt": office.odt,
-    "ods": _ods,
-    "odp": _odp,
+    "ods": office.ods,
+    "odp": office.odp,
     "rtf": single.rtf,
     "epub": office.epub,
     "html": single.page,

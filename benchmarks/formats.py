@@ -45,8 +45,8 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "csv": (*_ANY, "pythons_csv"),
     "json": (*_ANY, "pythons_json"),
 }
-HAVE_HEADINGS = ("docx", "pptx", "odt", "epub", "html", "markdown")
-HAVE_TABLES = ("docx", "pptx", "xlsx", "odt", "ods", "rtf", "epub", "html", "markdown", "csv")
+HAVE_HEADINGS = ("docx", "pptx", "odt", "odp", "epub", "html", "markdown")
+HAVE_TABLES = ("docx", "pptx", "xlsx", "odt", "ods", "odp", "rtf", "epub", "html", "markdown", "csv")
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,8 +201,7 @@ def load_analysis(root: Path, name: str, *, output_language: str) -> Analysis:
     path = root / name / DECLARATION
     if name in TABLES or name.endswith("_latest") or not re.fullmatch(COLUMN_NAME, name):
         raise DeclarationError(
-            f"{path}: the folder names a table; allowed are a-z, 0-9 and _, a letter first, but not "
-            f"{', '.join(TABLES)}, nor an ending `_latest`"
+            f"{path}: the folder names a table; allowed are a-z 0-9 _, a letter first, no {', '.join(TABLES)}, *_latest"
         )
     declaration = _read_declaration(path)
     schema = _with_labels(declaration)

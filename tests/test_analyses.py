@@ -80,7 +80,7 @@ def test_a_new_folder_is_a_new_analysis(tmp_path: Path) -> None:
     assert "Bitte bis Freitag." in prompt
     assert '"enum":["high","low"]' in prompt
     assert analysis.generation.max_output_tokens == 64
-    assert [name for name, _, _ in result_columns(analysis)][3:6] == ["urgency", "dates", "amount"]
+    assert [name for name, _, _ in result_columns(analysis)][2:5] == ["urgency", "dates", "amount"]
 
 
 def test_a_folder_with_an_underscore_is_no_analysis(tmp_path: Path) -> None:

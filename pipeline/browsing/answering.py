@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.browsing.facts import Facts, SourceText, read_facts, read_ledger, read_payers, read_source
@@ -10,7 +10,7 @@ from pipeline.browsing.index import Line
 from pipeline.browsing.searching import Key
 from pipeline.browsing.sent import Asked, Shown, find_asked, find_run, read_asked, render_again
 from pipeline.domain import Failure, Generation
-from pipeline.errors import DocbatchError, RunError
+from pipeline.errors import DocbatchError
 from pipeline.steps import Services, work_uri_for
 
 if TYPE_CHECKING:
@@ -55,11 +55,13 @@ class Seen:
     prompt_said: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Prompts:
-    run: Run | None = None
-    asked: list[Asked] = field(default_factory=list)
-    said: str | None = None
+    """What is known of the requests; `said` explains what is not."""
+
+    run: Run | None
+    asked: list[Asked]
+    said: str | None
 
 
 def see(
@@ -116,15 +118,13 @@ def _text(services: Services, facts: Facts) -> tuple[SourceText | None, str | No
 
 
 def _prompts(services: Services, output_uri: str, key: Key) -> _Prompts:
-    found = _Prompts()
+    run = None
     try:
-        found.run = find_run(services, work_uri_for(services.settings, output_uri), key.run_key)
-        found.asked = find_asked(found.run, key.document_id, key.analysis)
-        if not found.asked:
-            found.said = "Nothing was asked about this document: it could not be read."
+        run = find_run(services, work_uri_for(services.settings, output_uri), key.run_key)
+        asked = find_asked(run, key.document_id, key.analysis)
     except DocbatchError as error:
-        found.said = f"The prompt that was sent is not there: {error}."
-    return found
+        return _Prompts(run, [], f"The prompt that was sent is not there: {error}.")
+    return _Prompts(run, asked, None if asked else "Nothing was asked about this document: it could not be read.")
 
 
 def _again(found: _Prompts, key: Key, facts: Facts, text: SourceText, ledger: list[dict[str, Any]]) -> _Prompts:
@@ -160,5 +160,5 @@ def _prompt(found: _Prompts, shown: Question | None) -> tuple[Shown | None, str 
         if asked.prompt is not None:
             return Shown(asked.prompt, found.run.asked(asked.request.analysis).generation), found.said
         return read_asked(found.run.store, asked), found.said
-    except (DocbatchError, RunError) as error:
+    except DocbatchError as error:
         return None, f"The prompt that was sent cannot be read: {error}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 import tempfile
 import threading
@@ -18,7 +19,7 @@ from pipeline.browsing.gold import Label, add_label, holding, read_labels
 from pipeline.browsing.index import Index, build
 from pipeline.catalog.reading import committed_runs
 from pipeline.declared import declared
-from pipeline.errors import DeclarationError, ObjectMissing, SettingsError
+from pipeline.errors import DeclarationError, ObjectMissing, SettingsError, StorageError
 from pipeline.schemas import GOLD_TABLE
 from pipeline.steps import Services
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from pipeline.catalog import Catalog
 
 LOOK_SECONDS = 5.0  # between two looks at what is published
+# A commit copies what the table knows of every snapshot, so that the thousandth label would take seconds.
+FORGET_AFTER_LABELS = 50
+FORGET_OLDER = dt.timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,16 @@ class Results:
     """Answers and labels of an output. Any number of threads may use it at the same time."""
 
     def __init__(
-        self, services: Services, output_uri: str, folder: Path, monotonic: Callable[[], float] = time.monotonic
+        self,
+        services: Services,
+        output_uri: str,
+        folder: Path,
+        monotonic: Callable[[], float] = time.monotonic,
+        forget_after: int = FORGET_AFTER_LABELS,
     ) -> None:
         self.services, self.output_uri = services, output_uri
         self._folder, self._monotonic = folder, monotonic
+        self._forget_after, self._stored = forget_after, 0
         self._lock = threading.Lock()
         self._index: Index | None = None
         self._version = Version((), None)
@@ -80,6 +90,10 @@ class Results:
             add_label(catalog, output, label)
             self.labels[label.about] = label
             index.mark([label])
+            self._stored += 1
+            if self._stored % self._forget_after == 0:
+                with suppress(StorageError):  # the label is stored; the next time will do
+                    catalog.expire(GOLD_TABLE, label.marked - FORGET_OLDER)
 
     def catalog(self) -> AbstractContextManager[Catalog]:
         return self.services.catalog(self.output_uri)

@@ -147,6 +147,12 @@ class Catalog:
         with self._about(table):
             return {str(task.file.partition[0]) for task in self._loaded(table).scan().plan_files()}
 
+    def version(self, table: str) -> int | None:
+        """The id of the table's newest snapshot, which every change of its rows makes anew; None without rows."""
+        with self._about(table):
+            found = self._loaded(table).current_snapshot()
+            return None if found is None else found.snapshot_id
+
     def least(self, table: str, column: str) -> list[tuple[str, Any]] | None:
         """The run of each file and the least value of a column in it, as the catalog knows it: no file is opened.
 
@@ -161,12 +167,6 @@ class Catalog:
                 return None
             assert isinstance(field.field_type, PrimitiveType)
             return [(run_key, from_bytes(field.field_type, bound)) for run_key, bound in known if bound is not None]
-
-    def version(self, table: str) -> int | None:
-        """The id of the table's newest snapshot, which every change of its rows makes anew; None without rows."""
-        with self._about(table):
-            found = self._loaded(table).current_snapshot()
-            return None if found is None else found.snapshot_id
 
     def created(self, table: str) -> dt.datetime:
         """When the table was made: files that are older are not this catalog's to judge."""

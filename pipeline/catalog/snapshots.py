@@ -1,4 +1,4 @@
-"""What a table's metadata says of its snapshots: which were replaced, and the files that they need."""
+"""What the snapshots of a table need, and which of them were replaced."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def superseded(metadata: TableMetadata, before: dt.datetime) -> list[int]:
 
 
 def referred(found: Table) -> Iterator[str]:
-    """Where every file lies, of rows or of metadata, that any snapshot needs."""
+    """Where every file lies, of rows or of metadata, that any snapshot of the table needs."""
     metadata = found.metadata
     yield found.metadata_location
     yield from (entry.metadata_file for entry in metadata.metadata_log)

@@ -27,14 +27,15 @@ TOKENS: list[Column] = [
 DOCUMENT: list[Column] = [
     ("document_id", pa.string(), "Derived from the uri; stays when the document changes"),
     ("uri", pa.string(), "Where the document lies; of a row of a table, its file with `#` and the row's id"),
-    (
-        "extra",
-        pa.string(),
-        "The other columns of a document that is a row of a table, as a JSON object; null for any other",
-    ),
 ]
+EXTRA: Column = (
+    "extra",
+    pa.string(),
+    "The other columns of a document that is a row of a table, as a JSON object; null for any other",
+)
 DOCUMENTS: list[Column] = [
     *DOCUMENT,
+    EXTRA,
     ("title", pa.string(), "The title that the document says it has; null when it says none"),
     ("author", pa.string(), "The author or sender that the document names; null when it names none"),
     ("created", TIME, "When it says that it was made or sent (UTC where it names no zone); null when unknown"),
@@ -90,6 +91,7 @@ FAILURES: list[Column] = [
     ("detail", pa.string(), "What was seen; never text of the document"),
     ("advice", pa.string(), "What to do about it"),
     ("raw_answer", pa.string(), "What the model wrote, when it could not be used; null when it wrote nothing"),
+    EXTRA,
     *RUN,
     *TOKENS,
     ("cost_usd", USD, "What was paid for the document and analysis all the same; null when unknown"),
@@ -220,7 +222,7 @@ FIXED: Mapping[str, tuple[str, list[Column]]] = {
 GOLD_TABLE = "gold"
 GOLD_ABOUT = "Answers that people marked as right or wrong in `docbatch browse`; rows are added, never changed"
 GOLD: list[Column] = [
-    *DOCUMENT[:2],
+    *DOCUMENT,
     ("analysis", pa.string(), "The analysis whose answer was looked at"),
     ("verdict", pa.string(), "right or wrong"),
     ("answer", pa.string(), "The answer that was seen, as JSON"),

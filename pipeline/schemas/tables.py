@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline.analyses import Analysis, column_type
 from pipeline.domain import short_hash
 from pipeline.errors import DeclarationError
-from pipeline.schemas.columns import DOCUMENT, FIXED, RUN, TOKENS, USD, Column, null_when
+from pipeline.schemas.columns import DOCUMENT, EXTRA, FIXED, RUN, TOKENS, USD, Column, null_when
 
 SECOND_EXACT = Decimal("0.0000000001")
 _SCALARS: Mapping[str, pa.DataType] = {
@@ -33,6 +33,7 @@ def result_columns(analysis: Analysis) -> list[Column]:
         *DOCUMENT,
         *answer,
         ("truncated", pa.bool_(), "The answer reached the output limit and was closed by us"),
+        EXTRA,
         *RUN,
         ("model", pa.string(), "What answered: a Bedrock model, or the embedded engine by its name"),
         ("prompt_fingerprint", pa.string(), "sha256 of the templates, their includes and the declaration"),

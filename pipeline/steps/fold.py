@@ -109,9 +109,9 @@ class _Fold:
             if settled is None or settled.answer is None:
                 continue
             yield (
-                *(one.document_id, one.uri, one.extra),
+                *(one.document_id, one.uri),
                 *(settled.answer.get(name) for name in names),
-                settled.truncated,
+                *(settled.truncated, one.extra),
                 *self._provenance,
                 spent.model,
                 analysis.fingerprint,
@@ -132,7 +132,7 @@ class _Fold:
                 raw = settled.raw if settled else None
                 about = (name, stage, failure.reason, failure.detail, failure.reason.advice, raw)
                 cost = (*_tokens(spent.usage), money(spent.cost_usd))
-                yield (one.document_id, one.uri, one.extra, *about, *self._provenance, *cost)
+                yield (one.document_id, one.uri, *about, one.extra, *self._provenance, *cost)
 
     def ledger_rows(self) -> Iterator[Row]:
         for record in sorted(self._paid, key=self._ledger_order):

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from pipeline.catalog.reading import committed_runs, list_tables, open_views, runs_as_of
+from pipeline.catalog.reading import open_views
 from pipeline.errors import ObjectMissing, SettingsError
 from pipeline.schemas.views import LATEST, is_analysis
 from pipeline.settings import Settings, load_settings, read_aws_environment
@@ -88,5 +88,7 @@ def open_tables(
     reading = found.model_copy(update={"role_arn": found.role_arn or _NO_ROLE})
     uri = absolute_uri(str(output))
     with connect(reading, read_aws_environment()).catalog(uri) as catalog:
-        runs = committed_runs(catalog) if as_of is None else runs_as_of(catalog, as_of)
-        return Tables(uri, list(list_tables(catalog, as_of)), runs, open_views(catalog, as_of))
+        views = open_views(catalog, as_of)
+    names = [name for (name,) in views.sql("show tables").fetchall() if not name.endswith(LATEST)]
+    runs = views.sql("select run_key from runs order by ended, run_key").fetchall() if names else []
+    return Tables(uri, names, [run_key for (run_key,) in runs], views)

@@ -6,12 +6,14 @@ import datetime as dt
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 import pandas as pd
 import pytest
 
 from pipeline.browsing.gold import Label, Verdict, add_label, canonical, holding, read_labels
+from pipeline.browsing.results import Results
 from pipeline.catalog.reading import list_tables, open_views, read_table, shown_rows
 from pipeline.steps.withdrawing import withdraw
 from pipeline.tidying import expire_snapshots, tidy_runs
@@ -104,6 +106,19 @@ def test_labels_stay(small: World) -> None:
     small.run("third", day=TODAY)
     assert labels(small) == before
     assert len(before) == 2
+
+
+def test_the_table_forgets_how_it_became(small: World, tmp_path: Path) -> None:
+    """Every so many labels the snapshots of before go, and no label with them."""
+    uri = small.output.absolute().as_uri()
+    results = Results(small.services, uri, tmp_path, forget_after=3)
+    moments = [START + dt.timedelta(hours=hour) for hour in range(7)]
+    for hour, moment in enumerate(moments):
+        results.mark(replace(LABEL, note=str(hour), marked=moment + dt.timedelta(days=1_000)))
+    with small.services.catalog(uri) as catalog:
+        left = len(catalog.superseded("gold", moments[-1] + dt.timedelta(days=2_000)))
+    assert left < 3
+    assert len(labels(small)) == len(moments)
 
 
 def test_labels_stay_when_their_run_is_withdrawn(small: World) -> None:

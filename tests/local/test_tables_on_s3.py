@@ -1,9 +1,13 @@
-"""awswrangler, in an environment of its own since it holds pyarrow back, reads the tables from S3 while they change."""
+"""Tables on S3: opened from Python, and read by awswrangler while they change.
+
+It holds pyarrow back, and so has an environment of its own.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,10 +45,10 @@ print(json.dumps([types["cost_usd"], types["ended"], str(frame["ended"].dt.tz), 
 class InBucket(Output):
     """The same on S3."""
 
-    def __init__(self, stack: Stack, home: Path) -> None:
+    def __init__(self, stack: Stack, home: Path, prefix: str) -> None:
         self._access = S3Access(stack.region, stack.s3_url, stack.access_key_id, stack.secret_access_key)
         self._home = home
-        self.uri = f"s3://{stack.bucket}/wrangled"
+        self.uri = f"s3://{stack.bucket}/{prefix}"
         self.store = open_store(self.uri, self._access, make=True)
 
     @contextmanager
@@ -72,7 +76,7 @@ class InBucket(Output):
 
 def test_awswrangler_never_sees_half_a_run(stack: Stack, tmp_path: Path) -> None:
     """Of every run in `runs`, which it reads first, it finds all rows, whatever was just written; and types stay."""
-    output = InBucket(stack, tmp_path / "home")
+    output = InBucket(stack, tmp_path / "home", "wrangled")
     assert published_key("mood", "night-0", 0).startswith("tables/mood/")
     for _ in output.publish(0):
         pass
@@ -100,3 +104,35 @@ def test_awswrangler_never_sees_half_a_run(stack: Stack, tmp_path: Path) -> None
     assert {count for look in looks for count in look.values()} == {DOCUMENTS * PARTS}
     assert len(looks[0]) < len(looks[-1]) == RUNS
     assert types == ["decimal(20,10)", "timestamp", "UTC", "Decimal"]
+
+
+OPENED = """
+import sys
+from pipeline import tables
+with tables.open(sys.argv[1]) as opened:
+    print(opened.names, opened.runs, len(opened["mood"].pandas()), opened.latest("mood").polars().height)
+    print(opened.sql("select sum(cost_usd) from runs").duckdb().fetchall())
+"""
+
+
+def test_tables_are_opened_on_s3(stack: Stack, tmp_path: Path) -> None:
+    """With the environment that every tool of AWS's knows; the views for DuckDB name the objects."""
+    output = InBucket(stack, tmp_path / "home", "opened")
+    for number in range(2):
+        for _ in output.publish(number):
+            pass
+    output.commit("documents", "night-0", [{"document_id": "0", "change": "new"}])
+    variables = os.environ | stack.environment() | {"DOCBATCH_HOME": str(tmp_path / "home")}
+    commands = (
+        [sys.executable, "-c", OPENED, output.uri],
+        [sys.executable, "-m", "pipeline", "views", "--for", "duckdb", "--output", output.uri],
+    )
+    opened, views = (
+        subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout
+        for command in commands
+    )
+    assert opened.splitlines() == [
+        f"['documents', 'mood', 'runs'] ['night-0', 'night-1'] {2 * DOCUMENTS * PARTS} {DOCUMENTS * PARTS}",
+        "[(Decimal('2.0000000000'),)]",
+    ]
+    assert f"'{output.uri}/tables/mood/night-1/part-0001.parquet'" in views
