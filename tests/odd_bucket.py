@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 BUCKET = "letters"
 PAGE_KEYS = 7
-LONG = "/".join(["long" * 50] * 5)
+LONG = "/".join(["long" * 50] * 4)
 # What the embedded S3 keeps as it is.
 ODD = (
     "two  words.txt",
@@ -36,7 +36,7 @@ ODD = (
     "\U0001f600 é e\u0301.txt",
     "\u202egnp.txt",
     "*[g]{b}|<>^~`$(touch evil);.txt",
-    f"{LONG}/{'z' * (1_000 - len(LONG) - 1)}",  # with the prefix of the tests, 1,024 bytes are near
+    f"{LONG}/{'z' * (1_000 - len(LONG) - 1)}",  # S3 takes 1,024 bytes, prefix included
 )
 # What it refuses, or keeps under another key; S3 keeps them.
 ODDEST = (
