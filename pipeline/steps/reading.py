@@ -209,6 +209,5 @@ def _read(source: Contents, document: ListedDocument, max_bytes: int) -> bytes |
         seen = "a link to a file that is not there" if link else "listed, but no longer there when it was read"
         return Failure(Reason.VANISHED, seen)
     except AccessDenied as error:
-        refused = f"listed, but S3 takes its key for none ({error.__cause__}); copy it to another key"
-        unknown = isinstance(error.__cause__, KeyRefused)
-        return Failure(Reason.FORBIDDEN, refused if unknown else "listed, but not for us to read")
+        refused = isinstance(error.__cause__, KeyRefused)
+        return Failure(Reason.FORBIDDEN, f"listed, but {error.__cause__ if refused else 'not for us to read'}")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import quote, unquote_plus
 from xml.etree import ElementTree
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, HTTPClientError
@@ -28,6 +28,11 @@ def is_path(key: str) -> bool:
     return not _CONTROL.search(key) and not {"", ".", ".."} & set(key.split("/"))
 
 
+def shown(uri: str) -> str:
+    """A uri as messages show it: a control character would begin a line of its own, or steer a terminal."""
+    return _CONTROL.sub(lambda found: quote(found[0]), uri)
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """An object that was asked for."""
@@ -44,7 +49,7 @@ class Found:
 
 
 class AnyKey:
-    """The part of obstore's store that lists and reads, through botocore. Raises OSError."""
+    """The part of obstore's store that lists and reads, through botocore; nothing is written so. Raises OSError."""
 
     def __init__(self, bucket: str, prefix: str, connect: Callable[[], Any]) -> None:
         self._bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
@@ -52,9 +57,10 @@ class AnyKey:
         self._lock = threading.Lock()
         self._connected: Any = None
 
-    def list(self) -> Iterator[list[dict[str, Any]]]:
+    def list(self, prefix: str | None = None) -> Iterator[list[dict[str, Any]]]:
         """Pages of entries as obstore gives them, with the keys as they are, in their order."""
-        wanted = {"Bucket": self._bucket, "Prefix": self._prefix, "EncodingType": "url"}
+        below = self._prefix + (f"{prefix}/" if prefix else "")
+        wanted = {"Bucket": self._bucket, "Prefix": below, "EncodingType": "url"}
         with _Told():
             for page in self._client().get_paginator("list_objects_v2").paginate(**wanted):
                 for one in page["Entries"]:
@@ -69,6 +75,9 @@ class AnyKey:
     def get(self, key: str) -> Found:
         with _Told():
             return Found(self._client().get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"])
+
+    def put(self, *_what: object, **_how: object) -> Any:
+        raise KeyRefused("docbatch writes below no prefix with `//`, `.`, `..` or a control character; choose another")
 
     def _client(self) -> Any:
         with self._lock:
@@ -126,5 +135,5 @@ def _refused(error: ClientError) -> OSError:
     if status == 404:
         return FileNotFoundError(said)
     if status == 400 and not is_of_the_bucket(code):
-        return KeyRefused(f"{status} {code}")
+        return KeyRefused(f"S3 takes the key for none: {status} {code}")
     return PermissionError(said) if status in (401, 403) else OSError(said)

@@ -25,7 +25,7 @@ from pipeline.errors import (
     SettingsError,
     StorageError,
 )
-from pipeline.storage.any_key import AnyKey, is_path
+from pipeline.storage.any_key import AnyKey, KeyRefused, is_path, shown
 from pipeline.storage.folders import BrokenLink, Folder
 from pipeline.storage.places import absolute_uri as absolute_uri  # for whoever opens what it names
 from pipeline.storage.refusals import DENIED, refusal
@@ -201,7 +201,8 @@ def open_store(uri: str, access: S3Access, *, make: bool = False) -> ObjectStore
     if parts.scheme == "s3" and parts.netloc:
         prefix = uri.removeprefix(f"s3://{parts.netloc}").strip("/")
         any_key = AnyKey(parts.netloc, prefix, partial(connect_s3, access))
-        return ObjectStore(open_s3(parts.netloc, prefix, access), uri, any_key)
+        usual: Any = open_s3(parts.netloc, prefix, access) if is_path(prefix or "-") else any_key
+        return ObjectStore(usual, uri, any_key)
     if parts.scheme == "file" and parts.path:
         return ObjectStore(_open_folder(_local_path(uri), make=make), uri)
     raise SettingsError(f"{uri!r}: neither a folder nor an s3:// prefix")
@@ -242,7 +243,7 @@ class _Translated:
     """Vendor errors as ours, with the uri that they were about."""
 
     def __init__(self, uri: str) -> None:
-        self._uri = uri
+        self._uri = shown(uri)
 
     def __enter__(self) -> None:
         return None
@@ -254,6 +255,8 @@ class _Translated:
             raise ours from (None if isinstance(ours, BucketRefused) else error)
 
     def _translated(self, error: Exception) -> StorageError:
+        if isinstance(error, KeyRefused):
+            return AccessDenied(f"{self._uri}: {error}")
         refused = refusal(self._uri, str(error))
         if isinstance(error, vendor.NotFoundError | FileNotFoundError):
             why = error.strerror if isinstance(error, BrokenLink) else "not found"

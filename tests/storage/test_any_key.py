@@ -23,7 +23,8 @@ def url() -> Iterator[str]:
     """A server with an object of every name, at the root of its bucket and below a prefix."""
     contents = {name: f"The text of {name!r}.".encode() for name in NAMES}
     with odd_bucket(
-        {**contents, **{f"in/{name}": content for name, content in contents.items()}, "in/": b"", "marker/": b""},
+        {f"{prefix}{name}": content for prefix in ("", "in/", "in//odd\n/") for name, content in contents.items()}
+        | {"in/": b"", "marker/": b""},
         frozenset({REFUSED}),
     ) as url:
         yield url
@@ -33,12 +34,12 @@ def store(url: str, prefix: str, bucket: str = BUCKET) -> ObjectStore:
     return open_store(f"s3://{bucket}{prefix}", S3Access("us-west-2", url, "id", "secret"))
 
 
-@pytest.mark.parametrize("prefix", ["", "/in"])
+@pytest.mark.parametrize("prefix", ["", "/in", "/in//odd\n"])
 def test_every_key_is_listed_and_read_as_it_is(url: str, prefix: str) -> None:
     """Neither mended nor taken for another: the object that is read is the one that was listed."""
     opened = store(url, prefix)
     listed = {entry.key: entry for entry in opened.list_any()}
-    assert {key for key in listed if not key.startswith(("in/", "marker/"))} == set(NAMES)
+    assert {key for key in listed if not key.startswith(("in/", "marker/", "/odd"))} == set(NAMES)
     for name in NAMES:
         content = f"The text of {name!r}.".encode()
         assert opened.read(name) == b"".join(opened.stream(name)) == content, name
@@ -60,7 +61,13 @@ def test_a_key_that_s3_does_not_take_is_told(url: str) -> None:
     with pytest.raises(AccessDenied) as raised:
         store(url, "").read(REFUSED)
     assert isinstance(raised.value.__cause__, KeyRefused)
-    assert str(raised.value.__cause__) == "400 InvalidURI"
+    assert str(raised.value.__cause__) == "S3 takes the key for none: 400 InvalidURI"
+
+
+def test_nothing_is_written_below_an_odd_prefix(url: str) -> None:
+    """A place for tables or working files is refused with a reason; a message holds no control character."""
+    with pytest.raises(AccessDenied, match=r"^s3://letters/a//b%0A/x: docbatch writes below no prefix with `//`"):
+        store(url, "/a//b\n").write("x", b"")
 
 
 def test_a_bucket_that_is_not_there_is_told_as_ever(url: str) -> None:
