@@ -249,7 +249,7 @@ class Catalog:
         return self._loaded(table)
 
     def _widened(self, found: Table, schema: pa.Schema, table: str) -> Table:
-        """The table with the columns of the schema that it had not."""
+        """The table with the columns of the schema that it had not, in the order of reading: files are read by ids."""
         before = found.schema()
         fields = union(before.as_struct(), iceberg_schema(schema).as_struct(), table)
         if fields == before.as_struct():

@@ -41,11 +41,22 @@ def _redescribed(field: pa.Field[Any], before: bytes, after: bytes) -> pa.Field[
 
 
 def union(old: StructType, new: StructType, where: str) -> StructType:
-    """The fields of both, known by their ids, the old ones first. Raises DeclarationError where a type changed."""
+    """The fields of both, known by their ids: the old ones in their order, each other one where a reader seeks it.
+
+    That is behind the field that it follows in the new schema; an answer's property before the provenance and cost.
+    Raises DeclarationError where a type changed.
+    """
     news = {one.field_id: one for one in new.fields}
-    kept = [_kept(one, news.get(one.field_id), f"{where}.{one.name}") for one in old.fields]
+    fields = [_kept(one, news.get(one.field_id), f"{where}.{one.name}") for one in old.fields]
     known = {one.field_id for one in old.fields}
-    return StructType(*kept, *(one for one in new.fields if one.field_id not in known))
+    place = 0
+    for one in new.fields:
+        if one.field_id in known:
+            place = 1 + [other.field_id for other in fields].index(one.field_id)
+        else:
+            fields.insert(place, one)
+            place += 1
+    return StructType(*fields)
 
 
 def _kept(old: NestedField, new: NestedField | None, where: str) -> NestedField:

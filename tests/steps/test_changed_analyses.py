@@ -11,7 +11,10 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import tables
+from pipeline.catalog.reading import shown_rows
 from pipeline.errors import DeclarationError
+from pipeline.schemas.views import duckdb_views
 from pipeline.storage.objects import absolute_uri
 from tests.world import Canned, World
 
@@ -101,6 +104,26 @@ def test_every_reader_finds_old_and_new_rows(
         missing_columns="insert",  # type: ignore[union-attr] # a frame
     )
     assert found(in_polars.collect().to_dicts()) == expected
+
+
+def test_a_new_column_is_read_with_the_answer(world: World) -> None:
+    """It stands among the answer's columns, before provenance and cost, wherever the tables are looked at."""
+    change(world, ADDED[0], *ADDED[1:])
+    world.run("after")
+    order = ["document_id", "uri", "sentiment", "reason", "score", "truncated"]
+    with tables.open(world.output) as opened:
+        found = [opened["sentiment"].columns, opened.latest("sentiment").columns]
+    with world.services.catalog(absolute_uri(str(world.output))) as catalog:
+        schemas = {name: catalog.dataset(name, []).schema for name in catalog.tables()}
+        found += [shown_rows(catalog, "sentiment").column_names]
+        found += [catalog.vendor.load_table("docbatch.sentiment").scan().to_arrow().column_names]
+    with duckdb.connect() as plain:
+        for statement in duckdb_views(schemas, dict.fromkeys(schemas, ())):
+            plain.execute(statement)
+        found += [plain.table("sentiment").columns, plain.table("sentiment_latest").columns]
+    assert [names[: len(order)] for names in found] == [order] * len(found)
+    ends = [[name for name in names if name not in ("deleted", "current_prompt")][-1] for names in found]
+    assert set(ends) == {"cost_usd"}
 
 
 def test_another_type_by_the_same_name_is_refused_before_anything_is_paid(world: World) -> None:
