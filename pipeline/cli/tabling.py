@@ -36,7 +36,7 @@ def export(
     to: Annotated[Path, typer.Option(metavar="FILE", help="File to write, *.csv or *.xlsx", show_default=False)],
     output: Output = None,
     run_key: Annotated[
-        str | None, typer.Option(help="Rows of this run; default: each document's newest row; of failures and ledger, the newest run")
+        str | None, typer.Option(help="Rows of this run; default: each document's newest row, else of the newest run")
     ] = None,
     all_runs: Annotated[bool, typer.Option(help="Rows of every run")] = False,
     as_of: AsOf = None,

@@ -60,7 +60,7 @@ class Tables:
         """
         if table in self.names and not has_latest(table):
             known = ", ".join(filter(has_latest, self.names)) or "none"
-            raise SettingsError(f"{table}: is no analysis, so no row replaces another; tables with newest rows: {known}")
+            raise SettingsError(f"{table}: is no analysis, so no row replaces another; others are {known}")
         return self[f"{table}{LATEST}"] if table in self.names else self[table]
 
     def sql(self, query: str) -> Rows:
