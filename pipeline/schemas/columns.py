@@ -35,7 +35,6 @@ EXTRA: Column = (
 )
 DOCUMENTS: list[Column] = [
     *DOCUMENT,
-    EXTRA,
     ("title", pa.string(), "The title that the document says it has; null when it says none"),
     ("author", pa.string(), "The author or sender that the document names; null when it names none"),
     ("created", TIME, "When it says that it was made or sent (UTC where it names no zone); null when unknown"),

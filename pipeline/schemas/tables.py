@@ -32,7 +32,6 @@ def result_columns(analysis: Analysis) -> list[Column]:
     return [
         *DOCUMENT,
         *answer,
-        EXTRA,
         ("truncated", pa.bool_(), "The answer reached the output limit and was closed by us"),
         EXTRA,
         *RUN,
