@@ -35,7 +35,7 @@ def test_an_empty_source_is_a_run_without_documents(world: World) -> None:
 def test_documents_that_cannot_be_read_alone_are_a_run_too(world: World) -> None:
     """A source of nothing but unreadable documents sends nothing and publishes their failures."""
     world.put("empty.txt", " \n")
-    world.put("picture.png", b"\x89PNG\0\0")
+    world.put("picture.gif", b"GIF89a\0\0")
     summary = world.run()
     assert (summary.documents, summary.failures) == (2, 6)
     assert summary.cost_usd == 0

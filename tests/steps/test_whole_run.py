@@ -148,7 +148,7 @@ def test_result_tables_have_answer_and_provenance(
     """Result tables hold the document, the answer's properties and where every row comes from."""
     world, _ = finished
     table = world.table(analysis)
-    provenance = ["truncated", "run_key", "run_date", "model", "prompt_fingerprint", "method_id"]
+    provenance = ["truncated", "extra", "run_key", "run_date", "model", "prompt_fingerprint", "method_id"]
     provenance += ["content_hash", "chunks"]
     paid = ["input_tokens", "output_tokens", "cost_usd"]
     assert table.column_names == ["document_id", "uri", *answer, *provenance, *paid]
