@@ -97,6 +97,16 @@ def test_kinds() -> None:
     assert f"{len(NAMES)} are committed, {len(NAMES) + len(GENERATED)} take part" in README
 
 
+def test_the_first_run_is_of_these() -> None:
+    """The README of the project has the same numbers of documents and of those that fail."""
+    told, whole = (SAMPLES.parent / "README.md").read_text(encoding="utf-8"), len(NAMES) + len(GENERATED)
+    assert f"uploads {whole} documents in eight languages" in told
+    assert f"which is why it has {whole} and `sample_data/documents` {len(NAMES)}." in told
+    assert f"│ sentiment      │ {whole - len(FAILURES):7} │ {len(FAILURES):8} │" in told
+    counts = Counter(str(reason) for reason in FAILURES.values())
+    assert f"Failures   {', '.join(f'{3 * count} {reason}' for reason, count in sorted(counts.items()))} (" in told
+
+
 def test_three_analyses_pass_the_minimum() -> None:
     """There are at least 60 documents, so that three analyses exceed 100 records."""
     assert len(NAMES) + len(GENERATED) >= 60
