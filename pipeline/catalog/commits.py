@@ -19,7 +19,6 @@ from pyiceberg.exceptions import (
     NoSuchTableError,
     TableAlreadyExistsError,
 )
-from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import PyArrowFileIO, parquet_file_to_data_file
 from pyiceberg.schema import Schema
 from pyiceberg.table import CreateTableTransaction, StagedTable, Table
@@ -229,8 +228,6 @@ class Catalog:
             with update.overwrite() if look.files else update.merge_append() as snapshot:
                 for one in look.files:
                     snapshot.delete_data_file(one.file)
-                if any(one.compacted for one in look.files):  # pyiceberg looks for those in divided manifests alone
-                    snapshot.delete_by_predicate(AlwaysTrue())
                 described = partial(parquet_file_to_data_file, found.io, found.metadata)
                 for file in ExecutorFactory.get_or_create().map(described, added):
                     snapshot.append_data_file(file)
