@@ -79,7 +79,7 @@ _ADVICE = {
     Reason.TOO_LARGE: "Split the document, or raise DOCBATCH_MAX_DOCUMENT_BYTES.",
     Reason.VANISHED: "The document was deleted between listing and reading, or is a link to a file that is not there "
     "(mend or remove the link); the next run lists afresh.",
-    Reason.FORBIDDEN: "Allow docbatch to read the document.",
+    Reason.FORBIDDEN: "Allow docbatch to read the document; where S3 refuses its key, copy it to another one.",
     Reason.REFUSED: "Bedrock refused the record; the detail holds its message.",
     Reason.MISSING: "Every round ended before Bedrock answered; run again, or raise DOCBATCH_MAX_ROUNDS.",
     Reason.MALFORMED: "The answer was not JSON; raw_answer holds what was written. Look at the prompt's examples.",

@@ -26,7 +26,7 @@ ORDER = LOW_TO_HIGH.split()
 INSIDE = {
     "settings": "fields+aws loading",
     "schemas": "columns+examples tables+views __init__",
-    "storage": "places+refusals+folders objects leases",
+    "storage": "places+refusals+folders+s3 any_key objects leases",
     "extraction": (
         "normalising+forms values packages+packed+archives+recognising+web plain+office+mail pages reading __init__ "
         "worker+keeping workers"
@@ -60,14 +60,15 @@ ONLY = {
     "boto3": ["pipeline/bedrock/client.py", "pipeline/local/"],
     "aiobotocore": ["pipeline/bedrock/async_client.py"],
     "botocore": [
-        "pipeline/storage/objects.py",
+        "pipeline/storage/any_key.py",
+        "pipeline/storage/s3.py",
         "pipeline/bedrock/client.py",
         "pipeline/money/cloudwatch.py",
         "pipeline/bedrock/retries.py",
         "pipeline/catalog/",
         "pipeline/local/",
     ],
-    "obstore": ["pipeline/storage/objects.py", "pipeline/local/"],
+    "obstore": ["pipeline/storage/objects.py", "pipeline/storage/s3.py", "pipeline/local/"],
     "duckdb": [
         "pipeline/known/comparison.py",
         "pipeline/known/sieve.py",

@@ -43,9 +43,9 @@ def list_sources(open_store: Opener, sources: Sequence[Source], selection: Selec
 
 
 def listed_documents(store: ObjectStore) -> Iterator[Document]:
-    """The documents below a prefix; what ends in `/` is a folder that some tools write."""
-    for entry in store.list():
-        if not entry.key.endswith("/"):
+    """The documents below a prefix; what ends in `/` and holds nothing is a folder that some tools write."""
+    for entry in store.list_any():
+        if entry.size_bytes or not entry.key.endswith("/"):
             yield Document(store.uri(entry.key), entry.etag, entry.size_bytes, entry.last_modified)
 
 

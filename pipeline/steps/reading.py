@@ -19,6 +19,7 @@ from pipeline.known.comparison import ListedDocument
 from pipeline.records import DocumentRecord
 from pipeline.settings import Settings
 from pipeline.steps.listing import Contents
+from pipeline.storage.any_key import KeyRefused
 from pipeline.storage.folders import BrokenLink
 from pipeline.storage.objects import ObjectStore
 
@@ -207,5 +208,6 @@ def _read(source: Contents, document: ListedDocument, max_bytes: int) -> bytes |
         link = isinstance(error.__cause__, BrokenLink)
         seen = "a link to a file that is not there" if link else "listed, but no longer there when it was read"
         return Failure(Reason.VANISHED, seen)
-    except AccessDenied:
-        return Failure(Reason.FORBIDDEN, "listed, but not for us to read")
+    except AccessDenied as error:
+        refused = isinstance(error.__cause__, KeyRefused)
+        return Failure(Reason.FORBIDDEN, f"listed, but {error.__cause__ if refused else 'not for us to read'}")

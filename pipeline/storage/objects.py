@@ -6,15 +6,15 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import cache
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from obstore import exceptions as vendor
-from obstore.store import MemoryStore, S3Store
+from obstore.store import MemoryStore
 
 from pipeline.errors import (
     AccessDenied,
@@ -25,30 +25,20 @@ from pipeline.errors import (
     SettingsError,
     StorageError,
 )
+from pipeline.storage.any_key import AnyKey, KeyRefused, is_path, shown
 from pipeline.storage.folders import BrokenLink, Folder
 from pipeline.storage.places import absolute_uri as absolute_uri  # for whoever opens what it names
 from pipeline.storage.refusals import DENIED, refusal
+from pipeline.storage.s3 import S3Access as S3Access  # for whoever opens a store
+from pipeline.storage.s3 import connect_s3, open_s3
 
 if TYPE_CHECKING:
-    from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import ObjectStore as VendorStore
 
 READ_BYTES = 1 << 20
 PART_BYTES = 16 << 20
 PARTS_AT_ONCE = 4  # obstore's default of 12 would hold 192 MB of one file
 _FORBIDDEN = "access denied; check the permissions of the file and its folders"
-KEYS_HOLD = timedelta(minutes=10)
-
-
-@dataclass(frozen=True, slots=True)
-class S3Access:
-    """How to reach S3. Without keys, those of the boto3 session are used; without it, boto3's own credential chain."""
-
-    region: str
-    url: str | None = None
-    access_key_id: str | None = None
-    secret_access_key: str | None = field(default=None, repr=False)
-    session: Any = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +54,9 @@ class Listed:
 class ObjectStore:
     """The objects below one uri. Keys are relative to it, with `/` between segments."""
 
-    def __init__(self, vendor_store: VendorStore | Folder, uri: str) -> None:
+    def __init__(self, vendor_store: VendorStore | Folder, uri: str, any_key: AnyKey | None = None) -> None:
         self._store = vendor_store
+        self._any_key = any_key  # S3 alone has keys that the vendor's store does not take
         self._uri = uri.rstrip("/")
         self._is_file = uri.startswith("file:")
 
@@ -75,7 +66,7 @@ class ObjectStore:
         return cls(MemoryStore(), uri)
 
     def uri(self, key: str = "") -> str:
-        """The full uri of a key; file: uris are percent-encoded, s3: uris are not."""
+        """The full uri of a key; file: uris are percent-encoded, s3: uris are the key as it is, whatever it holds."""
         tail = quote(os.fsencode(key)) if self._is_file else key
         return f"{self._uri}/{tail}" if key else self._uri
 
@@ -99,20 +90,30 @@ class ObjectStore:
                 for entry in page:
                     yield _listed(entry["path"], entry)
 
+    def list_any(self) -> Iterator[Listed]:
+        """Every object of the store, whatever its key is: on S3 more slowly than `list`, which stops at odd ones."""
+        if self._any_key is None:
+            yield from self.list()
+            return
+        with _Translated(self._uri):
+            for page in self._any_key.list():
+                for entry in page:
+                    yield _listed(entry["path"], entry)
+
     def describe(self, key: str) -> Listed:
         """The object as a listing shows it. Raises ObjectMissing."""
         with _Translated(self.uri(key)):
-            return _listed(key, self._store.head(key))
+            return _listed(key, self._reader(key).head(key))
 
     def read(self, key: str) -> bytes:
         """The whole object. Raises ObjectMissing."""
         with _Translated(self.uri(key)):
-            return bytes(self._store.get(key).bytes())
+            return bytes(self._reader(key).get(key).bytes())
 
     def stream(self, key: str) -> Iterator[bytes]:
         """The object in pieces of about 1 MiB. Raises ObjectMissing."""
         with _Translated(self.uri(key)):
-            for piece in self._store.get(key).stream(min_chunk_size=READ_BYTES):
+            for piece in self._reader(key).get(key).stream(min_chunk_size=READ_BYTES):
                 yield bytes(piece)
 
     def lines(self, key: str) -> Iterator[bytes]:
@@ -160,6 +161,9 @@ class ObjectStore:
         except (ObjectExists, ObjectMissing) as error:
             raise ObjectChanged(f"{self.uri(key)}: was changed by somebody else meanwhile") from error
 
+    def _reader(self, key: str) -> Any:
+        return self._store if self._any_key is None or is_path(key) else self._any_key
+
     def _conditional(self, key: str) -> VendorStore:
         if isinstance(self._store, Folder):  # a file system cannot replace a file on condition of what it holds
             raise StorageError(f"{self.uri(key)}: conditional replacement needs S3; put the work store there")
@@ -178,7 +182,7 @@ class ObjectStore:
     def exists(self, key: str) -> bool:
         try:
             with _Translated(self.uri(key)):
-                self._store.head(key)
+                self._reader(key).head(key)
         except ObjectMissing:
             return False
         return True
@@ -196,7 +200,9 @@ def open_store(uri: str, access: S3Access, *, make: bool = False) -> ObjectStore
     parts = urlsplit(uri)
     if parts.scheme == "s3" and parts.netloc:
         prefix = uri.removeprefix(f"s3://{parts.netloc}").strip("/")
-        return ObjectStore(_open_s3(parts.netloc, prefix, access), uri)
+        any_key = AnyKey(parts.netloc, prefix, partial(connect_s3, access))
+        usual: Any = open_s3(parts.netloc, prefix, access) if is_path(prefix or "-") else any_key
+        return ObjectStore(usual, uri, any_key)
     if parts.scheme == "file" and parts.path:
         return ObjectStore(_open_folder(_local_path(uri), make=make), uri)
     raise SettingsError(f"{uri!r}: neither a folder nor an s3:// prefix")
@@ -233,43 +239,11 @@ def _open_folder(path: Path, *, make: bool) -> Folder:
     return Folder(path)
 
 
-def _open_s3(bucket: str, prefix: str, access: S3Access) -> VendorStore:
-    options: dict[str, Any] = {"region": access.region}
-    if access.url:
-        options |= {"endpoint": access.url, "virtual_hosted_style_request": False}
-    if access.access_key_id:
-        options |= {"access_key_id": access.access_key_id, "secret_access_key": access.secret_access_key}
-    else:
-        options["credential_provider"] = _found_credentials(access)
-    plain_http = {"allow_http": bool(access.url and access.url.startswith("http://"))}
-    return S3Store(bucket, prefix=prefix or None, client_options=plain_http, **options)  # type: ignore[arg-type] # TypedDict
-
-
-@cache
-def _found_credentials(access: S3Access) -> Boto3CredentialProvider:
-    """What the session or boto3's credential chain finds; looked for once, since a run opens thousands of stores.
-
-    The provider asks botocore for the keys of the moment, and botocore renews those that expire. It does so at the
-    latest 10 minutes before: no store may keep them for longer. Raises SettingsError when there are no credentials.
-    """
-    from botocore.exceptions import BotoCoreError
-    from obstore.auth.boto3 import Boto3CredentialProvider
-
-    try:
-        return Boto3CredentialProvider(access.session, ttl=KEYS_HOLD)
-    except (ValueError, BotoCoreError) as error:  # obstore says ValueError when nothing was found
-        reason = f" ({error})" if isinstance(error, BotoCoreError) else ""
-        raise SettingsError(
-            f"{access.url or 'S3'}: no AWS credentials were found{reason}; sign in or set AWS_PROFILE, or "
-            "DOCBATCH_BACKEND=local to use the embedded stack"
-        ) from error
-
-
 class _Translated:
     """Vendor errors as ours, with the uri that they were about."""
 
     def __init__(self, uri: str) -> None:
-        self._uri = uri
+        self._uri = shown(uri)
 
     def __enter__(self) -> None:
         return None
@@ -281,6 +255,8 @@ class _Translated:
             raise ours from (None if isinstance(ours, BucketRefused) else error)
 
     def _translated(self, error: Exception) -> StorageError:
+        if isinstance(error, KeyRefused):
+            return AccessDenied(f"{self._uri}: {error}")
         refused = refusal(self._uri, str(error))
         if isinstance(error, vendor.NotFoundError | FileNotFoundError):
             why = error.strerror if isinstance(error, BrokenLink) else "not found"

@@ -31,6 +31,11 @@ _STATUS = re.compile(r"(?:non-2xx status code: |HTTP status )(\d+)([ \w-]*)")
 _UNREACHED = ("error sending request", "dns error", "AWS Error NETWORK_CONNECTION")
 
 
+def is_of_the_bucket(code: str) -> bool:
+    """Whether an error code of S3 speaks of the bucket, the keys or the clock, and not of one object."""
+    return code.lower() in _REFUSALS
+
+
 def refusal(where: str, said: str) -> StorageError | None:
     """What S3 said about a bucket as a whole, with what to check; None where it is something else.
 
