@@ -54,11 +54,12 @@ def copy_rows(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Binary
     """Rows of other files as one, in large groups; only one of them is held in memory."""
     with pq.ParquetWriter(file, schema, **_options(schema, ("document_id",), COMPACTED_ROWS)) as writer:
         group: list[pa.RecordBatch] = []
+        rows = size_bytes = 0
         for batch in batches:
-            group.append(batch)
-            if sum(one.num_rows for one in group) >= COMPACTED_ROWS or sum(one.nbytes for one in group) >= GROUP_BYTES:
+            group, rows, size_bytes = [*group, batch], rows + batch.num_rows, size_bytes + batch.nbytes
+            if rows >= COMPACTED_ROWS or size_bytes >= GROUP_BYTES:
                 writer.write_table(pa.Table.from_batches(group).cast(schema))
-                group = []
+                group, rows, size_bytes = [], 0, 0
         if group:
             writer.write_table(pa.Table.from_batches(group).cast(schema))
 
