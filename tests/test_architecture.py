@@ -35,7 +35,10 @@ INSIDE = {
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
-    "catalog": "translation+place+fields+rest+snapshots making commits opening __init__ reading+history+sweeping",
+    "catalog": (
+        "translation+place+fields+rest+snapshots making+files commits opening __init__ reading+history+sweeping "
+        "compacting"
+    ),
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tables": "rows+neutral opening+spreadsheets __init__",
     "tidying": "remains+waiting+snapshots retention+orphans+texts __init__",

@@ -11,6 +11,7 @@ from pipeline.extraction import Text, extract
 
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_data" / "documents"
 EIGHT = ("en", "de", "fr", "it", "pt", "hi", "es", "th")
+_PLAIN = (".txt", ".md", ".html")
 _SENTENCE = re.compile(r"[^.!?।\n]+[.!?।\n]*\s*")
 _THAI_PIECE = re.compile(r"\S+\s*")  # Thai has no full stops: a blank ends a clause
 
@@ -19,7 +20,7 @@ _THAI_PIECE = re.compile(r"\S+\s*")  # Thai has no full stops: a blank ends a cl
 def sources(language: str) -> list[list[str]]:
     """The sentences of each sample document in a language."""
     found = []
-    for path in sorted(SAMPLES.rglob(f"*-{language}.*")):
+    for path in sorted(path for path in SAMPLES.rglob(f"*-{language}.*") if path.suffix in _PLAIN):
         text = extract(path.read_bytes(), path.name)
         if isinstance(text, Text):
             found.append((_THAI_PIECE if language == "th" else _SENTENCE).findall(text.content))

@@ -25,6 +25,22 @@ def read_schema(schema: Schema) -> pa.Schema:
     return pa.schema([_redescribed(one.with_type(_small(one.type)), b"doc", b"description") for one in fields])
 
 
+def file_schema(schema: Schema) -> pa.Schema:
+    """What our files hold of the table: a reader's columns, each with its field id, inside structures as well."""
+    fields = schema_to_pyarrow(schema, include_field_ids=True)
+    return pa.schema([_in_file(one) for one in fields])
+
+
+def _in_file(field: pa.Field[Any]) -> pa.Field[Any]:
+    kind = field.type
+    if isinstance(kind, pa.StructType):
+        kind = pa.struct([_in_file(part) for part in kind])
+    elif isinstance(kind, pa.LargeListType | pa.ListType):
+        kind = pa.list_(_in_file(kind.value_field))
+    found = field.with_type(pa.string() if kind == pa.large_string() else kind)
+    return _redescribed(found, b"doc", b"description") if b"doc" in (field.metadata or {}) else found
+
+
 def _small(kind: pa.DataType) -> pa.DataType:
     """The type as in our files; pyiceberg reads texts and lists with offsets of 64 bits."""
     if isinstance(kind, pa.LargeListType | pa.ListType):

@@ -55,7 +55,7 @@ def shares(classes: Mapping[int, tuple[int, int]], number: int) -> dict[int, int
     That is between a share by documents, which the fixed part of every prompt asks for, and one by bytes. Each class
     has LEAST_DRAWN first, as far as the number goes.
     """
-    least = max(1, min(LEAST_DRAWN, number // len(classes)))
+    least = min(LEAST_DRAWN, number // len(classes))
     drawn = {key: min(members, least) for key, (members, _) in classes.items()}
     weights = {key: math.sqrt(members * max(1, size)) for key, (members, size) in classes.items()}
     while (rest := number - sum(drawn.values())) > 0 and any(drawn[key] < classes[key][0] for key in classes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from operator import add, attrgetter
 from statistics import NormalDist
@@ -12,6 +12,7 @@ CONFIDENCE = 0.95
 # A small sample mostly misses the few members that differ most, such as a table among letters, and so shows too little
 # variance. With this many members added to the divisor's side, intervals of drawn documents held as often as they say.
 UNSEEN = 12
+LEAST_SAMPLED = 3  # fewer of a stratum do not show how much its members differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +105,34 @@ def fit(sums: Sums) -> Line:
 
 
 def estimate(strata: Iterable[Sums]) -> Estimate:
-    """The total of all strata, each of them sampled with chances of its own. Never less than what was sampled."""
-    found = list(strata)
+    """The total of all strata, each of them sampled with chances of its own. Never less than what was sampled.
+
+    Needs LEAST_SAMPLED members in all, unless all are. Strata stand in order: one with fewer is taken with the next.
+    """
+    found = _pooled(list(strata))
     lines = [fit(sums) for sums in found]
     total, least = sum(line.total for line in lines), sum(sums.sampled_value for sums in found)
     margin = _margin(lines)
     return Estimate(max(total, least), max(total - margin, least), max(total + margin, least))
+
+
+def is_enough(strata: Collection[Sums]) -> bool:
+    """Whether an estimate can be made of them."""
+    return all(one.is_exact for one in strata) or sum(one.sampled for one in strata) >= LEAST_SAMPLED
+
+
+def _pooled(strata: list[Sums]) -> list[Sums]:
+    """Neighbours together where one alone has too few sampled members; those that are exact only where they must."""
+    open_strata = [one for one in strata if not one.is_exact]
+    exact = sum((one for one in strata if one.is_exact), Sums())
+    if sum(one.sampled for one in open_strata) < LEAST_SAMPLED:
+        return [sum(open_strata, exact)]
+    pools = [Sums()]
+    for one in open_strata:
+        pools = [*pools, one] if pools[-1].sampled >= LEAST_SAMPLED else [*pools[:-1], pools[-1] + one]
+    if pools[-1].sampled < LEAST_SAMPLED:
+        pools = [*pools[:-2], pools[-2] + pools[-1]]
+    return [exact, *pools]
 
 
 def _margin(lines: Iterable[Line]) -> float:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pipeline.batching import choose_mode
 from pipeline.domain import Change, Usage
 from pipeline.forecasts.drawing import size_stratum
-from pipeline.forecasts.estimating import Sums, estimate, member
+from pipeline.forecasts.estimating import Sums, estimate, is_enough, member
 from pipeline.ledger import cost_of
 from pipeline.manifest import staged_key
 from pipeline.schemas import SECOND_EXACT
@@ -20,8 +20,9 @@ from pipeline.steps.run import Run
 
 
 def extrapolated(run: Run) -> tuple[Decimal, Decimal, Decimal] | None:
-    """USD for all new and changed documents: expected, low and high, 95 times in 100. None without a sample or price.
+    """USD for all new and changed documents: expected, low and high, 95 times in 100.
 
+    None without a price, or a sample of three documents at least.
     At the price that all of them would have together: a sample may be too small for a job. Copies and known answers
     cost nothing here, as often as in the sample.
     """
@@ -40,7 +41,9 @@ def extrapolated(run: Run) -> tuple[Decimal, Decimal, Decimal] | None:
                 if cost is None:
                     return None
                 strata[size_stratum(size)] += replace(member(size, int(cost / SECOND_EXACT)), members=0, size=0)
-    found = estimate(strata.values())
+    if not is_enough(strata.values()):
+        return None
+    found = estimate(strata[key] for key in sorted(strata))
     low, expected, high = (round(Decimal(one) * SECOND_EXACT, 10) for one in (found.low, found.expected, found.high))
     return expected, low, high
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from string import ascii_uppercase
 from xml.sax.saxutils import escape
 
-from tests.extraction.stories import AUTHOR, CREATED, Story
+from tests.extraction.stories import CREATED, Story
 
 _DECLARED = '<?xml version="1.0" encoding="UTF-8"?>'
 _RELATED = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -16,7 +17,7 @@ _CORE = f"""<cp:coreProperties xmlns:cp="{_PACKAGE}/metadata/core-properties"
  xmlns:dc="http://purl.org/dc/elements/1.1/"
  xmlns:dcterms="http://purl.org/dc/terms/" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
 <dc:title>{{title}}</dc:title>
-<dc:creator>{AUTHOR}</dc:creator>
+<dc:creator>{{author}}</dc:creator>
 <dcterms:created xsi:type="dcterms:W3CDTF">{CREATED}</dcterms:created></cp:coreProperties>"""
 
 
@@ -31,7 +32,7 @@ def zipped(files: Mapping[str, str | bytes]) -> bytes:
     return sink.getvalue()
 
 
-def _ooxml(title: str, parts: Mapping[str, tuple[str, str]], main: str, related: Mapping[str, str]) -> bytes:
+def _ooxml(story: Story, parts: Mapping[str, tuple[str, str]], main: str, related: Mapping[str, str]) -> bytes:
     """`parts` by name: content type and XML; `main` is the one that the package points to."""
     types = "".join(f'<Override PartName="/{name}" ContentType="{kind}"/>' for name, (kind, _) in parts.items())
     files = {
@@ -42,7 +43,7 @@ def _ooxml(title: str, parts: Mapping[str, tuple[str, str]], main: str, related:
         "_rels/.rels": f'{_DECLARED}<Relationships xmlns="{_PACKAGE}/relationships">'
         f'<Relationship Id="r1" Type="{_RELATED}/officeDocument" Target="{main}"/><Relationship Id="r2" '
         f'Type="{_PACKAGE}/relationships/metadata/core-properties" Target="docProps/core.xml"/></Relationships>',
-        "docProps/core.xml": _DECLARED + _CORE.format(title=escape(title)),
+        "docProps/core.xml": _DECLARED + _CORE.format(title=escape(story.title), author=escape(story.author)),
     }
     files |= {name: _DECLARED + xml for name, (_, xml) in parts.items()}
     return zipped(files | related)
@@ -76,11 +77,12 @@ def docx(story: Story, *, header: str = "", footnote: str = "") -> bytes:
         for row in story.table
     )
     note = '<w:p><w:r><w:t>see</w:t></w:r><w:r><w:footnoteReference w:id="2"/></w:r></w:p>' if footnote else ""
+    grid = '<w:gridCol w:w="2000"/>' * story.columns
     body = (
         _w(story.title, "Title") + _w(story.first[0], "Heading1") + _w(story.first[1]) + note
         + _w(story.second[0], "Heading2") + _w(story.second[1])
         + "".join(_w(item, "ListBullet") for item in story.items)
-        + f'<w:tbl><w:tblPr/><w:tblGrid><w:gridCol w:w="2000"/><w:gridCol w:w="2000"/></w:tblGrid>{rows}</w:tbl><w:p/>'
+        + f'<w:tbl><w:tblPr/><w:tblGrid>{grid}</w:tblGrid>{rows}</w:tbl><w:p/>'
     )  # fmt: skip
     styles = "".join(
         f'<w:style w:type="paragraph" w:styleId="{style}"><w:name w:val="{name}"/>{about}</w:style>'
@@ -113,7 +115,7 @@ def docx(story: Story, *, header: str = "", footnote: str = "") -> bytes:
         "footnotes": "footnotes.xml",
         "header": "header1.xml",
     }
-    return _ooxml(story.title, parts, "word/document.xml", {"word/_rels/document.xml.rels": _relationships(related)})
+    return _ooxml(story, parts, "word/document.xml", {"word/_rels/document.xml.rels": _relationships(related)})
 
 
 _SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml"
@@ -125,11 +127,14 @@ def xlsx(story: Story, *, sheet: str = "Sheet one") -> bytes:
     strings = list(dict.fromkeys(cell for row in lines for cell in row))
     rows = "".join(
         f'<row r="{at}">'
-        + "".join(f'<c r="{"AB"[n]}{at}" t="s"><v>{strings.index(cell)}</v></c>' for n, cell in enumerate(row))
+        + "".join(
+            f'<c r="{ascii_uppercase[n]}{at}" t="s"><v>{strings.index(cell)}</v></c>' for n, cell in enumerate(row)
+        )
         + "</row>"
         for at, row in enumerate(lines, start=1)
     )
     main = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    last = f"{ascii_uppercase[max(map(len, lines)) - 1]}{len(lines)}"
     shared = "".join(f"<si><t>{escape(one)}</t></si>" for one in strings)
     parts = {
         "xl/workbook.xml": (
@@ -139,12 +144,12 @@ def xlsx(story: Story, *, sheet: str = "Sheet one") -> bytes:
         ),
         "xl/worksheets/sheet1.xml": (
             f"{_SHEET}.worksheet+xml",
-            f'<worksheet {main}><dimension ref="A1:B{len(lines)}"/><sheetData>{rows}</sheetData></worksheet>',
+            f'<worksheet {main}><dimension ref="A1:{last}"/><sheetData>{rows}</sheetData></worksheet>',
         ),
         "xl/sharedStrings.xml": (f"{_SHEET}.sharedStrings+xml", f"<sst {main}>{shared}</sst>"),
     }
     related = {"worksheet": "worksheets/sheet1.xml", "sharedStrings": "sharedStrings.xml"}
-    return _ooxml(story.title, parts, "xl/workbook.xml", {"xl/_rels/workbook.xml.rels": _relationships(related)})
+    return _ooxml(story, parts, "xl/workbook.xml", {"xl/_rels/workbook.xml.rels": _relationships(related)})
 
 
 _SLIDES = "application/vnd.openxmlformats-officedocument.presentationml"
@@ -169,12 +174,13 @@ def pptx(story: Story, *, note: str = "") -> bytes:
         '<a:tr h="1">' + "".join(f"<a:tc><a:txBody><a:bodyPr/>{_a(cell)}</a:txBody></a:tc>" for cell in row) + "</a:tr>"
         for row in story.table
     )
+    grid = '<a:gridCol w="1"/>' * story.columns
     frame = (
         '<p:graphicFrame><p:nvGraphicFramePr><p:cNvPr id="9" name="t"/><p:cNvGraphicFramePr/><p:nvPr/>'
         '</p:nvGraphicFramePr><p:xfrm><a:off x="0" y="9000000"/><a:ext cx="9" cy="9"/></p:xfrm>'
         "<a:graphic><a:graphicData "
         'uri="http://schemas.openxmlformats.org/drawingml/2006/table"><a:tbl><a:tblPr firstRow="1"/><a:tblGrid>'
-        f'<a:gridCol w="1"/><a:gridCol w="1"/></a:tblGrid>{rows}</a:tbl></a:graphicData></a:graphic></p:graphicFrame>'
+        f"{grid}</a:tblGrid>{rows}</a:tbl></a:graphicData></a:graphic></p:graphicFrame>"
     )
     slides = [
         _shape(2, "title", (story.first[0],)) + _shape(3, "body", (story.first[1],)),
@@ -208,7 +214,7 @@ def pptx(story: Story, *, note: str = "") -> bytes:
         parts["ppt/notesSlides/notesSlide1.xml"] = (f"{_SLIDES}.notesSlide+xml", xml)
         targets["slide1"]["notesSlide"] = "../notesSlides/notesSlide1.xml"
     related |= {f"ppt/slides/_rels/{one}.xml.rels": _relationships(listed) for one, listed in targets.items()}
-    return _ooxml(story.title, parts, "ppt/presentation.xml", related)
+    return _ooxml(story, parts, "ppt/presentation.xml", related)
 
 
 _ODF = "urn:oasis:names:tc:opendocument:xmlns"
@@ -244,7 +250,7 @@ def odt(story: Story) -> bytes:
         return f'<text:h text:outline-level="{number}">{escape(texts[0])}</text:h>' + _od_paragraph(texts[1])
 
     body = section(1, story.first) + section(2, story.second) + _od_items(story)
-    body += '<table:table table:name="t"><table:table-column table:number-columns-repeated="2"/>'
+    body += f'<table:table table:name="t"><table:table-column table:number-columns-repeated="{story.columns}"/>'
     return _opendocument(story, "text", f"{body}{_od_rows(story.table)}</table:table>")
 
 
@@ -254,7 +260,7 @@ def ods(story: Story) -> bytes:
     sheets = "".join(
         f'<table:table table:name="{name}"><table:table-column table:number-columns-repeated="{columns}"/>'
         f"{_od_rows(rows)}</table:table>"
-        for name, columns, rows in (("one", 1, lines), ("two", 2, story.table))
+        for name, columns, rows in (("one", 1, lines), ("two", story.columns, story.table))
     )
     return _opendocument(story, "spreadsheet", sheets)
 
@@ -291,7 +297,7 @@ def _opendocument(story: Story, kind: str, body: str) -> bytes:
             f"{manifest}</manifest:manifest>",
             "meta.xml": f"{_DECLARED}<office:document-meta {_SPACES}><office:meta>"
             f"<dc:title>{escape(story.title)}</dc:title>"
-            f"<meta:initial-creator>{AUTHOR}</meta:initial-creator><meta:creation-date>{CREATED}</meta:creation-date>"
+            f"<meta:initial-creator>{escape(story.author)}</meta:initial-creator><meta:creation-date>{CREATED}</meta:creation-date>"
             "</office:meta></office:document-meta>",
             "content.xml": f"{_DECLARED}<office:document-content {_SPACES}><office:body><office:{kind}>{body}"
             f"</office:{kind}></office:body></office:document-content>",
@@ -325,7 +331,7 @@ def epub(story: Story) -> bytes:
             'version="3.0" unique-identifier="i">'
             f'<metadata xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:identifier id="i">x</dc:identifier>'
             f"<dc:title>{escape(story.title)}"
-            f"</dc:title><dc:creator>{AUTHOR}</dc:creator><dc:date>{CREATED}</dc:date>"
+            f"</dc:title><dc:creator>{escape(story.author)}</dc:creator><dc:date>{CREATED}</dc:date>"
             f"<dc:language>{story.language}</dc:language>"
             f"</metadata><manifest>{listed}</manifest>"
             '<spine><itemref idref="z"/><itemref idref="a"/></spine></package>',

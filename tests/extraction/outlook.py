@@ -6,7 +6,7 @@ import struct
 
 from tests.extraction.compound import Storage, compound_file
 from tests.extraction.single import page
-from tests.extraction.stories import AUTHOR, Story
+from tests.extraction.stories import Story
 
 _TEXT, _BYTES, _NUMBER, _TIME = 0x001F, 0x0102, 0x0003, 0x0040  # types of properties
 _CLASS, _SUBJECT, _SENT, _FLAGS, _CODE_PAGE = 0x001A, 0x0037, 0x0039, 0x340D, 0x3FDE
@@ -21,8 +21,8 @@ def msg(story: Story, *attached: tuple[str, bytes], html: bool = False) -> bytes
     sent = _EPOCH_TICKS + _SENT_SECONDS * 10_000_000
     body: dict[int, str | bytes | int] = {_PAGE: page(story)} if html else {_BODY: "\r\n\r\n".join(story.in_order)}
     counts = struct.pack("<8xIIII8x", 0, len(attached), 0, len(attached))
-    told = {_CLASS: "IPM.Note", _SUBJECT: story.title, _SENDER: AUTHOR, **body}
-    told |= {_ADDRESS: "zoe@example.com", _TO: "council@example.org"}
+    told = {_CLASS: "IPM.Note", _SUBJECT: story.title, _SENDER: story.author, **body}
+    told |= {_ADDRESS: story.address, _TO: "council@example.org"}
     root = _storage(counts, told | {_FLAGS: 0x40000, _CODE_PAGE: 65001}, sent)
     root["__nameid_version1.0"] = {f"__substg1.0_000{n}0102": b"" for n in (2, 3, 4)}
     for number, (name, content) in enumerate(attached):

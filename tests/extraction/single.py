@@ -8,6 +8,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from email.message import EmailMessage
+from itertools import chain, repeat
 
 from tests.extraction.stories import AUTHOR, CREATED, Story
 
@@ -55,18 +56,20 @@ def pdf(pages: Sequence[Sequence[str]], *, title: str = "", compress: bool = Tru
     return _file(objects, f"/Info {len(objects)} 0 R {more}")
 
 
-def scanned_pdf(pages: int = 1, text: str = "") -> bytes:
+def scanned_pdf(
+    pages: int = 1, text: str = "", *, picture: str = "/Width 1 /Height 1 /BitsPerComponent 8", pixels: bytes = b"\x80"
+) -> bytes:
     """Pages that hold a picture and no text; behind them one with a line of text, where there is some."""
     page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] "
     scan = page + b"/Contents 4 0 R /Resources << /XObject << /I 3 0 R >> >> >>"
     typed = page + b"/Contents 5 0 R /Resources << /Font << /F 6 0 R >> >> >>"
     listed = [scan] * pages + [typed] * bool(text)
     kids = " ".join(f"{7 + number} 0 R" for number in range(len(listed)))
-    picture = b"<< /Type /XObject /Subtype /Image /Width 1 /Height 1 /ColorSpace /DeviceGray "
+    about = f"<< /Type /XObject /Subtype /Image {picture} /ColorSpace /DeviceGray /Length {len(pixels)} >>\nstream\n"
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {len(listed)} >>".encode(),
-        picture + b"/BitsPerComponent 8 /Length 1 >>\nstream\n\x80\nendstream",
+        about.encode() + pixels + b"\nendstream",
         _stream(b"q 595 0 0 842 0 0 cm /I Do Q", compress=False),
         _stream(f"BT /F 12 Tf 50 780 Td ({text}) Tj ET".encode(), compress=False),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
@@ -83,20 +86,20 @@ def one_page_pdf(content: bytes) -> bytes:
     return _file([b"<< /Type /Catalog /Pages 2 0 R >>", pages, page, content, font], "")
 
 
-def two_columns_pdf(left: Sequence[str], right: Sequence[str]) -> bytes:
+def two_columns_pdf(left: Sequence[str], right: Sequence[str], *, compress: bool = True) -> bytes:
     """A page in two columns, which is drawn line by line across both."""
     lines = [
         f"BT /F 10 Tf 1 0 0 1 {across} {770 - 14 * down} Tm ({text}) Tj ET"
         for down, pair in enumerate(zip(left, right, strict=True))
         for across, text in zip((50, 320), pair, strict=True)
     ]
-    return one_page_pdf(_stream("\n".join(lines).encode(), compress=True))
+    return one_page_pdf(_stream("\n".join(lines).encode(), compress))
 
 
 def locked_pdf() -> bytes:
     """As if encrypted with a password that nobody has."""
     lock = f"/Encrypt << /Filter /Standard /V 2 /R 3 /Length 128 /P -3904 /O <{'5a' * 32}> /U <{'a5' * 32}> >>"
-    return pdf([["locked"]], more=f"{lock} /ID [<{'01' * 16}> <{'01' * 16}>]")
+    return pdf([["locked"]], compress=False, more=f"{lock} /ID [<{'01' * 16}> <{'01' * 16}>]")
 
 
 def _stream(content: bytes, compress: bool) -> bytes:
@@ -132,20 +135,21 @@ def rtf(story: Story) -> bytes:
     def line(text: str, about: str = "") -> str:
         return f"\\pard{about} {coded(text)}\\par\n"
 
+    edges = "".join(f"\\cellx{2000 * number}" for number in range(1, story.columns + 1))
     rows = "".join(
-        "\\trowd\\cellx2000\\cellx4000 " + "".join(f"\\pard\\intbl {coded(cell)}\\cell " for cell in row) + "\\row\n"
+        f"\\trowd{edges} " + "".join(f"\\pard\\intbl {coded(cell)}\\cell " for cell in row) + "\\row\n"
         for row in story.table
     )
     body = "".join(map(line, (*story.first, *story.second, *story.items)))
     about = f"{{\\info{{\\title {coded(story.title)}}}"
-    about += f"{{\\author {coded(AUTHOR)}}}{{\\creatim\\yr2026\\mo3\\dy14\\hr9\\min26\\sec53}}}}"
+    about += f"{{\\author {coded(story.author)}}}{{\\creatim\\yr2026\\mo3\\dy14\\hr9\\min26\\sec53}}}}"
     fonts = "{\\fonttbl{\\f0 Times New Roman;}}{\\stylesheet{\\s0 Normal;}}"
     return f"{{\\rtf1\\ansi\\ansicpg1252\\uc1\\deff0{fonts}{about}\n{body}{rows}}}".encode("ascii")
 
 
 def eml(story: Story, *attached: tuple[str, bytes], html: bool = False) -> bytes:
     message = EmailMessage()
-    message["From"] = f'"{AUTHOR}" <zoe@example.com>'
+    message["From"] = f'"{story.author}" <{story.address}>'
     message["To"] = "council@example.org"
     message["Subject"] = story.title
     message["Date"] = "Sat, 14 Mar 2026 09:26:53 +0000"
@@ -163,12 +167,12 @@ def eml(story: Story, *attached: tuple[str, bytes], html: bool = False) -> bytes
 def page(story: Story) -> bytes:
     rows = "".join(
         "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in row) + "</tr>"
-        for tag, row in zip(("th", "td", "td"), story.table, strict=True)
+        for tag, row in zip(chain(["th"], repeat("td")), story.table, strict=False)
     )
     items = "".join(f"<li>{item}</li>" for item in story.items)
     return (
         f'<!DOCTYPE html><html lang="{story.language}"><head><meta charset="utf-8"><title>{story.title}</title>'
-        f'<meta name="author" content="{AUTHOR}"><meta name="date" content="{CREATED}"></head><body>'
+        f'<meta name="author" content="{story.author}"><meta name="date" content="{CREATED}"></head><body>'
         "<nav>Home | Shop | Imprint</nav>"
         f"<main><h1>{story.first[0]}</h1><p>{story.first[1]}</p><h2>{story.second[0]}</h2><p>{story.second[1]}</p>"
         f"<ul>{items}</ul><table>{rows}</table></main><footer>We set cookies</footer></body></html>"

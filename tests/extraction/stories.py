@@ -10,14 +10,20 @@ CREATED = "2026-03-14T09:26:53Z"
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A title, two sections with a paragraph each, a list and a table whose first row is its head."""
+    """A title, two sections with a paragraph each, a list, a table whose first row is its head, and who wrote it."""
 
     language: str
     title: str
     first: tuple[str, str]
     second: tuple[str, str]
-    items: tuple[str, str]
-    table: tuple[tuple[str, str], ...]
+    items: tuple[str, ...]
+    table: tuple[tuple[str, ...], ...]
+    author: str = AUTHOR
+    address: str = "zoe@example.com"
+
+    @property
+    def columns(self) -> int:
+        return len(self.table[0])
 
     @property
     def in_order(self) -> list[str]:

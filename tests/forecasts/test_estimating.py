@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.domain import short_hash
 from pipeline.forecasts.densities import Density, estimate_tokens, sample
 from pipeline.forecasts.drawing import shares
-from pipeline.forecasts.estimating import Estimate, Sums, estimate, fit, member, students_t
+from pipeline.forecasts.estimating import Estimate, Sums, estimate, fit, is_enough, member, students_t
 from pipeline.forecasts.languages import LANGUAGES, OTHER, guess_language
 from pipeline.tokens import load_counter
 from tests.texts import EIGHT, documents, sources
@@ -137,6 +137,45 @@ def test_a_straight_line_is_found_exactly() -> None:
     line = fit(sums)
     assert line.total == pytest.approx(sum(7 + 3 * size for size in range(100)))
     assert line.variance == pytest.approx(0)
+
+
+def strata(*counts: tuple[int, int]) -> list[Sums]:
+    """So many members, and how many of them were sampled; a member of stratum n has a size of about 2 to the n."""
+    return [
+        reduce(add, (member(2**key + at, 5 * 2**key + at if at < sampled else None) for at in range(members)), Sums())
+        for key, (members, sampled) in enumerate(counts)
+    ]
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        ((1, 1), (5, 2), (4, 2), (25, 3)),
+        ((25, 3), (3, 1)),
+        ((9, 2), (9, 0), (9, 1)),
+        ((2, 2), (9, 1)),
+        ((1, 1), (2, 2), (9, 0)),
+        ((1, 1), (5, 0), (4, 1), (9, 1)),
+    ],
+)
+def test_a_stratum_with_too_few_sampled_is_taken_with_its_neighbour(counts: tuple[tuple[int, int], ...]) -> None:
+    """Three sampled members in all are enough for an interval, and it holds what was counted."""
+    found = strata(*counts)
+    assert is_enough(found)
+    total = estimate(found)
+    assert sum(one.sampled_value for one in found) <= total.low <= total.expected <= total.high
+
+
+def test_strata_with_enough_are_estimated_by_themselves() -> None:
+    """Taking neighbours together is for strata with too few only."""
+    found = strata((20, 5), (30, 3), (4, 4))
+    assert estimate(found).expected == pytest.approx(sum(fit(one).total for one in found))
+
+
+def test_two_of_many_are_not_enough() -> None:
+    """Where nearly nothing was sampled there is no interval; where all was, none is needed."""
+    assert not is_enough(strata((9, 1), (9, 1)))
+    assert is_enough(strata((1, 1), (1, 1)))
 
 
 @pytest.mark.parametrize(("freedom", "quantile"), [(3, 3.182), (5, 2.571), (10, 2.228), (30, 2.042), (1e6, 1.960)])

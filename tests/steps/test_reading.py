@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.steps import RunSummary
 from pipeline.steps.forecasting import PlanOrder, forecast_source
+from pipeline.steps.progress import unseen
 from pipeline.steps.reading import MOST_WAITING
 from pipeline.storage.objects import absolute_uri
 from pipeline.tidying import OldTexts, tidy_texts
@@ -123,12 +124,12 @@ def test_a_plan_takes_kept_texts_and_keeps_none(tmp_path: Path) -> None:
     world = World(tmp_path / "world", analyses=("sentiment",))
     world.put("a.pdf", single.story_pdf(STORIES["de"]))
     order = PlanOrder(absolute_uri(str(world.source)), None, WORK_URI)
-    forecast_source(world.services, order, lambda _done, _all: None)
+    forecast_source(world.services, order, unseen)
     assert texts_of(world) == []
     world.run()
     assert len(texts_of(world)) == 1
     world.with_settings(extract_seconds=0.001)
-    assert forecast_source(world.services, order, lambda _done, _all: None).unreadable.expected == 0
+    assert forecast_source(world.services, order, unseen).unreadable.expected == 0
 
 
 def test_old_texts_are_tidied(tmp_path: Path) -> None:

@@ -56,6 +56,16 @@ def test_a_sampled_run_says_what_all_would_cost(make_world: Callable[..., World]
     assert (whole.whole_usd, whole.seed, whole.left_out) == (None, None, 0)
 
 
+@pytest.mark.parametrize(("sample", "is_told"), [(12, True), (3, True), (2, False)])
+def test_a_sample_smaller_than_the_classes_of_size_is_published(world: World, sample: int, is_told: bool) -> None:
+    """Of some classes of size it has one document or none; what all would cost is told from three documents on."""
+    for number in range(24):
+        world.put(f"{number:02d}.txt", f"No. {number}. " + "The kettle works well. " * 2 ** (number % 8))
+    summary = sampled(world, "some", sample)
+    assert (summary.documents, summary.left_out) == (sample, 24 - sample)
+    assert (summary.whole_usd is not None) == is_told
+
+
 def test_the_next_run_takes_what_a_sample_left_out_as_new(world: World) -> None:
     """Nothing of it is deleted, what was asked is not asked again, and a repetition draws the same documents."""
     world.put_many(20)
