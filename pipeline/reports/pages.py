@@ -17,9 +17,20 @@ from markupsafe import Markup
 
 from pipeline.loop import counted
 from pipeline.reports.charts import pictures_of, trend
-from pipeline.reports.figures import TREND_PAGE, Named, RunFigures, RunPoint, Sample, SentRound, by_day, page_name
+from pipeline.reports.figures import (
+    TREND_PAGE,
+    Named,
+    RunFigures,
+    RunPoint,
+    Sample,
+    SentRound,
+    answered_by,
+    by_day,
+    page_name,
+)
 from pipeline.terminal.console import shown_place, to_json, usd, usd_of
 
+SHOWN_SUSPECTS = 5  # of those that are told before the charts; the list of runs marks all
 SHOWN_RUNS = 30  # of the page over all runs; the others are folded away
 HIDDEN = {"analyses", "savings"}  # columns of `runs` that the page shows as charts and tables
 _NUMBER = re.compile(r"(at least )?[$\d−-][\d.,]*( %|%| bytes| KB| MB)?|unknown|")
@@ -69,12 +80,16 @@ def trend_page(points: tuple[RunPoint, ...], drawn: Collection[str]) -> bytes:
         ("failures", _count(failed) + (f" ({failed / ended:.1%})" if ended else "")),
         ("cost", f"{least}{usd(known)}" if any(one is not None for one in costs) else usd(None)),
     ]
+    suspects = [one for one in points[::-1] if one.is_suspect]
+    numbers += [("suspect runs", _count(len(suspects)))] if suspects else []
     pictures = trend(days) if days else []
     return _rendered(
         "trend.html.jinja",
         points=points,
         newest=points[::-1][:SHOWN_RUNS],
         older=points[::-1][SHOWN_RUNS:],
+        suspects=suspects[:SHOWN_SUSPECTS],
+        more_suspects=len(suspects[SHOWN_SUSPECTS:]),
         days=days,
         drawn=drawn,
         numbers_shown=numbers,
@@ -135,8 +150,8 @@ def _numbers(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("unchanged", _count(row["unchanged"])),
         ("input tokens", _count(row["input_tokens"])),
         ("output tokens", _count(row["output_tokens"])),
-        ("cost", usd(row["cost_usd"])),
-        ("forecast, at most", usd(row.get("forecast_usd"))),
+        ("cost, of all rounds", usd(row["cost_usd"])),
+        ("forecast of the first round alone, at most", usd(row.get("forecast_usd"))),
     ]
 
 
@@ -145,7 +160,7 @@ def _warnings(row: Mapping[str, Any]) -> list[str]:
     found = [f"Suspect: {one}" for one in row.get("departures") or ()]
     found += [f"The last round was not sent: {row['over_budget']}"] if row.get("over_budget") else []
     if row["model"] and row["model"] != row["priced_as"]:
-        found.append(f"Answered by {row['model']}, priced as {row['priced_as']}.")
+        found.append(f"{answered_by(row)}.")
     if row.get("billed_minutes") is not None:
         cost = usd(row.get("time_cost_usd"))
         found.append(
@@ -228,6 +243,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters |= {
         "count": _count,
+        "counted": counted,
         "usd": usd,
         "time": _time,
         "place": shown_place,
