@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
@@ -28,6 +27,7 @@ from pipeline.reports.figures import (
     by_day,
     page_name,
 )
+from pipeline.reports.repeating import again_says, commands
 from pipeline.terminal.console import shown_place, to_json, usd, usd_of
 
 SHOWN_SUSPECTS = 5  # of those that are told before the charts; the list of runs marks all
@@ -56,7 +56,7 @@ def run_page(figures: RunFigures) -> bytes:
         longest=[_named(one) for one in figures.longest],
         dearest=[_named(one) for one in figures.dearest],
         samples=_by_document(figures.samples),
-        again_says=_again_says(row),
+        again_says=again_says(row),
         commands=commands(row),
         facts=[(name, _fact(value)) for name, value in row.items() if name not in HIDDEN],
     )
@@ -95,37 +95,6 @@ def trend_page(points: tuple[RunPoint, ...], drawn: Collection[str]) -> bytes:
         numbers_shown=numbers,
         pictures_shown=pictures,
     )
-
-
-def commands(row: Mapping[str, Any]) -> list[str]:
-    """What to type to ask the same again, and to read what came out."""
-    output = shlex.quote(shown_place(row["output_uri"]))
-    names = ",".join(one["analysis"] for one in row["analyses"] or ())
-    words = ["docbatch run", shlex.quote(shown_place(row["source_uri"])), "--output", output]
-    words += ["--run-date", str(row["run_date"]), "--model", shlex.quote(str(row["priced_as"]))]
-    words += ["--analyses", shlex.quote(names)] if names else []
-    language = str(row["output_language"])
-    words += ["--output-language", shlex.quote(language)] if language != "the language of the document" else []
-    if row.get("budget_usd") is not None:
-        words += ["--budget-usd", f"{row['budget_usd'].normalize():f}"]
-    of_run = f"--run-key {row['run_key']} --output {output}"
-    return [
-        " ".join(words),
-        *(f"docbatch show {one['analysis']} {of_run}" for one in row["analyses"] or ()),
-        f"docbatch costs --by run,analysis --output {output}",
-    ]
-
-
-def _again_says(row: Mapping[str, Any]) -> str:
-    texts = [
-        f"With docbatch {row['docbatch_version']} and prompts of these fingerprints: "
-        + ", ".join(f"{one['analysis']} {one['prompt_fingerprint'][:12]}" for one in row["analyses"] or ())
-        + ".",
-        "What is known is not asked again; --force asks anew, and pays.",
-    ]
-    if row.get("left_out"):
-        texts.append("The run took a sample: repeat its --sample and --seed as well.")
-    return " ".join(texts)
 
 
 def _sections(figures: RunFigures, shown: Mapping[str, Sequence[Any]]) -> list[tuple[str, str]]:

@@ -12,10 +12,11 @@ import pytest
 
 from pipeline.reports.charts import trend
 from pipeline.reports.figures import RunPoint, answered_by, by_day, drift, page_name
-from pipeline.reports.pages import commands, run_page, trend_page
+from pipeline.reports.pages import run_page, trend_page
+from pipeline.reports.repeating import again_says, commands
 from pipeline.reports.trends import MOST_RUNS, points_of
 from tests.published import START
-from tests.reports.nights import HOSTILE, Night, figures_of
+from tests.reports.nights import ANALYSES, HOSTILE, Night, figures_of
 
 MOST_BYTES = 3_000_000
 # What the templates and the charts consist of; anything else came out of a text.
@@ -108,6 +109,40 @@ def test_what_to_type_can_be_typed() -> None:
     )
     assert shows[0] == "docbatch show classification --run-key first --output /out"
     assert costs == "docbatch costs --by run,analysis --output /out"
+
+
+def test_several_sources_and_budgets_are_typed_one_by_one() -> None:
+    """As they were chosen; each source is a word of its own."""
+    row = Night("first", 11, replaced={"source_uri": "file:///tmp/my%20docs | s3://letters/2026"}).run_row()
+    budgets = {"budget_day_usd": Decimal("5.00"), "budget_month_usd": Decimal(60)}
+    run = commands(row | {"run_key": "first"} | budgets)[0]
+    assert run.startswith("docbatch run '/tmp/my docs' s3://letters/2026 --output ")
+    assert run.endswith(" --budget-day-usd 5 --budget-month-usd 60")
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, ["classification ffffffffffff", "set DOCBATCH_PROMPTS", "baseline answers", "runs/first/run.json"]),
+        ({"model": "llama3.1:8b"}, ["llama3.1:8b answered: set DOCBATCH_ENGINE"]),
+        ({"not_selected": 1}, ["1 document of the source had been left out by --include"]),
+        ({"left_out": 7}, ["--sample and --seed"]),
+    ],
+)
+def test_what_no_option_says_is_told(changed: dict[str, object], told: list[str]) -> None:
+    """Own prompts, the engine, what was selected; and where the rest is to be found."""
+    text = " ".join(again_says(Night("first", 11).run_row() | {"run_key": "first"} | changed))
+    assert [one for one in told if one not in text] == []
+
+
+def test_prompts_that_ship_are_told_from_others() -> None:
+    """By their fingerprints: whoever has docbatch has them."""
+    row = Night("first", 11).run_row() | {"run_key": "first", "model": "llama"}
+    row["analyses"][0]["prompt_fingerprint"] = ANALYSES["classification"].fingerprint
+    text = " ".join(again_says(row))
+    assert "ship with docbatch 0.1.0 asked for: classification." in text
+    assert "sentiment ffffffffffff, summarization ffffffffffff" in text
+    assert "DOCBATCH_ENGINE" not in text
 
 
 def test_a_large_run_has_a_small_page(tmp_path: Path) -> None:
