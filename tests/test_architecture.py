@@ -47,7 +47,7 @@ INSIDE = {
         "connecting+choosing operating+foretelling+pricing+auditing+maintaining+tabling+reporting+browsing withdrawing "
         "commands"
     ),
-    "reports": "figures+painter counting+drawing+trends painting charts pages+printing writing __init__",
+    "reports": "figures+painter counting+drawing+trends+repeating painting charts pages+printing writing __init__",
     "steps": (
         "run tombstones progress withdrawing state rounds orders listing start intents sift budgeting plan+on_demand "
         "sampling reading prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary "
