@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.domain import Document
-from pipeline.errors import AccessDenied, ObjectMissing
+from pipeline.errors import AccessDenied, ObjectMissing, SettingsError
 from pipeline.storage.objects import ObjectStore
 
 LOCAL = "file:///"
@@ -34,8 +34,27 @@ class Reach:
         store = self.store_of(uri)
         return store.read(store.key(uri))
 
+    def read_document(self, uri: str, most_bytes: int, folder: str | None) -> bytes | None:
+        """The object; None where it has more bytes. Links of a local `folder` do not lead out of it.
+
+        Raises StorageError.
+        """
+        if folder is not None and uri.startswith("file:"):
+            store = self._store_at(folder)
+            return store.read_document(store.key(uri), most_bytes, inside=True)
+        store = self.store_of(uri)
+        return store.read_document(store.key(uri), most_bytes)
+
     def store_of(self, uri: str) -> ObjectStore:
-        root = "/".join(uri.split("/", 3)[:3]) if uri.startswith("s3://") else uri.rpartition("/")[0]
+        """The store that holds the object. Raises StorageError."""
+        if uri.startswith("s3://"):
+            return self._store_at("/".join(uri.split("/", 3)[:3]))
+        try:
+            return self._store_at(uri.rpartition("/")[0])
+        except SettingsError as error:  # what stands for its folder is a file
+            raise ObjectMissing(str(error)) from error
+
+    def _store_at(self, root: str) -> ObjectStore:
         with self._lock:
             if root not in self._stores:
                 if len(self._stores) == MOST_STORES:  # a folder each, and a list may name files of any number

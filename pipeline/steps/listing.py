@@ -90,11 +90,15 @@ class Contents:
         self._reach = Reach(services.open)
         self._row_of = row_of
 
-    def read(self, listed: ListedDocument) -> bytes | Text | Failure:
-        """Raises StorageError. What looks like a page or a table in a row is a text all the same."""
+    def read(self, listed: ListedDocument, most_bytes: int) -> bytes | Text | Failure | None:
+        """None for an object with more bytes. What looks like a page or a table in a row is a text all the same.
+
+        Raises StorageError.
+        """
         row = self._row_of(listed)
         if row is None:
-            return self._reach.read(listed.uri)
+            of_prefix = listed.source and listed.uri.startswith(f"{listed.source}/")
+            return self._reach.read_document(listed.uri, most_bytes, listed.source if of_prefix else None)
         if row.problem is not None:
             return Failure(Reason.DAMAGED, row.problem)
         return by_the_rule(Text(row.text or "", None, "text"))

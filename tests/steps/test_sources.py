@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -145,6 +146,47 @@ def test_a_list_names_documents_anywhere(world: World) -> None:
     assert (second.requests, second.deleted) == (0, 4)
     assert changes(world, "two")["b%20c.txt"] == "deleted"
     assert run(world, "three", str(world.source)).deleted == 0
+
+
+def test_nothing_that_a_list_names_stops_a_run(world: World) -> None:
+    """Folders, pipes, devices and names that cannot be: a failure each; no size that a list says is believed."""
+    os.mkfifo(world.folder / "pipe")
+    (world.folder / "large.txt").write_bytes(b"x" * 300_000)
+    world.put("good.txt", "A text of which a list says that it is shorter than it is. " * 2_000)
+    (world.folder / "a.txt").write_text("A text.")
+    names = {
+        world.folder / "pipe": "forbidden",
+        world.folder / "large.txt": "too_large",
+        world.folder / "a.txt" / "b": "vanished",
+        world.folder / "a.txt" / "b" / "c": "vanished",
+        world.folder / ("n" * 300): "vanished",
+        world.folder / ("n" * 300) / "c": "vanished",
+        world.folder: "forbidden",
+        Path("/dev/zero"): "forbidden",
+    }
+    uris = world.folder / "uris.csv"
+    lines = [f'"{path}",1,1,2026-11-20T08:30:15Z' for path in (*names, world.source / "good.txt")]
+    uris.write_text("\n".join(["uri,etag,size_bytes,last_modified", *lines]))
+    summary = run(world, "one", f"list:{uris}", max_document_bytes=200_000)
+    failed = {row["uri"]: row["reason"] for row in world.rows("failures", "one")}
+    assert failed == {path.as_uri(): reason for path, reason in names.items()}
+    assert summary.results == 3
+    uris.write_text("uri\n" + "".join(f'"{path}"\n' for path in names))
+    assert run(world, "two", f"list:{uris}").results == 0
+    assert {row["uri"] for row in world.rows("failures", "two")} == set(failed)
+
+
+def test_a_link_does_not_lead_out_of_its_source(world: World) -> None:
+    """What it leads to is not sent, but a failure that says why; a link to a file of the source is a document."""
+    (world.folder / "secret.txt").write_text("A secret.")
+    world.put("a.txt", "The first text.")
+    (world.source / "inner.txt").symlink_to("a.txt")
+    (world.source / "out.txt").symlink_to(world.folder / "secret.txt")
+    summary = run(world, "one", str(world.source))
+    assert (summary.documents, summary.results) == (3, 6)
+    details = {(row["uri"].rpartition("/")[2], row["reason"], row["detail"]) for row in world.rows("failures", "one")}
+    why = "listed, but is a link that leads out of the source folder; put the file itself there"
+    assert details == {("out.txt", "forbidden", why)}
 
 
 def test_what_is_not_selected_is_neither_read_nor_deleted(world: World) -> None:
