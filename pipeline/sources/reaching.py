@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.domain import Document
-from pipeline.errors import AccessDenied, ObjectMissing, SettingsError
+from pipeline.errors import AccessDenied, BucketMissing, ObjectMissing, SettingsError
 from pipeline.storage.objects import ObjectStore
 
 LOCAL = "file:///"
@@ -88,13 +88,14 @@ class Named:
 def described(reach: Reach, named: Iterable[Named], listed: datetime) -> Iterator[Document]:
     """Every object as a document; what the list does not say is asked of S3, many at once.
 
-    One that is not there, or not for us, is a document all the same, as old as the list: reading it says what is wrong.
+    One that is not there, not for us, or in no bucket is a document all the same, as old as the list: reading it says
+    what is wrong.
     """
 
     def look_up(one: Named) -> Document:
         try:
             return one.document or reach.look_up(one.uri)
-        except (ObjectMissing, AccessDenied):
+        except (ObjectMissing, AccessDenied, BucketMissing):
             return Document(one.uri, "", 0, listed)
 
     names = iter(named)

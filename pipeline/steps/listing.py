@@ -83,6 +83,11 @@ def _put_piece(
     return [replace(one, piece=key) for one in rows]
 
 
+def prefix_of(listed: ListedDocument) -> str | None:
+    """The source below which the document lies; None where something else names it."""
+    return listed.source if listed.source and listed.uri.startswith(f"{listed.source}/") else None
+
+
 class Contents:
     """What listed documents hold, for several threads: the bytes of objects, the texts of rows."""
 
@@ -97,8 +102,7 @@ class Contents:
         """
         row = self._row_of(listed)
         if row is None:
-            of_prefix = listed.source and listed.uri.startswith(f"{listed.source}/")
-            return self._reach.read_document(listed.uri, most_bytes, listed.source if of_prefix else None)
+            return self._reach.read_document(listed.uri, most_bytes, prefix_of(listed))
         if row.problem is not None:
             return Failure(Reason.DAMAGED, row.problem)
         return by_the_rule(Text(row.text or "", None, "text"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.domain import Failure, Reason, short_hash
-from pipeline.errors import AccessDenied, ObjectMissing
+from pipeline.errors import AccessDenied, BucketMissing, ObjectMissing
 from pipeline.extraction import Bounds, Text
 from pipeline.extraction.keeping import KeptTexts
 from pipeline.extraction.workers import Extractor
@@ -18,7 +18,7 @@ from pipeline.forecasts.languages import OTHER, guess_language
 from pipeline.known.comparison import ListedDocument
 from pipeline.records import DocumentRecord
 from pipeline.settings import Settings
-from pipeline.steps.listing import Contents
+from pipeline.steps.listing import Contents, prefix_of
 from pipeline.storage.any_key import KeyRefused
 from pipeline.storage.folders import BrokenLink, NoFile
 from pipeline.storage.objects import ObjectStore
@@ -233,6 +233,10 @@ def _read(source: Contents, document: ListedDocument, most_bytes: int) -> bytes 
         link = isinstance(error.__cause__, BrokenLink)
         seen = "a link to a file that is not there" if link else "listed, but no longer there when it was read"
         return Failure(Reason.VANISHED, seen)
+    except BucketMissing as error:
+        if prefix_of(document):  # which is wrong with all of them
+            raise
+        return Failure(Reason.VANISHED, str(error))
     except AccessDenied as error:
         cause = error.__cause__
         said = cause.strerror or str(cause) if isinstance(cause, KeyRefused | NoFile) else "not for us to read"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +21,8 @@ from pipeline.sources.spelling import absolute_sources
 from pipeline.steps import RunOrder, RunSummary
 from pipeline.steps.forecasting import PlanOrder, forecast_source
 from pipeline.steps.run import as_begun
-from pipeline.storage.objects import absolute_uri
+from pipeline.storage.objects import ObjectStore, S3Access, absolute_uri, open_store
+from tests.odd_bucket import odd_bucket
 from tests.world import ANALYSES, TODAY, WORK_URI, Unseen, World
 
 TICKETS = [
@@ -174,6 +176,31 @@ def test_nothing_that_a_list_names_stops_a_run(world: World) -> None:
     uris.write_text("uri\n" + "".join(f'"{path}"\n' for path in names))
     assert run(world, "two", f"list:{uris}").results == 0
     assert {row["uri"] for row in world.rows("failures", "two")} == set(failed)
+
+
+def test_a_bucket_that_is_not_there_stops_no_list(world: World) -> None:
+    """What a list names in it is a failure that says so, whatever the list says of it; the others are read."""
+    uris = world.folder / "uris.csv"
+    named = ["s3://letters/a.txt", "s3://none/a.txt", "s3://none/a//b", "s3://none/believed.txt"]
+    known = ["", "", "", "e,5,2026-11-20T08:30:15Z"]
+    lines = [f"{uri},{said or ',,'}" for uri, said in zip(named, known, strict=True)]
+    uris.write_text("\n".join(["uri,etag,size,last_modified", *lines]))
+    order = RunOrder("one", TODAY, absolute_sources(f"list:{uris}"), absolute_uri(str(world.output)), WORK_URI)
+    with odd_bucket({"a.txt": b"The first text."}) as url:
+        access = S3Access("us-west-2", url, "id", "secret")
+        inner = world.services.open
+
+        def opened(uri: str, *, make: bool = False) -> ObjectStore:
+            far = uri.startswith(("s3://letters", "s3://none"))
+            return open_store(uri, access) if far else inner(uri, make=make)
+
+        services = replace(world.services, open=opened)
+        summary = run_to_the_end(services, order, Unseen(), Looped(1.0, sleep=lambda _seconds: None))
+    failed = {row["uri"]: (row["reason"], row["detail"]) for row in world.rows("failures", "one")}
+    assert summary.results == 3
+    assert failed.keys() == set(named[1:])
+    assert {reason for reason, _ in failed.values()} == {"vanished"}
+    assert all("bucket none: there is no such bucket" in detail for _, detail in failed.values())
 
 
 def test_a_link_does_not_lead_out_of_its_source(world: World) -> None:
