@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 from pipeline.domain import Document
 from pipeline.errors import AccessDenied, BucketMissing, ObjectMissing, SettingsError
@@ -19,6 +21,8 @@ LOCAL = "file:///"
 THREADS = 32
 AT_ONCE = 1_024
 MOST_STORES = 1_000
+MOST_KEY_BYTES = 1_024  # as S3 has it
+_BUCKET = re.compile(r"[A-Za-z0-9._:-]{1,255}")  # those of old may have capitals and lines
 
 
 class Reach:
@@ -110,13 +114,21 @@ def described(reach: Reach, named: Iterable[Named], listed: datetime) -> Iterato
 def place_of(text: str, *, local: bool) -> str | None:
     """The full uri of an object that a list names; None for what no document can be read from.
 
-    Only a list on this machine may name its files: whoever writes to a bucket must not choose which of them are read.
+    A file has one uri, however its path is written; a key is taken as it is. Only a list on this machine may name its
+    files: whoever writes to a bucket must not choose which of them are read.
     """
     if text.startswith("s3://"):
         bucket, _, key = text.removeprefix("s3://").partition("/")
-        return text if bucket and key and not key.endswith("/") else None
-    if not local:
+        return text if _BUCKET.fullmatch(bucket) and _is_key(key) else None
+    path = os.fsdecode(unquote_to_bytes(text.removeprefix("file://"))) if text.startswith(LOCAL) else text
+    if not local or not path.startswith("/") or "\0" in path:
         return None
-    if text.startswith(LOCAL):
-        return text
-    return Path(os.path.normpath(text)).as_uri() if text.startswith("/") else None
+    try:
+        return Path("/" + os.path.normpath(path).lstrip("/")).as_uri()
+    except UnicodeEncodeError:  # half a character, of which no file is called
+        return None
+
+
+def _is_key(key: str) -> bool:
+    encoded = key.encode("utf-8", "ignore")
+    return 0 < len(encoded) <= MOST_KEY_BYTES and encoded.decode() == key and not key.endswith("/")
