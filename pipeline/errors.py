@@ -7,7 +7,8 @@
     ├── StorageError             an object store did not do what was asked
     │   ├── ObjectMissing        there is no object at that key
     │   ├── AccessDenied         the object is there, and not for us
-    │   ├── BucketRefused        the bucket is not there or elsewhere, or S3 does not know us; asking again cannot help
+    │   ├── BucketRefused        S3 does not know us; asking again cannot help
+    │   │   └── BucketMissing    the bucket is not there, or in another region
     │   ├── ObjectExists         a conditional write found an object already there
     │   └── ObjectChanged        a conditional replacement found another object than the one that was read
     ├── ServiceError             Amazon Bedrock did not do what was asked
@@ -58,6 +59,10 @@ class AccessDenied(StorageError):
 
 
 class BucketRefused(StorageError):
+    pass
+
+
+class BucketMissing(BucketRefused):
     pass
 
 

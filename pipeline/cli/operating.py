@@ -51,7 +51,7 @@ def resume(
     settings = load_settings({"output": output})
     with connected(settings, quiet=as_json) as services:
         work_uri = _work_uri(services, settings)
-        run = find_run(services, work_uri, run_key or _newest_open(services, work_uri))
+        run = find_run(services, work_uri, run_key or newest_open(services, work_uri, output))
         phase = phase_of(run)
         if phase is Phase.WITHDRAWN:
             publish(services, run.store.uri())
@@ -196,11 +196,23 @@ def _some(run_keys: list[str]) -> str:
     return (", ".join(shown) or "none") + (f" and {more:,} more (docbatch status shows all)" if more > 0 else "")
 
 
-def _newest_open(services: Services, work_uri: str) -> str:
+def newest_open(services: Services, work_uri: str, output: str | None) -> str:
+    """Of those that write to `output`, where it was named. Raises SettingsError when there is none."""
     runs = run_lines(services, work_uri)
     found = [one.run_key for one in runs if one.phase is Phase.OPEN]
-    if found:
+    if found and output is None:
         return found[0]
+    if found:
+        wanted = absolute_uri(output or "")
+        outputs = {key: find_run(services, work_uri, key).manifest.output_uri for key in found}
+        for key, place in outputs.items():
+            if place == wanted:
+                return key
+        others = _some([f"{key} ({console.shown_place(outputs[key])})" for key in reversed(found)])
+        raise SettingsError(
+            f"no run that writes to {console.shown_place(wanted)} is open; to resume one of another output, name it: "
+            f"{others}"
+        )
     stopped = _some(sorted(one.run_key for one in runs if one.phase is Phase.STOPPED))
     advice = f"name one that was stopped: {stopped}" if stopped != "none" else "begin one with: docbatch run"
     raise SettingsError(f"no run in {work_uri} is open; {advice}")

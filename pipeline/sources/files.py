@@ -6,6 +6,7 @@ import csv
 import json
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -33,6 +34,7 @@ class Line:
     number: int
     values: Values
     problem: str | None = None
+    twice: frozenset[str] = frozenset()  # columns that the header names more than once
 
 
 def read_lines(store: ObjectStore, key: str, header: Sequence[str] | None = None) -> Iterator[Line]:
@@ -52,11 +54,13 @@ def read_lines(store: ObjectStore, key: str, header: Sequence[str] | None = None
 
 
 def with_columns(lines: Iterator[Line], wanted: Sequence[str], uri: str) -> Iterator[Line]:
-    """The same rows. Raises SettingsError when a column is in none of the first ones, naming those that are."""
+    """The same rows. Raises SettingsError for a column that stands twice or in none of the first ones."""
     first = list(islice(lines, PEEKED_ROWS))
     there = list(dict.fromkeys(name for line in first for name in line.values))
     if there:
         for name in wanted:
+            if name in first[0].twice:
+                raise SettingsError(f"{uri}: has two columns {name!r}; leave one of them, or give it another name")
             if name not in there:
                 raise SettingsError(f"{uri}: has no column {name!r}; its columns are {', '.join(there)}")
     return chain(first, lines)
@@ -122,7 +126,9 @@ def _json_row(number: int, line: bytes) -> Line:
     if len(line) > MOST_ROW_BYTES:
         return Line(number, {}, f"is longer than {MOST_ROW_BYTES} bytes")
     try:
-        found = json.loads(line)
+        found = json.loads(line, object_pairs_hook=_without_repeats)
+    except _Repeated as repeated:
+        return Line(number, {}, f"has the key {repeated} twice")
     except UnicodeDecodeError:
         return Line(number, {}, "is not UTF-8")
     except (ValueError, RecursionError):
@@ -132,18 +138,34 @@ def _json_row(number: int, line: bytes) -> Line:
     return Line(number, found)
 
 
+class _Repeated(Exception):
+    pass
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> Values:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Repeated(repr(next(name for name in names if names.count(name) > 1))[:200])
+    return found
+
+
+def _repeated(names: Sequence[str]) -> frozenset[str]:
+    return frozenset(name for name, times in Counter(names).items() if times > 1)
+
+
 def _of_csv(lines: Iterable[bytes], separator: str, header: Sequence[str] | None) -> Iterator[Line]:
     """RFC 4180: a quoted field may hold line ends. Every value is a text."""
     csv.field_size_limit(max(csv.field_size_limit(), MOST_ROW_BYTES))
     rows = csv.reader((line.decode("utf-8", "surrogateescape") for line in lines), delimiter=separator, strict=True)
     names = list(header) if header else [name.removeprefix("\ufeff").strip() for name in next(rows, [])]
-    number = 0
+    number, twice = 0, _repeated(names)
     while True:
         try:
             fields = next(rows, None)
         except csv.Error as error:
             number += 1
-            yield Line(number, {}, f"is not CSV ({error})")
+            yield Line(number, {}, f"is not CSV ({error})", twice)
             continue
         if fields is None:
             return
@@ -151,7 +173,7 @@ def _of_csv(lines: Iterable[bytes], separator: str, header: Sequence[str] | None
             number += 1
             wrong = len(fields) != len(names)
             problem = f"has {len(fields)} fields; the header has {len(names)}" if wrong else None
-            yield Line(number, dict(zip(names, fields, strict=False)), problem)
+            yield Line(number, dict(zip(names, fields, strict=False)), problem, twice)
 
 
 def _of_columns(store: ObjectStore, key: str) -> Iterator[Line]:
@@ -165,9 +187,10 @@ def _of_columns(store: ObjectStore, key: str) -> Iterator[Line]:
         file.seek(0)
         try:
             for batch in _orc_batches(file) if key.lower().endswith(".orc") else _parquet_batches(file):
+                twice = _repeated(batch.schema.names)
                 for values in _rows_of(batch):
                     number += 1
-                    yield Line(number, values or {}, None if values is not None else "holds what is not UTF-8")
+                    yield Line(number, values or {}, None if values is not None else "holds what is not UTF-8", twice)
         except (pa.ArrowException, OSError) as error:
             what = "ORC" if key.lower().endswith(".orc") else "Parquet"
             reason = str(error).splitlines()[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,15 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 from pipeline.domain import Document
-from pipeline.errors import AccessDenied, ObjectMissing
+from pipeline.errors import AccessDenied, BucketMissing, ObjectMissing, SettingsError
 from pipeline.storage.objects import ObjectStore
 
 LOCAL = "file:///"
 THREADS = 32
 AT_ONCE = 1_024
 MOST_STORES = 1_000
+MOST_KEY_BYTES = 1_024  # as S3 has it
+_BUCKET = re.compile(r"[A-Za-z0-9._:-]{1,255}")  # those of old may have capitals and lines
 
 
 class Reach:
@@ -34,8 +38,27 @@ class Reach:
         store = self.store_of(uri)
         return store.read(store.key(uri))
 
+    def read_document(self, uri: str, most_bytes: int, folder: str | None) -> bytes | None:
+        """The object; None where it has more bytes. Links of a local `folder` do not lead out of it.
+
+        Raises StorageError.
+        """
+        if folder is not None and uri.startswith("file:"):
+            store = self._store_at(folder)
+            return store.read_document(store.key(uri), most_bytes, inside=True)
+        store = self.store_of(uri)
+        return store.read_document(store.key(uri), most_bytes)
+
     def store_of(self, uri: str) -> ObjectStore:
-        root = "/".join(uri.split("/", 3)[:3]) if uri.startswith("s3://") else uri.rpartition("/")[0]
+        """The store that holds the object. Raises StorageError."""
+        if uri.startswith("s3://"):
+            return self._store_at("/".join(uri.split("/", 3)[:3]))
+        try:
+            return self._store_at(uri.rpartition("/")[0])
+        except SettingsError as error:  # what stands for its folder is a file
+            raise ObjectMissing(str(error)) from error
+
+    def _store_at(self, root: str) -> ObjectStore:
         with self._lock:
             if root not in self._stores:
                 if len(self._stores) == MOST_STORES:  # a folder each, and a list may name files of any number
@@ -69,13 +92,14 @@ class Named:
 def described(reach: Reach, named: Iterable[Named], listed: datetime) -> Iterator[Document]:
     """Every object as a document; what the list does not say is asked of S3, many at once.
 
-    One that is not there, or not for us, is a document all the same, as old as the list: reading it says what is wrong.
+    One that is not there, not for us, or in no bucket is a document all the same, as old as the list: reading it says
+    what is wrong.
     """
 
     def look_up(one: Named) -> Document:
         try:
             return one.document or reach.look_up(one.uri)
-        except (ObjectMissing, AccessDenied):
+        except (ObjectMissing, AccessDenied, BucketMissing):
             return Document(one.uri, "", 0, listed)
 
     names = iter(named)
@@ -90,13 +114,21 @@ def described(reach: Reach, named: Iterable[Named], listed: datetime) -> Iterato
 def place_of(text: str, *, local: bool) -> str | None:
     """The full uri of an object that a list names; None for what no document can be read from.
 
-    Only a list on this machine may name its files: whoever writes to a bucket must not choose which of them are read.
+    A file has one uri, however its path is written; a key is taken as it is. Only a list on this machine may name its
+    files: whoever writes to a bucket must not choose which of them are read.
     """
     if text.startswith("s3://"):
         bucket, _, key = text.removeprefix("s3://").partition("/")
-        return text if bucket and key and not key.endswith("/") else None
-    if not local:
+        return text if _BUCKET.fullmatch(bucket) and _is_key(key) else None
+    path = os.fsdecode(unquote_to_bytes(text.removeprefix("file://"))) if text.startswith(LOCAL) else text
+    if not local or not path.startswith("/") or "\0" in path:
         return None
-    if text.startswith(LOCAL):
-        return text
-    return Path(os.path.normpath(text)).as_uri() if text.startswith("/") else None
+    try:
+        return Path("/" + os.path.normpath(path).lstrip("/")).as_uri()
+    except UnicodeEncodeError:  # half a character, of which no file is called
+        return None
+
+
+def _is_key(key: str) -> bool:
+    encoded = key.encode("utf-8", "ignore")
+    return 0 < len(encoded) <= MOST_KEY_BYTES and encoded.decode() == key and not key.endswith("/")

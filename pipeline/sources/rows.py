@@ -88,12 +88,14 @@ def _problem(table: _Table, values: Values) -> str | None:
         return f"its column {table.text!r} is not UTF-8"
     row_id = _id_of(values.get(table.id))
     if not 0 < len(row_id) <= MOST_ID_CHARACTERS or not _is_unicode(row_id):
-        return f"its column {table.id!r} is no id (1 to {MOST_ID_CHARACTERS} characters)"
+        return f"its column {table.id!r} is no id (a text or a number of 1 to {MOST_ID_CHARACTERS} characters)"
     return None
 
 
 def _id_of(value: object) -> str:
-    return "" if value is None or isinstance(value, dict | list | bytes) else str(value)
+    if value is None or isinstance(value, bool | dict | list | bytes):
+        return ""
+    return "" if isinstance(value, float) and not math.isfinite(value) else str(value)
 
 
 def _is_unicode(text: str) -> bool:
@@ -105,7 +107,10 @@ def _is_unicode(text: str) -> bool:
 
 
 def as_extra(values: Values) -> str:
-    """A JSON object with its keys in order: numbers, booleans, null and what is nested stay; the rest is text."""
+    """A JSON object with its keys in order: numbers, booleans, null and what is nested stay; the rest is text.
+
+    What is no number (NaN, infinities) is null, since JSON has none of it.
+    """
     return json.dumps(_json(values), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
@@ -119,7 +124,7 @@ def _json(value: Any) -> Any:
     if isinstance(value, dt.datetime | dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
+        return value if math.isfinite(value) else None
     if value is None or isinstance(value, bool | int):
         return value
     return _clean(str(value))

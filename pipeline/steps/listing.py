@@ -83,6 +83,11 @@ def _put_piece(
     return [replace(one, piece=key) for one in rows]
 
 
+def prefix_of(listed: ListedDocument) -> str | None:
+    """The source below which the document lies; None where something else names it."""
+    return listed.source if listed.source and listed.uri.startswith(f"{listed.source}/") else None
+
+
 class Contents:
     """What listed documents hold, for several threads: the bytes of objects, the texts of rows."""
 
@@ -90,11 +95,14 @@ class Contents:
         self._reach = Reach(services.open)
         self._row_of = row_of
 
-    def read(self, listed: ListedDocument) -> bytes | Text | Failure:
-        """Raises StorageError. What looks like a page or a table in a row is a text all the same."""
+    def read(self, listed: ListedDocument, most_bytes: int) -> bytes | Text | Failure | None:
+        """None for an object with more bytes. What looks like a page or a table in a row is a text all the same.
+
+        Raises StorageError.
+        """
         row = self._row_of(listed)
         if row is None:
-            return self._reach.read(listed.uri)
+            return self._reach.read_document(listed.uri, most_bytes, prefix_of(listed))
         if row.problem is not None:
             return Failure(Reason.DAMAGED, row.problem)
         return by_the_rule(Text(row.text or "", None, "text"))

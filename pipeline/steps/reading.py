@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.domain import Failure, Reason, short_hash
-from pipeline.errors import AccessDenied, ObjectMissing
+from pipeline.errors import AccessDenied, BucketMissing, ObjectMissing
 from pipeline.extraction import Bounds, Text
 from pipeline.extraction.keeping import KeptTexts
 from pipeline.extraction.workers import Extractor
@@ -18,9 +18,9 @@ from pipeline.forecasts.languages import OTHER, guess_language
 from pipeline.known.comparison import ListedDocument
 from pipeline.records import DocumentRecord
 from pipeline.settings import Settings
-from pipeline.steps.listing import Contents
+from pipeline.steps.listing import Contents, prefix_of
 from pipeline.storage.any_key import KeyRefused
-from pipeline.storage.folders import BrokenLink
+from pipeline.storage.folders import BrokenLink, NoFile
 from pipeline.storage.objects import ObjectStore
 
 # Documents on their way from the source are at most so many bytes together (and at least one document).
@@ -28,6 +28,8 @@ READ_AHEAD_BYTES = 64_000_000
 # A thread reads so many small documents in a row: handing over each of them would cost more than reading it.
 GROUP_DOCUMENTS = 16
 GROUP_BYTES = 1_000_000
+# A listing may say less than there is. What is more than it says and than this is read again, alone.
+UNDERSTATED_BYTES = GROUP_BYTES // GROUP_DOCUMENTS
 # Behind a document that takes long to parse, so many others wait with their texts.
 MOST_WAITING = 64
 _OF_TEXTS = ("form", "encoding", "characters", "tokens", "language", "title", "author", "created", "pages")
@@ -153,15 +155,40 @@ class _Source:
     max_bytes: int
     kept: KeptTexts
 
-    def read(self, document: ListedDocument) -> bytes | Found:
-        content = _read(self.contents, document, self.max_bytes)
+    def read(self, document: ListedDocument) -> bytes | Found | None:
+        """None for a document that is much larger than it is listed."""
+        if document.size_bytes > self.max_bytes:
+            return Failure(Reason.TOO_LARGE, f"{document.size_bytes} bytes; the limit is {self.max_bytes}")
+        most = max(document.size_bytes, UNDERSTATED_BYTES)
+        return self._known(document, _read(self.contents, document, min(self.max_bytes, most)))
+
+    def read_alone(self, document: ListedDocument) -> bytes | Found:
+        """Whatever the listing says of its size."""
+        content = self._known(document, _read(self.contents, document, self.max_bytes))
+        if content is None:
+            return Failure(
+                Reason.TOO_LARGE,
+                f"more than the {document.size_bytes} bytes that are listed, and more than "
+                f"the limit of {self.max_bytes}",
+            )
+        return content
+
+    def _known(self, document: ListedDocument, content: bytes | Found | None) -> bytes | Found | None:
         known = self.kept.find(content, document.uri) if isinstance(content, bytes) else None
         return content if known is None else known
 
 
 def _contents(source: _Source, documents: Iterable[ListedDocument], settings: Settings) -> Read:
     """The bytes of every document, in order, or its text where that is known, or why it could not be read."""
-    pending: deque[tuple[list[ListedDocument], Future[list[bytes | Found]]]] = deque()
+    with closing(_grouped(source, documents, settings)) as read:
+        for document, content in read:
+            yield document, source.read_alone(document) if content is None else content
+
+
+def _grouped(
+    source: _Source, documents: Iterable[ListedDocument], settings: Settings
+) -> Generator[tuple[ListedDocument, bytes | Found | None]]:
+    pending: deque[tuple[list[ListedDocument], Future[list[bytes | Found | None]]]] = deque()
     ahead_bytes = 0
     with ThreadPoolExecutor(settings.read_threads) as pool:
         for group in _groups(documents):
@@ -195,19 +222,22 @@ def _size_bytes(group: list[ListedDocument]) -> int:
     return sum(document.size_bytes for document in group)
 
 
-def _read_group(source: _Source, group: list[ListedDocument]) -> list[bytes | Found]:
+def _read_group(source: _Source, group: list[ListedDocument]) -> list[bytes | Found | None]:
     return [source.read(document) for document in group]
 
 
-def _read(source: Contents, document: ListedDocument, max_bytes: int) -> bytes | Found:
-    if document.size_bytes > max_bytes:
-        return Failure(Reason.TOO_LARGE, f"{document.size_bytes} bytes; the limit is {max_bytes}")
+def _read(source: Contents, document: ListedDocument, most_bytes: int) -> bytes | Found | None:
     try:
-        return source.read(document)
+        return source.read(document, most_bytes)
     except ObjectMissing as error:
         link = isinstance(error.__cause__, BrokenLink)
         seen = "a link to a file that is not there" if link else "listed, but no longer there when it was read"
         return Failure(Reason.VANISHED, seen)
+    except BucketMissing as error:
+        if prefix_of(document):  # which is wrong with all of them
+            raise
+        return Failure(Reason.VANISHED, str(error))
     except AccessDenied as error:
-        refused = isinstance(error.__cause__, KeyRefused)
-        return Failure(Reason.FORBIDDEN, f"listed, but {error.__cause__ if refused else 'not for us to read'}")
+        cause = error.__cause__
+        said = cause.strerror or str(cause) if isinstance(cause, KeyRefused | NoFile) else "not for us to read"
+        return Failure(Reason.FORBIDDEN, f"listed, but {said}")

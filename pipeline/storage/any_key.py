@@ -43,6 +43,13 @@ class Found:
         with _Told():
             return bytes(self.body.read())
 
+    def document(self, most_bytes: int) -> Piece | None:
+        """What it holds; None where that is more."""
+        with _Told():
+            content = bytes(self.body.read(most_bytes + 1))
+        self.body.close()
+        return content if len(content) <= most_bytes else None
+
     def stream(self, min_chunk_size: int) -> Iterator[Piece]:
         with _Told():
             yield from self.body.iter_chunks(min_chunk_size)

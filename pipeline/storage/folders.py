@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISLNK, S_ISREG
@@ -20,24 +22,71 @@ class BrokenLink(FileNotFoundError):
     """The name is there, and what it leads to is not."""
 
 
+class NoFile(PermissionError):
+    """What is there is not to be read: no regular file, or one outside its folder, or one that the system keeps."""
+
+
+# Of one name or one file, not of the disk or the machine: others can be read.
+_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+_OF_THE_FILE = (errno.EAGAIN, errno.EINVAL, errno.EIO, errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP, errno.EOVERFLOW)
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """A file that was asked for. It is opened when it is read."""
 
     path: Path
+    root: Path
 
     def bytes(self) -> Piece:
-        try:
-            return self.path.read_bytes()
-        except FileNotFoundError as error:
-            if self.path.is_symlink():
-                raise BrokenLink(error.errno, "is a link to a file that is not there", str(self.path)) from None
-            raise
+        with _missing_named(self.path):
+            return b"".join(_pieces(self.path, -1))
 
     def stream(self, min_chunk_size: int) -> Iterator[Piece]:
-        with self.path.open("rb") as file:
-            while piece := file.read(min_chunk_size):
-                yield piece
+        yield from _pieces(self.path, min_chunk_size)
+
+    def document(self, most_bytes: int, *, inside: bool) -> Piece | None:
+        """What it holds; None where that is more. `inside`: a link that leaves the folder is not followed."""
+        with _missing_named(self.path):
+            try:
+                content = next(_pieces(self._followed() if inside else self.path, most_bytes + 1), b"")
+            except OSError as error:
+                if error.errno in _OF_THE_FILE:
+                    raise NoFile(error.errno, f"cannot be read ({error.strerror})") from error
+                raise
+        return content if len(content) <= most_bytes else None
+
+    def _followed(self) -> Path:
+        path = Path(os.path.realpath(self.path))  # `resolve` raises no OSError for a circle of links
+        if os.path.exists(path) and not path.is_relative_to(os.path.realpath(self.root)):  # noqa: PTH110 - raises nothing
+            raise NoFile(errno.EPERM, "is a link that leads out of the source folder; put the file itself there")
+        return path
+
+
+@contextmanager
+def _missing_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NOWHERE:
+            raise
+        if os.path.islink(path):  # noqa: PTH114 - raises nothing
+            raise BrokenLink(errno.ENOENT, "is a link to a file that is not there", str(path)) from None
+        raise FileNotFoundError(errno.ENOENT, error.strerror, str(path)) from error
+
+
+def _pieces(path: Path, size: int) -> Iterator[Piece]:
+    """Of a regular file alone: a pipe would block for ever, a device may not end."""
+    _refuse_no_file(path.stat())
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123 - a descriptor
+        _refuse_no_file(os.fstat(file.fileno()))  # it may be another one by now
+        while piece := file.read(size):
+            yield piece
+
+
+def _refuse_no_file(found: os.stat_result) -> None:
+    if not S_ISREG(found.st_mode):
+        raise NoFile(errno.EPERM, "is no file, but a folder, a pipe or a device; name files alone")
 
 
 class Folder:
@@ -71,10 +120,11 @@ class Folder:
         yield page
 
     def get(self, key: str) -> File:
-        return File(self._path(key))
+        return File(self._path(key), self._root)
 
     def head(self, key: str) -> dict[str, Any]:
-        return _described(key, self._path(key).stat())
+        with _missing_named(self._path(key)):
+            return _described(key, self._path(key).stat())
 
     def put(self, key: str, content: bytes | BinaryIO, *, mode: str = "overwrite", **_how: object) -> None:
         """Whole or not at all: written beside its place, then renamed; `create` refuses a file that is there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,8 +26,8 @@ from pipeline.errors import (
     SettingsError,
     StorageError,
 )
-from pipeline.storage.any_key import AnyKey, KeyRefused, is_path, shown
-from pipeline.storage.folders import BrokenLink, Folder
+from pipeline.storage.any_key import AnyKey, Found, KeyRefused, is_path, shown
+from pipeline.storage.folders import BrokenLink, File, Folder, NoFile
 from pipeline.storage.places import absolute_uri as absolute_uri  # for whoever opens what it names
 from pipeline.storage.refusals import DENIED, refusal
 from pipeline.storage.s3 import S3Access as S3Access  # for whoever opens a store
@@ -109,6 +110,20 @@ class ObjectStore:
         """The whole object. Raises ObjectMissing."""
         with _Translated(self.uri(key)):
             return bytes(self._reader(key).get(key).bytes())
+
+    def read_document(self, key: str, most_bytes: int, *, inside: bool = False) -> bytes | None:
+        """The whole object; None where it has more bytes than that, whatever was listed.
+
+        `inside`: in a local folder, a link that leaves it is not followed. Raises ObjectMissing, AccessDenied.
+        """
+        with _Translated(self.uri(key)):
+            found = self._reader(key).get(key)
+            if isinstance(found, File):
+                return found.document(most_bytes, inside=inside)
+            if isinstance(found, Found):
+                return found.document(most_bytes)
+            # The size is that of the answer, which brings no more; what is not taken is not fetched.
+            return bytes(found.bytes()) if found.meta["size"] <= most_bytes else None
 
     def stream(self, key: str) -> Iterator[bytes]:
         """The object in pieces of about 1 MiB. Raises ObjectMissing."""
@@ -230,11 +245,11 @@ def _local_path(uri: str) -> Path:
 
 
 def _open_folder(path: Path, *, make: bool) -> Folder:
-    if path.is_file():
-        raise SettingsError(f"{path}: is a file; name a folder")
-    if not make and not path.is_dir():
-        raise ObjectMissing(f"{path}: there is no such folder")
-    with _Translated(path.as_uri()):
+    with _Translated(path.as_uri()):  # a name may be too long to ask for, or the folder above it closed to us
+        if path.is_file():
+            raise SettingsError(f"{path}: is a file; name a folder")
+        if not make and not path.is_dir():
+            raise ObjectMissing(f"{path}: there is no such folder")
         path.mkdir(parents=True, exist_ok=True)
     return Folder(path)
 
@@ -255,8 +270,8 @@ class _Translated:
             raise ours from (None if isinstance(ours, BucketRefused) else error)
 
     def _translated(self, error: Exception) -> StorageError:
-        if isinstance(error, KeyRefused):
-            return AccessDenied(f"{self._uri}: {error}")
+        if isinstance(error, KeyRefused | NoFile):
+            return AccessDenied(f"{self._uri}: {error.strerror or error}")
         refused = refusal(self._uri, str(error))
         if isinstance(error, vendor.NotFoundError | FileNotFoundError):
             why = error.strerror if isinstance(error, BrokenLink) else "not found"
@@ -267,5 +282,7 @@ class _Translated:
             return refused
         if isinstance(error, vendor.PermissionDeniedError | vendor.UnauthenticatedError | PermissionError):
             return AccessDenied(f"{self._uri}: {DENIED if self._uri.startswith('s3:') else _FORBIDDEN}")
+        if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            return ObjectMissing(f"{self._uri}: not found ({error.strerror})")
         reason = str(error).split("\n\nDebug source", 1)[0].split("<?xml", 1)[0].strip()
         return StorageError(f"{self._uri}: {reason}")

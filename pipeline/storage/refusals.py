@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
-from pipeline.errors import AccessDenied, BucketRefused, StorageError
+from pipeline.errors import AccessDenied, BucketMissing, BucketRefused, StorageError
 
 _REGION = "it is in another region than docbatch asks; set DOCBATCH_REGION to the bucket's"
 _REDIRECT = "permanentredirect"
 # What S3's error codes mean (Amazon S3 API Reference, error responses). Arrow spells them NO_SUCH_BUCKET.
 _REFUSALS = {
     "nosuchbucket": "there is no such bucket; check its name and the account, or make it",
+    "invalidbucketname": "no bucket can have that name; check it",
     "invalidaccesskeyid": "S3 does not know the access key; check the credentials",
     "signaturedoesnotmatch": "the secret key does not fit the access key; check the credentials",
     "expiredtoken": "the credentials have expired; sign in again",
@@ -20,6 +21,7 @@ _REFUSALS = {
     "authorizationheadermalformed": _REGION,
     "illegallocationconstraintexception": _REGION,
 }
+_MISSING = ("nosuchbucket", "invalidbucketname", _REDIRECT, "authorizationheadermalformed")
 # Of these the next try may be better: with other keys, or at the right time.
 _RENEWED = ("expiredtoken", "invalidtoken", "requesttimetooskewed")
 DENIED = (
@@ -47,8 +49,9 @@ def refusal(where: str, said: str) -> StorageError | None:
     elsewhere = "redirect without LOCATION" in said or "HTTP status 301" in said
     bucket, codes, status = named[1], _CODE.search(said), _STATUS.search(said)
     code = (codes[1] or codes[2]).replace("_", "").lower() if codes else ""
-    if meaning := _REFUSALS.get(_REDIRECT if elsewhere else code):
-        kind = StorageError if code in _RENEWED else BucketRefused
+    code = _REDIRECT if elsewhere else code
+    if meaning := _REFUSALS.get(code):
+        kind = StorageError if code in _RENEWED else BucketMissing if code in _MISSING else BucketRefused
         return kind(f"{where}: bucket {bucket}: {meaning}")
     if code == "accessdenied" or (status and status[1] in ("401", "403")):
         return AccessDenied(f"{where}: bucket {bucket}: {DENIED}")

@@ -23,6 +23,7 @@ REPEATED = {
     "ObjectMissing": True,
     "AccessDenied": False,
     "BucketRefused": False,
+    "BucketMissing": False,
     "ObjectExists": True,
     "ObjectChanged": True,
     "ServiceError": True,

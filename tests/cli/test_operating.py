@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from pipeline.cli.operating import carry_out, find_run, resume_command
+from pipeline.cli.operating import carry_out, find_run, newest_open, resume_command
 from pipeline.errors import SettingsError
-from tests.world import WORK_URI, Broken, World, world
+from pipeline.loop import Looped, run_to_the_end
+from pipeline.storage.objects import absolute_uri
+from tests.world import WORK_URI, Broken, Unseen, World, world
 
 __all__ = ["world"]
 
@@ -77,3 +81,18 @@ def test_a_name_that_no_run_can_have_is_refused(world: World) -> None:
     """Before it becomes a place in the store."""
     with pytest.raises(SettingsError, match=r"run key '\.\./\.\./x': allowed are letters"):
         find_run(world.services, WORK_URI, "../../x")
+
+
+def test_without_a_name_the_newest_open_run_of_the_output_is_resumed(world: World) -> None:
+    """Not one that writes elsewhere; where there is none, those of other outputs are named with their place."""
+    world.put_many(4)
+    for key in ("one", "two"):
+        order = replace(world.order(key), output_uri=absolute_uri(str(world.folder / key)))
+        with pytest.raises(Broken):
+            run_to_the_end(world.services, order, Unseen(break_at=1), Looped(1.0, sleep=lambda _: None))
+    found = [newest_open(world.services, WORK_URI, name and str(world.folder / name)) for name in (None, "one", "two")]
+    assert found == ["two", "one", "two"]
+    with pytest.raises(
+        SettingsError, match=r"no run that writes to .*/three is open; .*: two \(.*/two\), one \(.*/one\)$"
+    ):
+        newest_open(world.services, WORK_URI, str(world.folder / "three"))

@@ -87,6 +87,11 @@ def test_every_form_gives_the_same_rows(tmp_path: Path, name: str, write: Callab
             b'{"a": 1}\n{"a": \n"x"\n\xff\n{"a": 2}',
             {2: "is not JSON", 3: "is no JSON object", 4: "is not UTF-8"},
         ),
+        (
+            "t.jsonl",
+            b'{"a": 1}\n{"a": 1, "b": 2, "a": 3}\n{"b": {"c": 1, "c": 1}}\n{"a": 2}',
+            {2: "has the key 'a' twice", 3: "has the key 'c' twice"},
+        ),
     ],
 )
 def test_a_broken_row_is_one_row(tmp_path: Path, name: str, content: bytes, problems: dict[int, str]) -> None:
@@ -146,6 +151,23 @@ def test_columns_that_are_missing_name_those_that_are_there() -> None:
         with_columns(iter(lines), ["c"], "s3://b/t.jsonl")
 
 
+def two_columns() -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table([["1"], ["x"], ["y"]], names=["id", "text", "text"]), sink)
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("t.csv", b"id,text,more,text,more\n1,x,2,y,3\n"), ("t.parquet", two_columns())]
+)
+def test_a_column_that_stands_twice_is_refused_where_it_is_used(tmp_path: Path, name: str, content: bytes) -> None:
+    """Nobody could say which of the two was meant; of others it is no matter."""
+    lines = read(tmp_path, name, content)
+    assert list(with_columns(iter(lines), ["id"], "t")) == lines
+    with pytest.raises(SettingsError, match=r"s3://b/t: has two columns 'text'"):
+        with_columns(iter(lines), ["id", "text"], "s3://b/t")
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -159,7 +181,8 @@ def test_columns_that_are_missing_name_those_that_are_there() -> None:
         (dt.date(2026, 11, 1), '"2026-11-01"'),
         (dt.datetime(2026, 11, 1, 2, tzinfo=dt.UTC), '"2026-11-01T02:00:00+00:00"'),
         (b"\0\1", '"AAE="'),
-        (float("nan"), '"nan"'),
+        (float("nan"), "null"),
+        ([float("inf")], "[null]"),
         ([1, {"b": 2, "a": None}], '[1,{"a":null,"b":2}]'),
         ("half \ud800", '"half ?"'),
     ],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +21,8 @@ from pipeline.sources.spelling import absolute_sources
 from pipeline.steps import RunOrder, RunSummary
 from pipeline.steps.forecasting import PlanOrder, forecast_source
 from pipeline.steps.run import as_begun
-from pipeline.storage.objects import absolute_uri
+from pipeline.storage.objects import ObjectStore, S3Access, absolute_uri, open_store
+from tests.odd_bucket import odd_bucket
 from tests.world import ANALYSES, TODAY, WORK_URI, Unseen, World
 
 TICKETS = [
@@ -93,12 +96,16 @@ BAD = [
     ('{"id": 3, "text": null}', ("id=3", "empty", "text without text")),
     ('{"id": 4, "text": 5}', ("row:4", "damaged", "row 4: its column 'text' is no text (int)")),
     ('{"id": 5}', ("row:5", "damaged", "row 5: has no column 'text'")),
-    ('{"text": "x"}', ("row:6", "damaged", "row 6: its column 'id' is no id (1 to 500 characters)")),
+    (
+        '{"text": "x"}',
+        ("row:6", "damaged", "row 6: its column 'id' is no id (a text or a number of 1 to 500 characters)"),
+    ),
     ('{"id": 1, "text": "Again."}', ("row:7", "damaged", "row 7: its id is that of an earlier row")),
     ('{"id": 8, "text": "\\ud800"}', ("row:8", "damaged", "row 8: its column 'text' is not UTF-8")),
     ('{"id": 9, "te', ("row:9", "damaged", "row 9: is not JSON")),
-    ("[]", ("row:10", "damaged", "row 10: is no JSON object")),
-    (json.dumps({"id": 11, "text": "x", "more": "m" * MOST_EXTRA_BYTES}), ("row:11", "damaged", "extra columns are")),
+    ('{"id": true, "text": "x"}', ("row:10", "damaged", "row 10: its column 'id' is no id (a text or a number")),
+    ("[]", ("row:11", "damaged", "row 11: is no JSON object")),
+    (json.dumps({"id": 11, "text": "x", "more": "m" * MOST_EXTRA_BYTES}), ("row:12", "damaged", "extra columns are")),
     ('{"id": 13, "text": "\\u200b\\r\\n"}', ("id=13", "empty", "1 characters, none of which can be seen")),
     ('{"id": 12, "text": "<html><body>A page, but a text."}', None),
 ]
@@ -145,6 +152,72 @@ def test_a_list_names_documents_anywhere(world: World) -> None:
     assert (second.requests, second.deleted) == (0, 4)
     assert changes(world, "two")["b%20c.txt"] == "deleted"
     assert run(world, "three", str(world.source)).deleted == 0
+
+
+def test_nothing_that_a_list_names_stops_a_run(world: World) -> None:
+    """Folders, pipes, devices and names that cannot be: a failure each; no size that a list says is believed."""
+    os.mkfifo(world.folder / "pipe")
+    (world.folder / "large.txt").write_bytes(b"x" * 300_000)
+    world.put("good.txt", "A text of which a list says that it is shorter than it is. " * 2_000)
+    (world.folder / "a.txt").write_text("A text.")
+    names = {
+        world.folder / "pipe": "forbidden",
+        world.folder / "large.txt": "too_large",
+        world.folder / "a.txt" / "b": "vanished",
+        world.folder / "a.txt" / "b" / "c": "vanished",
+        world.folder / ("n" * 300): "vanished",
+        world.folder / ("n" * 300) / "c": "vanished",
+        world.folder: "forbidden",
+        Path("/dev/zero"): "forbidden",
+    }
+    uris = world.folder / "uris.csv"
+    lines = [f'"{path}",1,1,2026-11-20T08:30:15Z' for path in (*names, world.source / "good.txt")]
+    uris.write_text("\n".join(["uri,etag,size_bytes,last_modified", *lines]))
+    summary = run(world, "one", f"list:{uris}", max_document_bytes=200_000)
+    failed = {row["uri"]: row["reason"] for row in world.rows("failures", "one")}
+    assert failed == {path.as_uri(): reason for path, reason in names.items()}
+    assert summary.results == 3
+    uris.write_text("uri\n" + "".join(f'"{path}"\n' for path in names))
+    assert run(world, "two", f"list:{uris}").results == 0
+    assert {row["uri"] for row in world.rows("failures", "two")} == set(failed)
+
+
+def test_a_bucket_that_is_not_there_stops_no_list(world: World) -> None:
+    """What a list names in it is a failure that says so, whatever the list says of it; the others are read."""
+    uris = world.folder / "uris.csv"
+    named = ["s3://letters/a.txt", "s3://none/a.txt", "s3://none/a//b", "s3://none/believed.txt"]
+    known = ["", "", "", "e,5,2026-11-20T08:30:15Z"]
+    lines = [f"{uri},{said or ',,'}" for uri, said in zip(named, known, strict=True)]
+    uris.write_text("\n".join(["uri,etag,size,last_modified", *lines]))
+    order = RunOrder("one", TODAY, absolute_sources(f"list:{uris}"), absolute_uri(str(world.output)), WORK_URI)
+    with odd_bucket({"a.txt": b"The first text."}) as url:
+        access = S3Access("us-west-2", url, "id", "secret")
+        inner = world.services.open
+
+        def opened(uri: str, *, make: bool = False) -> ObjectStore:
+            far = uri.startswith(("s3://letters", "s3://none"))
+            return open_store(uri, access) if far else inner(uri, make=make)
+
+        services = replace(world.services, open=opened)
+        summary = run_to_the_end(services, order, Unseen(), Looped(1.0, sleep=lambda _seconds: None))
+    failed = {row["uri"]: (row["reason"], row["detail"]) for row in world.rows("failures", "one")}
+    assert summary.results == 3
+    assert failed.keys() == set(named[1:])
+    assert {reason for reason, _ in failed.values()} == {"vanished"}
+    assert all("bucket none: there is no such bucket" in detail for _, detail in failed.values())
+
+
+def test_a_link_does_not_lead_out_of_its_source(world: World) -> None:
+    """What it leads to is not sent, but a failure that says why; a link to a file of the source is a document."""
+    (world.folder / "secret.txt").write_text("A secret.")
+    world.put("a.txt", "The first text.")
+    (world.source / "inner.txt").symlink_to("a.txt")
+    (world.source / "out.txt").symlink_to(world.folder / "secret.txt")
+    summary = run(world, "one", str(world.source))
+    assert (summary.documents, summary.results) == (3, 6)
+    details = {(row["uri"].rpartition("/")[2], row["reason"], row["detail"]) for row in world.rows("failures", "one")}
+    why = "listed, but is a link that leads out of the source folder; put the file itself there"
+    assert details == {("out.txt", "forbidden", why)}
 
 
 def test_what_is_not_selected_is_neither_read_nor_deleted(world: World) -> None:

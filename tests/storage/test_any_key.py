@@ -44,6 +44,8 @@ def test_every_key_is_listed_and_read_as_it_is(url: str, prefix: str) -> None:
         content = f"The text of {name!r}.".encode()
         assert opened.read(name) == b"".join(opened.stream(name)) == content, name
         assert opened.describe(name) == listed[name], name
+        assert opened.read_document(name, len(content)) == content, name
+        assert opened.read_document(name, len(content) - 1) is None, name
         assert opened.exists(name)
         assert opened.key(opened.uri(name)) == name
     assert len({opened.uri(name) for name in NAMES}) == len(NAMES)

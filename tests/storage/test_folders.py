@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ObjectExists, ObjectMissing
+from pipeline.errors import AccessDenied, ObjectExists, ObjectMissing
 from pipeline.storage.objects import ObjectStore, S3Access, open_store
 
 NAMES = [
@@ -68,3 +68,44 @@ def test_a_changed_file_has_another_etag(store: ObjectStore, tmp_path: Path) -> 
     os.utime(path, ns=(1, 2_000_000_000))
     (after,) = store.list()
     assert before.etag != after.etag
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("pipe", "is no file, but a folder, a pipe or a device"),
+        ("folder", "is no file, but a folder, a pipe or a device"),
+        ("zero", "is no file, but a folder, a pipe or a device"),
+        ("out.txt", "leads out of the source folder"),
+    ],
+)
+def test_only_a_file_of_the_folder_is_a_document(tmp_path: Path, name: str, message: str) -> None:
+    """A pipe would block, a device may not end, and a link may lead to what nobody meant to send."""
+    root = tmp_path / "source"
+    (root / "folder").mkdir(parents=True)
+    os.mkfifo(root / "pipe")
+    (root / "zero").symlink_to("/dev/zero")
+    (tmp_path / "secret.txt").write_text("secret")
+    (root / "out.txt").symlink_to(tmp_path / "secret.txt")
+    store = open_store(root.as_uri(), S3Access("us-west-2"))
+    with pytest.raises(AccessDenied, match=message):
+        store.read_document(name, 1_000, inside=name == "out.txt")
+
+
+def test_a_document_is_read_up_to_a_limit(store: ObjectStore, tmp_path: Path) -> None:
+    """Of a larger one nothing is given, whatever was listed; a link within the folder is followed."""
+    (tmp_path / "a.txt").write_bytes(b"12345")
+    (tmp_path / "link.txt").symlink_to("a.txt")
+    assert store.read_document("link.txt", 5, inside=True) == b"12345"
+    assert store.read_document("a.txt", 4) is None
+
+
+@pytest.mark.parametrize("key", ["a.txt/b", "n" * 300, "loop", "none"])
+def test_a_name_that_leads_nowhere_is_missing(store: ObjectStore, tmp_path: Path, key: str) -> None:
+    """Below a file, longer than names are, a circle of links: there is no such file, and the disk is well."""
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ObjectMissing):
+        store.describe(key)
+    with pytest.raises(ObjectMissing):
+        store.read_document(key, 5, inside=True)

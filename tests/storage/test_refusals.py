@@ -9,13 +9,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from pipeline.catalog.translation import translated
-from pipeline.errors import AccessDenied, BucketRefused, ObjectMissing, SettingsError, StorageError
+from pipeline.errors import AccessDenied, BucketMissing, BucketRefused, ObjectMissing, SettingsError, StorageError
 from pipeline.storage.objects import ObjectStore, S3Access, open_store
 from pipeline.storage.refusals import refusal
 
 # Bucket, and what S3 answers to whatever is asked of it; what is said.
 ANSWERS: dict[str, tuple[int, str, type[StorageError], str]] = {
-    "missing": (404, "NoSuchBucket", BucketRefused, "there is no such bucket; check its name"),
+    "missing": (404, "NoSuchBucket", BucketMissing, "there is no such bucket; check its name"),
+    "misnamed": (400, "InvalidBucketName", BucketMissing, "no bucket can have that name"),
     "denied": (403, "AccessDenied", AccessDenied, "access denied; check the credentials, and that their policy"),
     "stranger": (403, "InvalidAccessKeyId", BucketRefused, "S3 does not know the access key"),
     "unsigned": (403, "SignatureDoesNotMatch", BucketRefused, "the secret key does not fit"),
@@ -23,10 +24,10 @@ ANSWERS: dict[str, tuple[int, str, type[StorageError], str]] = {
     "moved": (
         301,
         "PermanentRedirect",
-        BucketRefused,
+        BucketMissing,
         "it is in another region than docbatch asks; set DOCBATCH_REGION",
     ),
-    "elsewhere": (400, "AuthorizationHeaderMalformed", BucketRefused, "set DOCBATCH_REGION"),
+    "elsewhere": (400, "AuthorizationHeaderMalformed", BucketMissing, "set DOCBATCH_REGION"),
     "odd": (418, "Teapot", StorageError, "S3 answered 418"),
 }
 
@@ -93,13 +94,13 @@ def test_an_unreachable_s3_is_told_as_such() -> None:
 @pytest.mark.parametrize(
     ("said", "kind", "meaning"),
     [
-        ("AWS Error NO_SUCH_BUCKET during CreateMultipartUpload operation", BucketRefused, "there is no such bucket"),
+        ("AWS Error NO_SUCH_BUCKET during CreateMultipartUpload operation", BucketMissing, "there is no such bucket"),
         (
             "AWS Error ACCESS_DENIED during PutObject operation: no",
             AccessDenied,
             "access denied; check the credentials",
         ),
-        ("AWS Error UNKNOWN (HTTP status 301) during HeadObject", BucketRefused, "set DOCBATCH_REGION"),
+        ("AWS Error UNKNOWN (HTTP status 301) during HeadObject", BucketMissing, "set DOCBATCH_REGION"),
         ("AWS Error NETWORK_CONNECTION during HeadObject operation", StorageError, "S3 could not be reached"),
     ],
 )
