@@ -246,8 +246,9 @@ def test_a_run_under_a_used_key_replaces_the_published_one(tmp_path: Path) -> No
     found: list[dict[str, int]] = []
     world.on_publish = lambda _what: found.append(seen(world))
     world.run()
-    more = {"documents": 8, "failures": 1, "ledger": 7, "sentiment": 7, "runs": 1}
-    assert [one for n, one in enumerate(found) if n == 0 or one != found[n - 1]] == [{}, more]
+    before = {"documents": 7, "failures": 1, "ledger": 6, "sentiment": 6, "runs": 1}
+    after = {"documents": 8, "failures": 1, "ledger": 7, "sentiment": 7, "runs": 1}
+    assert [one for n, one in enumerate(found) if n == 0 or one != found[n - 1]] == [before, {}, after]
     assert len(world.rows("sentiment")) == 7
 
 
