@@ -49,9 +49,9 @@ def _measure(run: Run, documents: int) -> tuple[float, float, float]:
 
 def _answered_run(output_folder: str, documents: int) -> Run:
     stores = Stores()
-    Corpus(SIZE_BYTES).write(stores.open("memory://source"), documents)
+    Corpus(SIZE_BYTES).write(stores.open("s3://source"), documents)
     services = services_on(stores, CLASSIFICATION)
-    run = Run(services, start(services, order_from("memory://source", "memory://work", output_folder)))
+    run = Run(services, start(services, order_from("s3://source", "memory://work", output_folder)))
     for shard in range(run.manifest.shards):
         prepare(services, run.store.uri(), 0, shard)
     plan(services, run.store.uri(), 0)

@@ -18,6 +18,7 @@ from rich.table import Table
 from benchmarks.measuring import cpu_seconds, in_child, peak_bytes
 from pipeline.analyses import load_analyses
 from pipeline.catalog import Catalog, open_catalog
+from pipeline.catalog.compacting import compact
 from pipeline.catalog.reading import committed_runs, open_views, runs_as_of, shown_rows
 from pipeline.declared import shipped_prompts
 from pipeline.domain import Document, short_hash
@@ -61,11 +62,16 @@ def report(console: Console) -> None:
             table.add_row(f"{runs - 1:,}", f"{seconds * 1_000:,.0f} ms", f"{size / 1e3:,.0f} KB")
         console.print(table)
         in_child(write_at_once, folder, MARKS[-1] + 1, RUNS)
-        looks = {name: in_child(look, folder, name) for name in LOOKS}
-    table = Table(f"{RUNS:,} runs of {DOCUMENTS} documents", "CPU", "peak memory", "found")
-    for name, one in looks.items():
-        table.add_row(name, f"{one.cpu_seconds:,.2f} s", f"{one.peak_bytes / 1e6:,.0f} MB", f"{one.found:,}")
-    console.print(table)
+        before = {name: in_child(look, folder, name) for name in LOOKS}
+        changes = {
+            name: in_child(change, folder, name) for name in ("compact", "withdraw a run within", "compact again")
+        }
+        after = {name: in_child(look, folder, name) for name in LOOKS}
+    for title, looks in {"a file a run": before, "changes": changes, "compacted": after}.items():
+        table = Table(f"{RUNS:,} runs of {DOCUMENTS} documents: {title}", "CPU", "peak memory", "found")
+        for name, one in looks.items():
+            table.add_row(name, f"{one.cpu_seconds:,.2f} s", f"{one.peak_bytes / 1e6:,.0f} MB", f"{one.found:,}")
+        console.print(table)
 
 
 def opened(folder: str) -> Catalog:
@@ -167,6 +173,23 @@ def look(folder: str, name: str) -> Took:
     began = time.process_time()
     found = LOOKS[name](catalog, Path(folder))
     took = Took(peak_bytes(), time.process_time() - began, found)
+    catalog.close()
+    return took
+
+
+def change(folder: str, name: str) -> Took:
+    """Compacting all tables, or taking a run out of them and putting it back; timed likewise."""
+    catalog, store = opened(folder), open_store(Path(folder).as_uri(), ACCESS)
+    catalog.tables()
+    began = time.process_time()
+    if name.startswith("compact"):
+        found = sum(compact(catalog, store, FIRST + dt.timedelta(days=2 * RUNS), 100).values())
+    else:
+        found = sum(catalog.withdraw(table, run_key(2)) for table in schemas())
+    took = Took(peak_bytes(), time.process_time() - began, found)
+    if not name.startswith("compact"):
+        for table, schema in schemas().items():
+            catalog.commit(table, schema, run_key(2), [published_key(table, run_key(2), 0)])
     catalog.close()
     return took
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 COUNTS = (20_000, 200_000)
 SIZE_BYTES = 1_000  # with 200,000 documents, prompts and outputs are 1.6 GB on disk
 CLASSIFICATION = ("classification",)
-SOURCE = "made://source"
+SOURCE = "s3://source"
 WRITTEN = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 
 

@@ -49,7 +49,7 @@ def measure_floor(analyses: tuple[str, ...], documents: int = DOCUMENTS) -> floa
 def measure_ours(analyses: tuple[str, ...], place: str, documents: int = DOCUMENTS) -> tuple[float, float]:
     """CPU seconds of start (listing into shards) and of prepare; documents and work in memory, or in folders."""
     with tempfile.TemporaryDirectory(prefix="docbatch-bench-") as folder:
-        root = "memory:/" if place == MEMORY else Path(folder).as_uri()
+        root = "s3:/" if place == MEMORY else Path(folder).as_uri()
         stores = Stores()
         Corpus(SIZE_BYTES).write(stores.open(f"{root}/source"), documents)
         services = services_on(stores, analyses)
@@ -64,7 +64,7 @@ def measure_ours(analyses: tuple[str, ...], place: str, documents: int = DOCUMEN
 def measure_reading(place: str) -> float:
     """CPU seconds to read every document, one after another, through obstore."""
     with tempfile.TemporaryDirectory(prefix="docbatch-bench-") as folder:
-        store = Stores().open("memory://source" if place == MEMORY else Path(folder).as_uri())
+        store = Stores().open("s3://source" if place == MEMORY else Path(folder).as_uri())
         corpus = Corpus(SIZE_BYTES)
         corpus.write(store, DOCUMENTS)
         return cpu_seconds(lambda: [store.read(corpus.name(number)) for number in range(DOCUMENTS)])

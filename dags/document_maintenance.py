@@ -23,6 +23,8 @@ open, stopped, or awaited by another is never touched. `docbatch tidy` does the 
 | `work_files` | texts, prompts and job outputs of published runs | {SETTINGS.keep_work_days} days |
 | `snapshots` | old versions of tables, and the files that only they need | {SETTINGS.keep_snapshot_days} days |
 
+Before, `snapshots` writes the rows of small runs together, where a table has {SETTINGS.compact_runs} such (0: never).
+
 With the Param `dry_run`, the tasks only say what they would do.
 """
 PARAMS = {
@@ -43,7 +45,7 @@ def work_files() -> dict:
     return maintenance.delete_work_files(get_current_context()["params"])
 
 
-@task(doc_md="Expires **snapshots** that were replaced long ago. The rows of every run stay in the newest one.")
+@task(doc_md="**Compacts** small runs, expires **snapshots** that were replaced long ago. Rows of all runs stay.")
 def snapshots() -> dict:
     return maintenance.expire_old_snapshots(get_current_context()["params"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -14,6 +15,9 @@ SET_ASIDE = "withdrawn"
 # A shard has up to 10,000 documents in the order of their uris: in groups of so many rows, whoever wants the documents
 # below a prefix reads one or two of them. Files grow by less than 1 % against one group.
 GROUP_ROWS = 2_000
+# What many small files hold is read in whole, or by run: larger groups, but never more than that in memory.
+COMPACTED_ROWS = 20_000
+GROUP_BYTES = 64_000_000
 # Each row has a value of its own: a dictionary would only make the file larger.
 UNIQUE = {"document_id", "uri", "etag", "content_hash", "record_id"}
 _BLOOMS = int(pa.__version__.split(".")[0]) >= 26
@@ -44,6 +48,20 @@ def write_rows(
         if group or not written:
             writer.write_table(_table(schema, group))
     return written + len(group)
+
+
+def copy_rows(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: BinaryIO) -> None:
+    """Rows of other files as one, in large groups; only one of them is held in memory."""
+    with pq.ParquetWriter(file, schema, **_options(schema, ("document_id",), COMPACTED_ROWS)) as writer:
+        group: list[pa.RecordBatch] = []
+        rows = size_bytes = 0
+        for batch in batches:
+            group, rows, size_bytes = [*group, batch], rows + batch.num_rows, size_bytes + batch.nbytes
+            if rows >= COMPACTED_ROWS or size_bytes >= GROUP_BYTES:
+                writer.write_table(pa.Table.from_batches(group).cast(schema))
+                group, rows, size_bytes = [], 0, 0
+        if group:
+            writer.write_table(pa.Table.from_batches(group).cast(schema))
 
 
 def _options(schema: pa.Schema, looked_up: Collection[str], group_rows: int) -> dict[str, Any]:
@@ -83,6 +101,14 @@ def count_rows(file: BinaryIO) -> int:
 def published_key(table: str, run_key: str, part: int) -> str:
     """Where a part lies below the output. No `key=value`: every column is in the file."""
     return f"tables/{table}/{run_key}/part-{part:04d}.parquet"
+
+
+def compacted_key(table: str, version: int, written: dt.datetime) -> str:
+    """Where a copy of many runs' rows lies: apart from the tables, whose readers would count its rows twice.
+
+    Named by the snapshot whose files it is made of and the second: what a broken-off one left is never written again.
+    """
+    return f"compacted/{table}/{version}-{written:%Y%m%dT%H%M%S}.parquet"
 
 
 def set_aside_folder(run_key: str) -> str:

@@ -35,7 +35,10 @@ INSIDE = {
     "known": "comparison+sieve+recall",
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
-    "catalog": "translation+place+fields+rest+snapshots making commits opening __init__ reading+history+sweeping",
+    "catalog": (
+        "translation+place+fields+rest+snapshots making+files commits opening __init__ reading+history+sweeping "
+        "compacting"
+    ),
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tables": "rows+neutral opening+spreadsheets __init__",
     "tidying": "remains+waiting+snapshots retention+orphans+texts __init__",
@@ -44,7 +47,7 @@ INSIDE = {
         "connecting+choosing operating+foretelling+pricing+auditing+maintaining+tabling+reporting+browsing withdrawing "
         "commands"
     ),
-    "reports": "figures+painter counting+drawing+trends painting charts pages+printing writing __init__",
+    "reports": "figures+painter counting+drawing+trends+repeating painting charts pages+printing writing __init__",
     "steps": (
         "run tombstones progress withdrawing state rounds orders listing start intents sift budgeting plan+on_demand "
         "sampling reading prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary "

@@ -48,7 +48,7 @@ def delete_work_files(params: dict[str, Any]) -> dict[str, int]:
 
 
 def expire_old_snapshots(params: dict[str, Any]) -> dict[str, int]:
-    """Forget the old snapshots of the tables, and delete the files that only they needed; how many."""
+    """Compact small runs, forget old snapshots of the tables, delete the files that only they needed; how many."""
     from pipeline.airflow.connecting import services
     from pipeline.terminal.tidied import snapshot_lines
     from pipeline.tidying import expire_snapshots
@@ -56,7 +56,8 @@ def expire_old_snapshots(params: dict[str, Any]) -> dict[str, int]:
     found = expire_snapshots(services(), _places(params)[0], dry_run=params["dry_run"])
     for line in snapshot_lines(found, dry_run=params["dry_run"]):
         log.info("%s", line)
-    return {"snapshots": sum(found.snapshots.values()), "files": found.files or 0}
+    counts = {"snapshots": sum(found.snapshots.values()), "files": found.files or 0}
+    return counts | {"compacted_runs": max(found.compacted.values(), default=0)}
 
 
 def _places(params: dict[str, Any]) -> tuple[str, str]:

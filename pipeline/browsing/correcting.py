@@ -54,7 +54,7 @@ def read_form(analysis: Analysis, form: Mapping[str, Sequence[str]]) -> tuple[di
         except ValueError:
             wrong.append(f"{field.name}: is no {column_type(spec)}")
             continue
-        if value is not None or (field.required and _may_be_null(spec)):
+        if value is not None or _may_be_null(spec):
             typed[field.name] = value
     if not wrong:
         wrong = [_told(error) for error in analysis.validator.iter_errors(typed)]
@@ -113,8 +113,9 @@ def _number(text: str) -> float:
 
 
 def _may_be_null(spec: Mapping[str, Any]) -> bool:
-    kind = spec.get("type")
-    return kind == "null" or (isinstance(kind, list) and "null" in kind)
+    kind, choices = spec.get("type"), spec.get("enum")
+    allowed = kind is None or kind == "null" or (isinstance(kind, list) and "null" in kind)
+    return allowed and (None in choices if choices is not None else kind is not None)
 
 
 def _told(error: ValidationError) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from pipeline.domain import short_hash
 from pipeline.parquet import write_rows
 from pipeline.schemas import GOLD, GOLD_ABOUT, GOLD_TABLE, arrow_schema
 from pipeline.storage.objects import ObjectStore
@@ -53,6 +54,12 @@ class Label:
     def about(self) -> tuple[str, str, str]:
         """What the newest label holds for."""
         return self.document_id, self.analysis, self.content_hash
+
+    @property
+    def mark_id(self) -> str:
+        """What tells it from any other label about the same."""
+        said = (self.verdict, self.answer, self.corrected, self.note, self.marked_by)
+        return short_hash(self.marked.isoformat(), *(one or "" for one in said))
 
     @property
     def truth(self) -> str | None:

@@ -21,18 +21,19 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from pipeline.browsing.answering import see
-from pipeline.browsing.correcting import Field, fields_of, read_form
+from pipeline.browsing.correcting import PREFIX, Field, fields_of, read_form
 from pipeline.browsing.facts import read_facts
 from pipeline.browsing.gold import Label, Verdict, canonical
 from pipeline.browsing.index import Line
 from pipeline.browsing.results import Results
-from pipeline.browsing.searching import Key, Search, search_of
+from pipeline.browsing.searching import Key, Search, ignored, page_number, search_of
 from pipeline.domain import short_hash
 from pipeline.errors import DocbatchError
 
 PAGE_LINES = 50
 MOST_FORM_BYTES = 1_000_000
 MOST_NOTE_CHARACTERS = 4_000
+_SAID = ("verdict", "known", "note")  # of the form's fields, those that a person fills
 _FILES = Path(__file__).parent / "pages"
 _KINDS = {"style.css": "text/css", "keys.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
@@ -67,6 +68,7 @@ class Pages:
         return _page(
             "list.html",
             search=search,
+            ignored=ignored(request.query_params),
             lines=lines,
             choices=index.choices,
             count=index.count(search),
@@ -100,7 +102,19 @@ class Pages:
         if wrong:
             return self._answer(request, line, search, wrong=wrong, typed=corrected, note=_one(form, "note"))
         following = self.results.index().lines(search, 1, line.key)
-        self.results.mark(self._label(line, row, Verdict(verdict), seen, corrected, _one(form, "note")))
+        label = self._label(line, row, Verdict(verdict), seen, corrected, _one(form, "note"))
+        if newer := self.results.mark(label, instead_of=_one(form, "before")):
+            mine = {name: form[name] for name in form if name in _SAID or name.startswith(PREFIX)}
+            return self._answer(
+                request,
+                line,
+                search,
+                typed=corrected,
+                note=label.note,
+                newer=newer,
+                mine=mine,
+                mine_corrected=label.corrected,
+            )
         place = f"/answers/{following[0].key.path}" if following else "/"
         return RedirectResponse(f"{place}?{_joined(search.address, f'saved={verdict}')}", 303)
 
@@ -144,7 +158,7 @@ class Pages:
         **shown: Any,
     ) -> Response:
         query, index = request.query_params, self.results.index()
-        pages = _number(query.get("page")), _number(query.get("part"))
+        pages = page_number(query.get("page", "")) or 1, page_number(query.get("part", "")) or 1
         with self.results.catalog() as catalog:
             seen = see(self.results.services, self.results.output_uri, catalog, line, query.get("prompt", ""), pages)
         answer = _json_of(index.answer(line.key))
@@ -152,9 +166,10 @@ class Pages:
         following, previous = index.lines(search, 1, line.key), index.lines(search, 1, line.key, before=True)
         return _page(
             "answer.html",
-            status=422 if wrong else 200,
+            status=409 if shown.get("newer") else 422 if wrong else 200,
             line=line,
             search=search,
+            ignored=ignored(query),
             seen=seen,
             answer=answer,
             fingerprint=_fingerprint(answer),
@@ -165,7 +180,7 @@ class Pages:
             previous=previous[0].key if previous else None,
             token=self.token,
             wrong=wrong or [],
-            **{"saved": "", "note": label.note if label else "", **shown},
+            **{"saved": "", "note": label.note if label else "", "newer": None, **shown},
         )
 
     def _fields(self, line: Line, typed: Any, label: Label | None, answer: Any) -> list[Field]:
@@ -255,10 +270,6 @@ def _fingerprint(answer: Any) -> str:
 def _key(text: str | None) -> Key | None:
     parts = (text or "").split("/")
     return Key(*parts) if len(parts) == 3 else None
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 7 else 1
 
 
 def _json_of(text: str | None) -> Any:

@@ -82,11 +82,18 @@ class Results:
             assert self._index is not None
             return self._index
 
-    def mark(self, label: Label) -> None:
-        """Store a label, and show it from now on. Raises StorageError."""
+    def mark(self, label: Label, instead_of: str | None = None) -> Label | None:
+        """Store a label, and show it from now on. Raises StorageError.
+
+        `instead_of` is the mark_id of the label that was seen, empty for none: where another holds by now, as far as
+        the last look tells, that one is returned, and nothing stored.
+        """
         index = self.index()
         output = self.services.open(self.output_uri)
         with self.services.catalog(self.output_uri) as catalog, self._lock:
+            holds = self.labels.get(label.about)
+            if instead_of is not None and holds is not None and holds.mark_id != instead_of:
+                return holds
             add_label(catalog, output, label)
             self.labels[label.about] = label
             index.mark([label])
@@ -94,6 +101,7 @@ class Results:
             if self._stored % self._forget_after == 0:
                 with suppress(StorageError):  # the label is stored; the next time will do
                     catalog.expire(GOLD_TABLE, label.marked - FORGET_OLDER)
+        return None
 
     def catalog(self) -> AbstractContextManager[Catalog]:
         return self.services.catalog(self.output_uri)

@@ -110,6 +110,28 @@ def search_of(query: Mapping[str, str]) -> Search:
     return Search(**{**given, "marked": Marked(marked), "order": Order(order)})  # type: ignore[arg-type] # both are enums
 
 
+def ignored(query: Mapping[str, str]) -> list[str]:
+    """What an address asks for and cannot have, with why; the page is as without it."""
+    search = search_of(query)
+    found = {name: query.get(name, "").strip()[:LONGEST_WORD] for name in ("cost", "marked", "order", "page", "part")}
+    allowed: dict[str, list[Marked] | list[Order]] = {"marked": list(Marked), "order": list(Order)}
+    said = [f"cost from {found['cost']}: is no sum in USD"] if found["cost"] and search.least_usd is None else []
+    for name, values in allowed.items():
+        if found[name] and found[name] not in values:
+            said.append(f"{name} {found[name]}: is none of {', '.join(one for one in values if one)}")
+    return said + [
+        f"{name} {found[name]}: is no number from 1 on"
+        for name in ("page", "part")
+        if found[name] and page_number(found[name]) is None
+    ]
+
+
+def page_number(text: str) -> int | None:
+    """From 1 on; None for what is none."""
+    found = int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0
+    return found or None
+
+
 def escaped(word: str) -> str:
     """A word as ILIKE finds it, whatever signs it holds."""
     return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -6,27 +6,28 @@ import datetime as dt
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-from pyiceberg.conversions import from_bytes
 from pyiceberg.exceptions import (
     CommitFailedException,
     NoSuchNamespaceError,
     NoSuchTableError,
     TableAlreadyExistsError,
 )
-from pyiceberg.expressions import EqualTo
 from pyiceberg.io.pyarrow import PyArrowFileIO, parquet_file_to_data_file
 from pyiceberg.schema import Schema
 from pyiceberg.table import CreateTableTransaction, StagedTable, Table
 from pyiceberg.table.update import AddSchemaUpdate, AssertCurrentSchemaId, SetCurrentSchemaUpdate
-from pyiceberg.types import PrimitiveType
+from pyiceberg.utils.concurrent import ExecutorFactory
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from pipeline.catalog.fields import iceberg_schema, read_schema, union
+from pipeline.catalog.fields import iceberg_schema, union
+from pipeline.catalog.files import Footers, Look, held, least_values, look_at
 from pipeline.catalog.making import CREATED, new_table
 from pipeline.catalog.place import Place
 from pipeline.catalog.snapshots import referred, superseded
@@ -53,6 +54,7 @@ class Catalog:
     place: Place
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     sleep: Callable[[float], None] = time.sleep
+    footers: Footers = field(default_factory=dict, repr=False, compare=False)
 
     def prepare(self, schemas: Mapping[str, pa.Schema]) -> None:
         """Make the tables that are missing, and see that the others can take rows of these schemas. No row changes.
@@ -85,11 +87,24 @@ class Catalog:
         with self._about(table):
             return self._repeated(lambda: self._swap(self._loaded(table), run_key, set()))
 
-    def files(self, table: str, run_key: str) -> list[str]:
-        """The keys of the files that hold the rows of a run in the table's newest snapshot, in order."""
+    def compact(self, look: Look, table: str, locations: Collection[str], key: str) -> bool:
+        """Let one file take the place of those of several runs, whose rows it holds; where those lie, they stay.
+
+        False when the table has changed since it was looked at. Nobody sees any other rows than before.
+        """
         with self._about(table):
-            found = self._loaded(table).scan(EqualTo(term="run_key", value=run_key)).plan_files()
-            return sorted(key for task in found if (key := self.place.key(task.file.file_path)) is not None)
+            return self._repeated(self._compact_once, look.version, table, set(locations), self.place.location(key))
+
+    def look(self, table: str) -> Look:
+        """The files of the table's newest snapshot. Raises ObjectMissing when there is no such table."""
+        with self._about(table):
+            return self._look(table)
+
+    def files(self, table: str, run_key: str) -> list[str]:
+        """The keys of a run's own files in the table's newest snapshot, in order; they may be compacted as well."""
+        with self._about(table):
+            own = self._look(table, run_key).sizes(run_key)
+            return sorted(key for location in own if (key := self.place.key(location)) is not None)
 
     def superseded(self, table: str, before: dt.datetime) -> list[int]:
         """The snapshots that were replaced by another before then, the oldest first; none that a branch or tag holds.
@@ -137,15 +152,12 @@ class Catalog:
         A column that a file lacks is null. Raises ObjectMissing when there is no such table.
         """
         with self._about(table):
-            found = self._loaded(table)
-            files = sorted((str(task.file.partition[0]), task.file.file_path) for task in found.scan().plan_files())
-            wanted = [path for run_key, path in files if run_keys is None or run_key in run_keys]
-            return _opened(found, wanted)
+            return self._look(table).rows(run_keys)
 
     def run_keys(self, table: str) -> set[str]:
         """The runs that have rows in the table's newest snapshot."""
         with self._about(table):
-            return {str(task.file.partition[0]) for task in self._loaded(table).scan().plan_files()}
+            return {run_key for one in self._look(table).files for run_key in one.runs}
 
     def version(self, table: str) -> int | None:
         """The id of the table's newest snapshot, which every change of its rows makes anew; None without rows."""
@@ -154,19 +166,12 @@ class Catalog:
             return None if found is None else found.snapshot_id
 
     def least(self, table: str, column: str) -> list[tuple[str, Any]] | None:
-        """The run of each file and the least value of a column in it, as the catalog knows it: no file is opened.
+        """Runs, each with the least value of a column in one of its files; only compacted files are opened for it.
 
         Times are microseconds since 1970. None where the catalog does not know it of every file.
         """
         with self._about(table):
-            found = self._loaded(table)
-            field = found.schema().find_field(column)
-            files = [task.file for task in found.scan().plan_files()]
-            known = [(str(one.partition[0]), (one.lower_bounds or {}).get(field.field_id)) for one in files]
-            if any(bound is None for _, bound in known):
-                return None
-            assert isinstance(field.field_type, PrimitiveType)
-            return [(run_key, from_bytes(field.field_type, bound)) for run_key, bound in known if bound is not None]
+            return least_values(self._look(table), column)
 
     def created(self, table: str) -> dt.datetime:
         """When the table was made: files that are older are not this catalog's to judge."""
@@ -174,9 +179,14 @@ class Catalog:
             return dt.datetime.fromisoformat(self._loaded(table).properties[CREATED])
 
     def references(self, table: str) -> set[str]:
-        """The key of every file, of rows or of metadata, that any snapshot of the table needs."""
+        """The key of every file, of rows or of metadata, that any snapshot of the table needs.
+
+        So are the runs' own files of a compacted one: readers of the folder and of one run need them, and `withdraw`.
+        """
         with self._about(table):
-            return {key for one in referred(self._loaded(table)) if (key := self.place.key(one)) is not None}
+            found = self._loaded(table)
+            files = referred(found, lambda file: chain(*held(found, self.place, self.footers, file).runs.values()))
+            return {key for one in files if (key := self.place.key(one)) is not None}
 
     @property
     def _repeated(self) -> Retrying:
@@ -207,18 +217,41 @@ class Catalog:
         return True
 
     def _swap(self, found: Table, run_key: str, wanted: set[str]) -> bool:
-        present = [task.file for task in found.scan(EqualTo(term="run_key", value=run_key)).plan_files()]
-        sizes = {location: len(found.io.new_input(location)) for location in wanted}
-        if {one.file_path: one.file_size_in_bytes for one in present} == sizes:
+        """Of a compacted file that held the run, the other runs' own files take the place again."""
+        look = look_at(found, self.place, self.footers, run_key)
+        if look.sizes(run_key) == {location: len(found.io.new_input(location)) for location in wanted}:
             return False
+        others = [own for one in look.files for run, own in one.runs.items() if run != run_key]
+        added = sorted(wanted.union(*others))
         with found.transaction() as change:
             update = change.update_snapshot(snapshot_properties={"docbatch.run-key": run_key})
-            with update.overwrite() if present else update.merge_append() as snapshot:
-                for one in present:
-                    snapshot.delete_data_file(one)
-                for location in sorted(wanted):
-                    snapshot.append_data_file(parquet_file_to_data_file(found.io, found.metadata, location))
+            with update.overwrite() if look.files else update.merge_append() as snapshot:
+                for one in look.files:
+                    snapshot.delete_data_file(one.file)
+                described = partial(parquet_file_to_data_file, found.io, found.metadata)
+                for file in ExecutorFactory.get_or_create().map(described, added):
+                    snapshot.append_data_file(file)
         return True
+
+    def _compact_once(self, version: int | None, table: str, locations: set[str], location: str) -> bool:
+        """The table is divided by run; for the one snapshot that adds a file of several runs, it is not."""
+        look = self._look(table)
+        if look.version != version:
+            return False
+        with look.found.transaction() as change:
+            with change.update_spec() as spec:
+                spec.remove_field("run_key")
+            with change.update_snapshot(snapshot_properties={"docbatch.compacted": location}).overwrite() as snapshot:
+                for one in look.files:
+                    if one.file.file_path in locations:
+                        snapshot.delete_data_file(one.file)
+                snapshot.append_data_file(parquet_file_to_data_file(look.found.io, change.table_metadata, location))
+            with change.update_spec() as spec:
+                spec.add_identity("run_key")
+        return True
+
+    def _look(self, table: str, run_key: str | None = None) -> Look:
+        return look_at(self._loaded(table), self.place, self.footers, run_key)
 
     def _loaded(self, table: str) -> Table:
         """The table as it is now. Raises ObjectMissing, and SettingsError for the table of another output."""
@@ -249,7 +282,7 @@ class Catalog:
         return self._loaded(table)
 
     def _widened(self, found: Table, schema: pa.Schema, table: str) -> Table:
-        """The table with the columns of the schema that it had not."""
+        """The table with the columns of the schema that it had not, in the order of reading: files are read by ids."""
         before = found.schema()
         fields = union(before.as_struct(), iceberg_schema(schema).as_struct(), table)
         if fields == before.as_struct():
@@ -262,14 +295,3 @@ class Catalog:
         unchanged = AssertCurrentSchemaId(current_schema_id=before.schema_id)
         self.vendor.commit_table(found, (unchanged,), wider)
         return self._loaded(table)
-
-
-def _opened(found: Table, locations: list[str]) -> ds.Dataset:
-    """The files as one dataset with the table's columns: a field's id follows from its name, so names are enough."""
-    schema = read_schema(found.schema())
-    if not locations:
-        return ds.dataset(schema.empty_table())
-    assert isinstance(found.io, PyArrowFileIO)
-    scheme, netloc, _ = PyArrowFileIO.parse_location(locations[0])
-    paths = [PyArrowFileIO.parse_location(one)[2] for one in locations]
-    return ds.dataset(paths, schema=schema, format="parquet", filesystem=found.io.fs_by_scheme(scheme, netloc))

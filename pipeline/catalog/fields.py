@@ -25,6 +25,22 @@ def read_schema(schema: Schema) -> pa.Schema:
     return pa.schema([_redescribed(one.with_type(_small(one.type)), b"doc", b"description") for one in fields])
 
 
+def file_schema(schema: Schema) -> pa.Schema:
+    """What our files hold of the table: a reader's columns, each with its field id, inside structures as well."""
+    fields = schema_to_pyarrow(schema, include_field_ids=True)
+    return pa.schema([_in_file(one) for one in fields])
+
+
+def _in_file(field: pa.Field[Any]) -> pa.Field[Any]:
+    kind = field.type
+    if isinstance(kind, pa.StructType):
+        kind = pa.struct([_in_file(part) for part in kind])
+    elif isinstance(kind, pa.LargeListType | pa.ListType):
+        kind = pa.list_(_in_file(kind.value_field))
+    found = field.with_type(pa.string() if kind == pa.large_string() else kind)
+    return _redescribed(found, b"doc", b"description") if b"doc" in (field.metadata or {}) else found
+
+
 def _small(kind: pa.DataType) -> pa.DataType:
     """The type as in our files; pyiceberg reads texts and lists with offsets of 64 bits."""
     if isinstance(kind, pa.LargeListType | pa.ListType):
@@ -41,11 +57,22 @@ def _redescribed(field: pa.Field[Any], before: bytes, after: bytes) -> pa.Field[
 
 
 def union(old: StructType, new: StructType, where: str) -> StructType:
-    """The fields of both, known by their ids, the old ones first. Raises DeclarationError where a type changed."""
+    """The fields of both, known by their ids: the old ones in their order, each other one where a reader seeks it.
+
+    That is behind the field that it follows in the new schema; an answer's property before the provenance and cost.
+    Raises DeclarationError where a type changed.
+    """
     news = {one.field_id: one for one in new.fields}
-    kept = [_kept(one, news.get(one.field_id), f"{where}.{one.name}") for one in old.fields]
+    fields = [_kept(one, news.get(one.field_id), f"{where}.{one.name}") for one in old.fields]
     known = {one.field_id for one in old.fields}
-    return StructType(*kept, *(one for one in new.fields if one.field_id not in known))
+    place = 0
+    for one in new.fields:
+        if one.field_id in known:
+            place = 1 + [other.field_id for other in fields].index(one.field_id)
+        else:
+            fields.insert(place, one)
+            place += 1
+    return StructType(*fields)
 
 
 def _kept(old: NestedField, new: NestedField | None, where: str) -> NestedField:

@@ -13,13 +13,14 @@ import pyarrow.compute as pc
 
 from pipeline.errors import ObjectMissing, SettingsError
 from pipeline.schemas import GOLD_TABLE
-from pipeline.schemas.views import LATEST, Dialect, is_analysis, latest_query
+from pipeline.schemas.views import LATEST, Dialect, has_latest, latest_query
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
     from pipeline.catalog import Catalog
 
+_WHOLE = ("runs", GOLD_TABLE)  # what is always shown of every run
 NEWEST_RUNS = 5  # that tell how long answers usually are
 # Nothing is downloaded, and a misspelt table is no Python variable of ours.
 _ALONE = {
@@ -54,7 +55,10 @@ def runs_as_of(catalog: Catalog, as_of: str | dt.datetime) -> list[str]:
     moment = _moment(as_of) if isinstance(as_of, str) else as_of
     if moment is None:
         known = ", ".join(run_key for _, run_key in ends) or "none"
-        raise ObjectMissing(f"{catalog.place.uri}: no run {as_of} is published there; published runs are {known}")
+        raise ObjectMissing(
+            f"{catalog.place.uri}: no run {as_of} is published there, and it is no moment such as 2026-11-20T00:00Z; "
+            f"published runs are {known}"
+        )
     if moment.tzinfo is None:
         raise SettingsError(f"as_of = {as_of}: has no zone; write for example {moment:%Y-%m-%dT%H:%M}Z for UTC")
     return [run_key for ended, run_key in ends if ended <= moment]
@@ -126,9 +130,9 @@ def read_table(catalog: Catalog, table: str, run_key: str | None = None, as_of: 
 
 
 def latest(catalog: Catalog, table: str, limit: int | None = None, as_of: AsOf = None) -> pa.Table:
-    """The newest published row of each document in an analysis, with `deleted` and `current_prompt`; all in memory.
+    """The newest published row of each document in an analysis or in `documents`; all in memory.
 
-    With `as_of`, newest is what was so then.
+    Those of an analysis have `deleted` and `current_prompt`. With `as_of`, newest is what was so then.
     """
     refuse_unknown(catalog, table, as_of=as_of)
     with open_views(catalog, as_of) as views:
@@ -149,8 +153,8 @@ def shown_rows(
 ) -> pa.Table:
     """The rows of one run or of every run, at most `limit`; without either, what is valid now, or was `as_of`.
 
-    That is each document's newest row for an analysis, every run for `runs` and `gold`, and the newest run for other
-    tables.
+    That is each document's newest row for an analysis and `documents`, every run for `runs` and `gold`, and the newest
+    run for other tables; `whose_rows` says it.
     `where` is a condition in DuckDB's SQL; more than a condition it cannot say. Raises SettingsError for a wrong one.
     """
     with open_views(catalog, as_of) as views:
@@ -174,14 +178,27 @@ def shown(
     newest = run_key is None and not all_runs
     if newest and table not in (known := catalog.tables()) and table.removesuffix(LATEST) in known:
         table = table.removesuffix(LATEST)  # called by the name of the view that is shown
-    if newest and table not in ("runs", GOLD_TABLE) and not is_analysis(table):
+    if newest and table not in _WHOLE and not has_latest(table):
         run_key = runs[-1] if runs else None
     refuse_unknown(catalog, table, run_key, as_of)
-    if newest and is_analysis(table):
+    if newest and has_latest(table):
         return views.table(f"{table}{LATEST}").order("uri, document_id")
     if run_key is not None:
         views.register(table, catalog.dataset(table, [run_key]))
     return views.table(table)
+
+
+def whose_rows(
+    catalog: Catalog, table: str, run_key: str | None = None, *, all_runs: bool = False, as_of: AsOf = None
+) -> str:
+    """Whose rows `shown` gives, and how to get others."""
+    if run_key is not None:
+        return f"of run {run_key}"
+    if all_runs or table in _WHOLE:
+        return "of all runs"
+    if has_latest(table.removesuffix(LATEST)):
+        return "the newest of each document; --all-runs for all"
+    return f"of the newest run {_runs(catalog, as_of)[-1]}; --all-runs for all"
 
 
 def filtered(
@@ -231,7 +248,7 @@ def refuse_unknown(catalog: Catalog, table: str, run_key: str | None = None, as_
 
 
 def open_views(catalog: Catalog, as_of: AsOf = None, run_keys: Collection[str] | None = None) -> DuckDBPyConnection:
-    """A DuckDB connection with a view for each table, and `<analysis>_latest` for each analysis.
+    """A DuckDB connection with a view for each table, `<analysis>_latest` and `documents_latest`.
 
     With `run_keys`, of the rows of these runs alone: no file of another is opened.
     The views show what was published when they were opened, or `as_of` then. Rows are read from the files when a query
@@ -245,7 +262,7 @@ def open_views(catalog: Catalog, as_of: AsOf = None, run_keys: Collection[str] |
     views.execute("set timezone = 'UTC'; set enable_progress_bar = false")  # a bar would go to stdout, among the rows
     for table in tables:
         views.register(table, catalog.dataset(table, runs))
-    for table in filter(is_analysis, tables):
+    for table in filter(has_latest, tables):
         deletions = "change" in _columns(views, "documents")
         query = latest_query(table, Dialect.DUCKDB, _columns(views, table), deletions=deletions)
         views.execute(f'create view "{table}{LATEST}" as {query}')

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
-from pyiceberg.manifest import ManifestFile
+from pyiceberg.manifest import DataFile, ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 
@@ -23,8 +23,8 @@ def superseded(metadata: TableMetadata, before: dt.datetime) -> list[int]:
     ]
 
 
-def referred(found: Table) -> Iterator[str]:
-    """Where every file lies, of rows or of metadata, that any snapshot of the table needs."""
+def referred(found: Table, beside: Callable[[DataFile], Iterable[str]]) -> Iterator[str]:
+    """Where every file lies, of rows or metadata, that a snapshot of the table needs, and what is needed `beside`."""
     metadata = found.metadata
     yield found.metadata_location
     yield from (entry.metadata_file for entry in metadata.metadata_log)
@@ -35,4 +35,6 @@ def referred(found: Table) -> Iterator[str]:
         manifests |= {one.manifest_path: one for one in snapshot.manifests(found.io)}
     for path, manifest in manifests.items():
         yield path
-        yield from (entry.data_file.file_path for entry in manifest.fetch_manifest_entry(found.io))
+        for entry in manifest.fetch_manifest_entry(found.io):
+            yield entry.data_file.file_path
+            yield from beside(entry.data_file)

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The files that publishing makes, and no others: parts, Iceberg's metadata, and what a killed write left half done.
+# The files that publishing makes, and no others: parts, copies, Iceberg's metadata, and what a killed write left half.
 _PARTS = re.compile(r"tables/[^/]+/[^/]+/(part-\d{4,}\.parquet|\.docbatch-[^/]+)")
+_COMPACTED = re.compile(r"compacted/[^/]+/([^/]+\.parquet|\.docbatch-[^/]+)")
 _METADATA = re.compile(r"catalog/[^/]+/[^/]+\.(metadata\.json|avro)")
 
 
@@ -37,7 +38,8 @@ def sweep(catalog: Catalog, output: ObjectStore, before: dt.datetime) -> int:
 
 def _sweep_table(catalog: Catalog, output: ObjectStore, table: str, before: dt.datetime) -> int:
     since = catalog.created(table)
-    folders = ((f"tables/{table}", _PARTS), (f"catalog/{table}", _METADATA))
+    kinds = {"tables": _PARTS, "compacted": _COMPACTED, "catalog": _METADATA}
+    folders = [(f"{folder}/{table}", ours) for folder, ours in kinds.items()]
     listed = [entry for folder, ours in folders for entry in output.list(folder) if ours.fullmatch(entry.key)]
     old = {entry.key for entry in listed if since <= entry.last_modified < before}
     unneeded = old - catalog.references(table) if old else set()  # looked up last: a commit in between is seen

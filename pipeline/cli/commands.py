@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pipeline import __version__
-from pipeline.catalog.reading import is_run, list_tables, shown_rows
+from pipeline.catalog.reading import is_run, list_tables, shown_rows, whose_rows
 from pipeline.cli import auditing, foretelling, maintaining, operating, pricing, reporting, tabling, withdrawing
 from pipeline.cli.browsing import browse
 from pipeline.cli.choosing import Exclude, Include, MaxBytes, MinBytes, ModifiedSince, Sources, selected
@@ -159,7 +159,8 @@ def show(
                 reporting.print_run(catalog, table, form, sys.stdout)
                 return
             rows = shown_rows(catalog, table, run_key, all_runs=all_runs, limit=limit, as_of=as_of, where=where)
-    console.print_table(rows, form, sys.stdout)
+            whose = whose_rows(catalog, table, run_key, all_runs=all_runs, as_of=as_of)
+    console.print_table(rows, form, sys.stdout, whose)
 
 
 @local.command()

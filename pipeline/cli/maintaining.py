@@ -21,7 +21,10 @@ def tidy(
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete old working files and snapshots, and see to jobs that no run waits for. Tables and answers stay."""
+    """Delete old working files and snapshots, write small runs together, and see to jobs that no run waits for.
+
+    Tables and answers stay.
+    """
     settings = load_settings({"output": output})
     output_uri = absolute_uri(settings.output)
     with connected(sending_nothing(settings), quiet=as_json) as services:

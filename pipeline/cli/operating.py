@@ -55,6 +55,7 @@ def resume(
         phase = phase_of(run)
         if phase is Phase.WITHDRAWN:
             publish(services, run.store.uri())
+            _draw(services, read_summary(run.store), quiet=as_json)
         if phase in {Phase.PUBLISHED, Phase.WITHDRAWN}:
             _tell_published(run, as_json=as_json, back=phase is Phase.WITHDRAWN)
             return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import pyarrow.dataset as ds
 import typer
 
-from pipeline.catalog.reading import condition, filtered, list_tables, open_views, shown
+from pipeline.catalog.reading import condition, filtered, list_tables, open_views, shown, whose_rows
 from pipeline.cli.connecting import Output, reading, say, sending_nothing
 from pipeline.errors import ObjectMissing, SettingsError
 from pipeline.loop import counted
@@ -52,13 +52,14 @@ def export(
         services.open(output_uri)  # a folder that is not there is told as such
         with services.catalog(output_uri) as catalog, open_views(catalog, as_of) as views:
             rows = shown(catalog, views, table, run_key, all_runs=all_runs, as_of=as_of)
+            whose = whose_rows(catalog, table, run_key, all_runs=all_runs, as_of=as_of)
             with condition(where, rows.columns):
                 batches = filtered(views, rows, where).to_arrow_reader(20_000)
                 try:
                     count = write_spreadsheet(to, batches.schema, batches, bom=bom)
                 except OSError as error:
                     raise SettingsError(f"to = {to}: cannot be written: {error.strerror}") from None
-    say(f"{counted(count, 'row')} of {table} in {to}")
+    say(f"{counted(count, 'row')} of {table} in {to} ({whose})")
 
 
 class _Asked(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -18,8 +18,8 @@ from pipeline.manifest import Held
 from pipeline.sources.spelling import Scope
 from pipeline.sources.values import Entry
 
-# DuckDB keeps to this and spills to disk beyond it; ten million documents need 1 GB with Python and Arrow beside it.
-MEMORY = "200MB"
+# DuckDB fills this with 100,000 documents, and spills to disk beyond it: more documents take no more memory.
+MEMORY = "64MB"
 THREADS = 2
 ROWS_AT_ONCE = 20_000
 BUCKETS = 256
@@ -195,23 +195,25 @@ class Comparison:
     def add_published(self, documents: pa.RecordBatchReader) -> None:
         """Rows of the table `documents`: all its columns that are compared, and run_key. Old tables have no source."""
         source = "source" if "source" in documents.schema.names else "NULL"
-        self._insert(
-            documents,
-            "published SELECT unhex(document_id), uri, etag, size_bytes, last_modified, unhex(content_hash), change, "  # noqa: S608 - a column
-            f"{source}, ended FROM rows JOIN runs USING (run_key)",
-        )
+        for some in _pieces(documents):
+            self._insert(
+                some,
+                "published SELECT unhex(document_id), uri, etag, size_bytes, last_modified, unhex(content_hash), "  # noqa: S608 - a column
+                f"change, {source}, ended FROM rows JOIN runs USING (run_key)",
+            )
 
     def add_held(self, analysis: str, method: str, results: pa.RecordBatchReader) -> None:
         """Rows of an analysis' table: document_id, content_hash, method_id, input_tokens, output_tokens, run_key.
 
         The newest row of a document holds, if it was asked by this method: an older one is not what readers see.
         """
-        self._insert(
-            results,
-            f"held SELECT unhex(document_id), unhex(content_hash), '{analysis}', "  # noqa: S608 - names a column, too
-            f"coalesce(method_id = '{method}', false), input_tokens, output_tokens, ended "
-            "FROM rows JOIN runs USING (run_key)",
-        )
+        for some in _pieces(results):
+            self._insert(
+                some,
+                f"held SELECT unhex(document_id), unhex(content_hash), '{analysis}', "  # noqa: S608 - names a column, too
+                f"coalesce(method_id = '{method}', false), input_tokens, output_tokens, ended "
+                "FROM rows JOIN runs USING (run_key)",
+            )
 
     def compare(self, scope: Scope, analyses: Collection[str]) -> None:
         """Hold both sides against each other, once. What is in the scope and not listed is deleted."""
@@ -242,10 +244,22 @@ class Comparison:
         rows = self._database.execute(_TO_DO, [low, high]).fetchall()
         return ComparedShard([_listed(row) for row in rows], unchanged)
 
-    def _insert(self, rows: pa.Table | pa.RecordBatchReader, target_and_query: str) -> None:
+    def _insert(self, rows: pa.Table, target_and_query: str) -> None:
         self._database.register("rows", rows)
         self._database.execute(f"INSERT INTO {target_and_query}")
         self._database.unregister("rows")
+
+
+def _pieces(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """Tables of at least ROWS_AT_ONCE rows but for the last: an insertion for each small file would take long."""
+    held: list[pa.RecordBatch] = []
+    for batch in rows:
+        held.append(batch)
+        if sum(one.num_rows for one in held) >= ROWS_AT_ONCE:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def _ids(part: int, parts: int) -> tuple[bytes, bytes]:

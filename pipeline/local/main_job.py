@@ -31,6 +31,8 @@ SET_UP = "pipeline.airflow.setting_up"
 # What our tasks say, in a line of Airflow's log; and the last line of one of our errors' traceback.
 _TOLD = re.compile(r"\[\w+ *\] (.*?) +\[pipeline\.airflow\.")
 _FAILED = re.compile(r"pipeline\.errors\.(\w+): (.*)")
+_BEGUN = re.compile(r"\[DAG TEST\] starting task_id=(\S+)")
+_KIND = re.compile(r"[A-Za-z_][\w.]*(?=:|$)")
 INTERRUPTED = 130
 
 
@@ -130,22 +132,51 @@ def _run_dag(home: Path, running: stack.Stack, conf: dict[str, str]) -> None:
             ready.touch()
         say(f"Running the DAG {DAG} through Airflow; its log is {log}")
         test = [sys.executable, "-m", "airflow", "dags", "test", DAG, "--conf", orjson.dumps(conf).decode()]
-        _follow(test, environment, file)
+        follow(test, environment, file)
 
 
-def _follow(command: list[str], environment: dict[str, str], log: TextIO) -> None:
+class Problem:
+    """Which task failed last, and by what, out of the lines of Airflow's log.
+
+    Of an error that is not ours only the kind is told: its message may hold text of a document, and stays in the log.
+    """
+
+    def __init__(self) -> None:
+        self._task, self._failed, self._said = "", "", ""
+        self._ours = self._in_traceback = False
+
+    def see(self, line: str) -> None:
+        if begun := _BEGUN.search(line):
+            self._task = begun[1]
+        kind = _KIND.match(line)
+        if failed := _FAILED.match(line):
+            self._set(f"{failed[1]}: {failed[2]}", ours=True)
+        elif kind and self._in_traceback:
+            self._set(f"{kind[0]}, which is no error of docbatch's own; what it said is in the log", ours=False)
+        self._in_traceback = line.startswith("Traceback (") or (self._in_traceback and not kind)
+
+    def _set(self, said: str, *, ours: bool) -> None:
+        """What Airflow raises after an error of ours does not take its place."""
+        if ours or not self._ours or self._failed != self._task:
+            self._failed, self._said, self._ours = self._task, said, ours
+
+    def __str__(self) -> str:
+        task = self._failed if self._said else self._task
+        return f"task {task}: {self._said or 'no error was named'}" if task else self._said or "no error was named"
+
+
+def follow(command: list[str], environment: dict[str, str], log: TextIO) -> None:
     """Run to the end; every line goes to the log, what our tasks say also to the person. Raises RunError."""
-    problem = ""
+    problem = Problem()
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True) as child:  # noqa: S603 - ours
         for line in child.stdout or ():
             log.write(line)
             if told := _TOLD.search(line):
                 say(f"  {told[1].strip()}")
-            if failed := _FAILED.match(line):
-                problem = f"{failed[1]}: {failed[2]}"
+            problem.see(line)
     if child.returncode:
-        raise RunError(f"the DAG failed ({problem or 'no error was named'}); its log is {log.name}")
+        raise RunError(f"the DAG failed ({problem}); its log is {log.name}")
 
 
 def airflow_variables(home: Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ from pipeline.reports.figures import DayPoint, Labels, RunFigures, Spread
 from pipeline.reports.painting import paint
 from pipeline.terminal.console import usd, usd_of
 
+FIRST_ROUND = "forecast, first round"  # at most; later rounds are not known before
 MOST_BARS = 20  # of analyses, languages or reasons; the table below the chart has all
 UNKNOWN = "unknown"
 _ENDS = {"results": GREEN, "failures": RED, "unchanged": GREY}
@@ -67,7 +68,7 @@ def flow(figures: RunFigures) -> Picture:
     told = "; ".join(f"{row}: {_counted(part for part in used if part.row == row)}" for row in _rows(parts))
     legend = tuple(dict.fromkeys((part.name, _number(part.colour)) for part in used))
     rows = tuple((part.row, part.name, f"{part.value:,}") for part in used)
-    says = f"{documents:,} documents were listed. {told}."
+    says = f"{counted(documents, 'document')} {'was' if documents == 1 else 'were'} listed. {told}."
     return Picture("What came in and what came out", says, drawing.stacked(parts, documents), _FLOW, rows, legend)
 
 
@@ -78,7 +79,7 @@ def cost(figures: RunFigures) -> Picture:
     """Against what was expected, and what was allowed."""
     row = figures.row
     sums: list[tuple[str, Decimal | None, str]] = [
-        ("forecast, at most", row.get("forecast_usd"), GREY),
+        (FIRST_ROUND, row.get("forecast_usd"), GREY),
         ("cost", row["cost_usd"], BLUE),
     ]
     if row.get("unused_requests"):
@@ -88,7 +89,9 @@ def cost(figures: RunFigures) -> Picture:
     sums += [(name, row[column], PURPLE) for name, column in budgets.items() if row.get(column) is not None]
     rows = [Bar(name, _value(amount), usd(amount), colour) for name, amount, colour in sums]
     title = "Cost against forecast and budget" if len(sums) > 2 else "Cost against forecast"
-    return _of_bars(title, rows, ("what", "USD"))
+    picture = _of_bars(title, rows, ("what", "USD"))
+    told = " The forecast is the most that the first round could come to; the cost is that of all rounds."
+    return replace(picture, says=picture.says + told)
 
 
 def shares(figures: RunFigures) -> Iterator[Picture]:
@@ -192,15 +195,22 @@ def _over_days(
     unknown = len(values) - len(known)
     if not known:
         return None
-    newest = max(known)
-    least, most = min(known.values()), max(known.values())
-    says = f"From {min(known)} to {newest}: between {told(least)} and {told(most)}, the last {told(known[newest])}."
+    says = _said_of_days(known, told)
     says += f" Unknown on {counted(unknown, 'day')}, without a mark." if unknown else ""
     rows = [
         (str(day), UNKNOWN if value is None else told(float(value)))
         for day, value in sorted(values.items(), reverse=True)
     ]
     return Picture(title, says, drawing.over_days(known, form, colour, joined=joined), ("day", "value"), tuple(rows))
+
+
+def _said_of_days(known: Mapping[dt.date, float], told: Callable[[float], str]) -> str:
+    """Only what differs is told twice."""
+    newest, least, most = max(known), told(min(known.values())), told(max(known.values()))
+    days = f"From {min(known)} to {newest}" if len(known) > 1 else f"On {newest}"
+    if least != most:
+        return f"{days}: between {least} and {most}, the last {told(known[newest])}."
+    return f"{days}: {'always ' if len(known) > 1 else ''}{most}."
 
 
 def _usd(value: float) -> str:

@@ -23,6 +23,7 @@ from pipeline.reports.figures import (
     Share,
     Spread,
 )
+from pipeline.schemas.views import LATEST, is_analysis
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -64,8 +65,8 @@ class _Counting:
     def __init__(self, views: DuckDBPyConnection, run_key: str, earlier: Sequence[str]) -> None:
         self._views, self._run_key, self._earlier = views, run_key, tuple(earlier)
         tables = {str(row[0]) for row in views.execute("show tables").fetchall()}
-        self._analyses = sorted(name for name in tables if f"{name}_latest" in tables)
-        self._columns = {name: column_types(views, name) for name in tables if not name.endswith("_latest")}
+        self._analyses = sorted(name for name in tables if is_analysis(name) and not name.endswith(LATEST))
+        self._columns = {name: column_types(views, name) for name in tables if not name.endswith(LATEST)}
         views.execute(self._ends_view())
 
     def figures(self, samples: int) -> RunFigures:

@@ -130,12 +130,15 @@ def over_days(points: Mapping[dt.date, float], form: str, colour: str = BLUE, *,
     days = (max(points) - min(points)).days + 1
     around = [min(points) - dt.timedelta(days=1), max(points) + dt.timedelta(days=1)]
     scale = alt.Scale(type="utc", domain=[one.isoformat() for one in around], nice=False)
-    x = alt.X("day:T", scale=scale, axis=alt.Axis(title=None, grid=False, tickCount=4, format="%d %b %y"))
+    marked = [dt.datetime.combine(day, dt.time(), dt.UTC).timestamp() * 1_000 for day in _told_days(points)]
+    x = alt.X("day:T", scale=scale, axis=alt.Axis(title=None, grid=False, values=marked, format="%d %b %y"))
     top = max(points.values()) or 1.0
+    form = f".{1 if top >= 0.004 else 2}%" if form == ".0%" and top < 0.04 else form  # else two ticks read alike
+    steps: Spec = {"tickMinStep": 1} if form == "~s" else {}  # of what is counted there is no half
     y = alt.Y(
         "value:Q",
         scale=alt.Scale(domain=[0, top * 1.05], nice=False),
-        axis=alt.Axis(title=None, tickCount=4, format=form),
+        axis=alt.Axis(title=None, tickCount=4, format=form, **steps),
     )
     chart = alt.Chart(_rows(values))
     if not joined:
@@ -147,6 +150,13 @@ def over_days(points: Mapping[dt.date, float], form: str, colour: str = BLUE, *,
     return _spec(
         alt.layer(line, chart.mark_point(size=size, filled=True, opacity=1, color=colour).encode(x=x, y=y)), None
     )
+
+
+def _told_days(points: Mapping[dt.date, float]) -> list[dt.date]:
+    """Of the days from the first to the last, at most four with the same number of days between them, or nearly."""
+    first, days = min(points), (max(points) - min(points)).days
+    steps = min(days, 3)
+    return [first + dt.timedelta(days=round(days * step / steps)) for step in range(steps + 1)] if days else [first]
 
 
 def _rows(values: Sequence[Mapping[str, Any]]) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.money.costs import NONE, Amount
 
 TREND_PAGE = "index.html"
+BASELINE = "baseline"  # what the embedded engine calls itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,10 @@ class RunFigures:
 
 @dataclass(frozen=True, slots=True)
 class RunPoint:
-    """One run of the trend; `drifts` are against the run before it, by analysis and column."""
+    """One run of the trend; `drifts` are against the run before it, by analysis and column.
+
+    `departures` say why its `quality` is suspect; None where nobody could tell.
+    """
 
     run_key: str
     run_date: dt.date
@@ -171,6 +175,12 @@ class RunPoint:
     unchanged: int
     cost_usd: Decimal | None
     drifts: Mapping[str, float]
+    quality: str | None = None
+    departures: tuple[str, ...] = ()
+
+    @property
+    def is_suspect(self) -> bool:
+        return self.quality == "suspect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +198,15 @@ class DayPoint:
     def failure_share(self) -> float | None:
         """Of documents and analyses that ended in the day's runs; None where none did."""
         return self.failures / self.asked if self.asked else None
+
+
+def answered_by(row: Mapping[str, Any]) -> str:
+    """Who answered a run, and whose price was taken; of an engine that is no model, that it is none."""
+    models = str(row["model"] or "nobody")
+    told = f"Answered by {models}, priced as {row['priced_as']}"
+    if BASELINE not in models.split(", "):
+        return told
+    return f"{told}. {BASELINE} is not Llama: it is a small engine that stands in for the model"
 
 
 def page_name(run_key: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
@@ -17,9 +16,21 @@ from markupsafe import Markup
 
 from pipeline.loop import counted
 from pipeline.reports.charts import pictures_of, trend
-from pipeline.reports.figures import TREND_PAGE, Named, RunFigures, RunPoint, Sample, SentRound, by_day, page_name
+from pipeline.reports.figures import (
+    TREND_PAGE,
+    Named,
+    RunFigures,
+    RunPoint,
+    Sample,
+    SentRound,
+    answered_by,
+    by_day,
+    page_name,
+)
+from pipeline.reports.repeating import again_says, commands
 from pipeline.terminal.console import shown_place, to_json, usd, usd_of
 
+SHOWN_SUSPECTS = 5  # of those that are told before the charts; the list of runs marks all
 SHOWN_RUNS = 30  # of the page over all runs; the others are folded away
 HIDDEN = {"analyses", "savings"}  # columns of `runs` that the page shows as charts and tables
 _NUMBER = re.compile(r"(at least )?[$\d−-][\d.,]*( %|%| bytes| KB| MB)?|unknown|")
@@ -45,7 +56,7 @@ def run_page(figures: RunFigures) -> bytes:
         longest=[_named(one) for one in figures.longest],
         dearest=[_named(one) for one in figures.dearest],
         samples=_by_document(figures.samples),
-        again_says=_again_says(row),
+        again_says=again_says(row),
         commands=commands(row),
         facts=[(name, _fact(value)) for name, value in row.items() if name not in HIDDEN],
     )
@@ -69,48 +80,21 @@ def trend_page(points: tuple[RunPoint, ...], drawn: Collection[str]) -> bytes:
         ("failures", _count(failed) + (f" ({failed / ended:.1%})" if ended else "")),
         ("cost", f"{least}{usd(known)}" if any(one is not None for one in costs) else usd(None)),
     ]
+    suspects = [one for one in points[::-1] if one.is_suspect]
+    numbers += [("suspect runs", _count(len(suspects)))] if suspects else []
     pictures = trend(days) if days else []
     return _rendered(
         "trend.html.jinja",
         points=points,
         newest=points[::-1][:SHOWN_RUNS],
         older=points[::-1][SHOWN_RUNS:],
+        suspects=suspects[:SHOWN_SUSPECTS],
+        more_suspects=len(suspects[SHOWN_SUSPECTS:]),
         days=days,
         drawn=drawn,
         numbers_shown=numbers,
         pictures_shown=pictures,
     )
-
-
-def commands(row: Mapping[str, Any]) -> list[str]:
-    """What to type to ask the same again, and to read what came out."""
-    output = shlex.quote(shown_place(row["output_uri"]))
-    names = ",".join(one["analysis"] for one in row["analyses"] or ())
-    words = ["docbatch run", shlex.quote(shown_place(row["source_uri"])), "--output", output]
-    words += ["--run-date", str(row["run_date"]), "--model", shlex.quote(str(row["priced_as"]))]
-    words += ["--analyses", shlex.quote(names)] if names else []
-    language = str(row["output_language"])
-    words += ["--output-language", shlex.quote(language)] if language != "the language of the document" else []
-    if row.get("budget_usd") is not None:
-        words += ["--budget-usd", f"{row['budget_usd'].normalize():f}"]
-    of_run = f"--run-key {row['run_key']} --output {output}"
-    return [
-        " ".join(words),
-        *(f"docbatch show {one['analysis']} {of_run}" for one in row["analyses"] or ()),
-        f"docbatch costs --by run,analysis --output {output}",
-    ]
-
-
-def _again_says(row: Mapping[str, Any]) -> str:
-    texts = [
-        f"With docbatch {row['docbatch_version']} and prompts of these fingerprints: "
-        + ", ".join(f"{one['analysis']} {one['prompt_fingerprint'][:12]}" for one in row["analyses"] or ())
-        + ".",
-        "What is known is not asked again; --force asks anew, and pays.",
-    ]
-    if row.get("left_out"):
-        texts.append("The run took a sample: repeat its --sample and --seed as well.")
-    return " ".join(texts)
 
 
 def _sections(figures: RunFigures, shown: Mapping[str, Sequence[Any]]) -> list[tuple[str, str]]:
@@ -135,8 +119,8 @@ def _numbers(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("unchanged", _count(row["unchanged"])),
         ("input tokens", _count(row["input_tokens"])),
         ("output tokens", _count(row["output_tokens"])),
-        ("cost", usd(row["cost_usd"])),
-        ("forecast, at most", usd(row.get("forecast_usd"))),
+        ("cost, of all rounds", usd(row["cost_usd"])),
+        ("forecast of the first round alone, at most", usd(row.get("forecast_usd"))),
     ]
 
 
@@ -145,7 +129,7 @@ def _warnings(row: Mapping[str, Any]) -> list[str]:
     found = [f"Suspect: {one}" for one in row.get("departures") or ()]
     found += [f"The last round was not sent: {row['over_budget']}"] if row.get("over_budget") else []
     if row["model"] and row["model"] != row["priced_as"]:
-        found.append(f"Answered by {row['model']}, priced as {row['priced_as']}.")
+        found.append(f"{answered_by(row)}.")
     if row.get("billed_minutes") is not None:
         cost = usd(row.get("time_cost_usd"))
         found.append(
@@ -228,6 +212,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters |= {
         "count": _count,
+        "counted": counted,
         "usd": usd,
         "time": _time,
         "place": shown_place,

@@ -10,8 +10,9 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
+from pipeline.loop import counted
 from pipeline.money.costs import Amount
-from pipeline.reports.figures import Labels, RunFigures
+from pipeline.reports.figures import Labels, RunFigures, answered_by
 from pipeline.terminal.console import console_on, shown_place, usd, usd_of
 
 PIPE_COLUMNS = 80  # of what goes to a file; on a terminal, its own width
@@ -26,9 +27,9 @@ def print_figures(figures: RunFigures, stream: TextIO) -> None:
     """What the page of a run shows, without samples of results."""
     console, row = console_on(stream), figures.row
     columns = console.width if stream.isatty() else PIPE_COLUMNS
-    source = shown_place(row["source_uri"])
-    _say(console, f"Run {figures.run_key}, dated {row['run_date']}: {row['documents']:,} documents in {source}", "bold")
-    _say(console, f"Answered by {row['model'] or 'nobody'}, priced as {row['priced_as']}")
+    source, documents = shown_place(row["source_uri"]), counted(row["documents"], "document")
+    _say(console, f"Run {figures.run_key}, dated {row['run_date']}: {documents} in {source}", "bold")
+    _say(console, answered_by(row))
     for title, rows in _sections(figures):
         if rows:
             console.print()
@@ -47,7 +48,7 @@ def _sections(figures: RunFigures) -> Iterator[tuple[str, Sequence[Row]]]:
     for one in figures.ends:
         ends = {"results": one.results, "failures": one.failures, "unchanged": one.unchanged}
         yield f"What came out: {one.analysis}", [(name, count, f"{count:,}") for name, count in ends.items()]
-    sums = {"forecast, at most": row.get("forecast_usd"), "cost": row["cost_usd"]}
+    sums = {"forecast, first round": row.get("forecast_usd"), "cost": row["cost_usd"]}
     sums |= {"budget of the run": row["budget_usd"]} if row.get("budget_usd") is not None else {}
     yield "Cost", [(name, _value(amount), usd(amount)) for name, amount in sums.items()]
     yield "Cost by analysis", [_paid(name, amount) for name, amount in figures.paid_by_analysis().items()]

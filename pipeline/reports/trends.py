@@ -14,14 +14,17 @@ if TYPE_CHECKING:
 MOST_RUNS = 1_000  # the newest; a row of `runs` each, and nothing else is read
 _COUNTS = ("run_key", "run_date", "ended", "documents", "results", "failures", "unchanged", "cost_usd")
 
+_JUDGED = ("quality", "departures")
+
 
 def run_points(catalog: Catalog) -> tuple[RunPoint, ...]:
     """The newest runs, in the order in which they ended; nothing before the first."""
     keys = committed_runs(catalog)[-MOST_RUNS:]
     if not keys:
         return ()
-    rows = catalog.dataset("runs", keys).to_table(columns=[*_COUNTS, "analyses"]).to_pylist()
-    return points_of(rows)
+    runs = catalog.dataset("runs", keys)
+    judged = [name for name in _JUDGED if name in runs.schema.names]  # older versions did not judge
+    return points_of(runs.to_table(columns=[*_COUNTS, "analyses", *judged]).to_pylist())
 
 
 def points_of(rows: Iterable[Mapping[str, Any]]) -> tuple[RunPoint, ...]:
@@ -33,7 +36,9 @@ def points_of(rows: Iterable[Mapping[str, Any]]) -> tuple[RunPoint, ...]:
         moved = {name: drift(counts, before.get(name, {})) for name, counts in labels.items()}
         drifts = {name: value for name, value in moved.items() if value is not None}
         before |= {name: counts for name, counts in labels.items() if counts}
-        points.append(RunPoint(**{name: row[name] for name in _COUNTS}, drifts=drifts))
+        counts = {name: row[name] for name in _COUNTS}
+        departures = tuple(row.get("departures") or ())
+        points.append(RunPoint(**counts, drifts=drifts, quality=row.get("quality"), departures=departures))
     return tuple(points)
 
 

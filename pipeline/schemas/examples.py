@@ -13,7 +13,7 @@ _DAY = _MORNING.date()
 
 EXAMPLES: Mapping[str, Any] = {
     # the document
-    "document_id": "d7b9a3f4c2e81605",
+    "document_id": "d7b9a3f4c2e816059a0b7c3d",
     "uri": "s3://letters/2026/11/lease.pdf",
     "extra": '{"flat":12,"signed":true}',
     "title": "Lease of a flat",
@@ -28,14 +28,14 @@ EXAMPLES: Mapping[str, Any] = {
     "removed_characters": 2,
     "failure": "no_text",
     "change": "new",
-    "duplicate_of": "41c09be27a5d3f68",
+    "duplicate_of": "41c09be27a5d3f68b2e07c95",
     "format": "pdf",
     "encoding": "utf-8",
     "size_bytes": 48_211,
     "last_modified": dt.datetime(2026, 11, 22, 17, 5, 12, tzinfo=dt.UTC),
     "etag": "5d41402abc4b2a76b9719d911017c592",
     "source": "s3://letters/2026",
-    "content_hash": _HASH,
+    "content_hash": _HASH[:24],
     # answers of the shipped analyses
     "category": "contract",
     "sentiment": "neutral",
@@ -43,8 +43,6 @@ EXAMPLES: Mapping[str, Any] = {
     "summary": "A lease of a flat for two years. The rent is due on the third of each month.",
     "key_points": ["The rent is 900 euros.", "Either side may give notice of three months."],
     "truncated": False,
-    # of the newest rows
-    "current_prompt": True,
     # why there is no result
     "reason": "malformed",
     "detail": "the answer is no JSON: Expecting value at character 0",
@@ -61,7 +59,7 @@ EXAMPLES: Mapping[str, Any] = {
     "used": True,
     "mode": "batch",
     "job_arn": "arn:aws:bedrock:us-west-2:123456789012:model-invocation-job/abc123def456",
-    "record_id": "0c8fd3a1b2e49576",
+    "record_id": "0c8fd3a1b2e49576f10d8e2b",
     # runs
     "run_key": "20261123T020000Z-813f6701",
     "run_date": _DAY,
@@ -99,11 +97,18 @@ EXAMPLES: Mapping[str, Any] = {
     "rounds": 2,
     "requests": 221,
     "known": 0,
+    # what people say of answers
+    "verdict": "wrong",
+    "answer": '{"score":0,"sentiment":"neutral"}',
+    "corrected": '{"score":-0.5,"sentiment":"negative"}',
+    "note": "The writer complains about the heating.",
+    "marked": dt.datetime(2026, 11, 24, 8, 12, tzinfo=dt.UTC),
+    "marked_by": "ada",
     # provenance
     "model": "meta.llama3-1-8b-instruct-v1:0",
     "priced_as": "meta.llama3-1-8b-instruct-v1:0",
     "prompt_fingerprint": _HASH,
-    "method_id": "5e0b8c7d1f2a3946",
+    "method_id": "5e0b8c7d1f2a39464b6d8f0c",
     "chunks": 1,
     # tokens and money
     "input_tokens": 412,
@@ -132,3 +137,5 @@ EXAMPLES: Mapping[str, Any] = {
     "budget_day_usd": Decimal("5.0000000000"),
     "budget_month_usd": Decimal("60.0000000000"),
 }
+# Of the columns that `<analysis>_latest` adds; `deleted` counts documents in `runs`.
+LATEST_EXAMPLES: Mapping[str, Any] = {"deleted": False, "current_prompt": True}

@@ -32,10 +32,15 @@ def is_analysis(table: str) -> bool:
     return table not in FIXED and table != GOLD_TABLE
 
 
+def has_latest(table: str) -> bool:
+    """Whether a newer row of the table takes the place of an older one of the same document."""
+    return is_analysis(table) or table == "documents"
+
+
 def latest_query(
     table: str, dialect: Dialect, columns: Collection[str], *, deletions: bool = True, database: str = ""
 ) -> str:
-    """Each document's newest row of an analysis, with `LATEST_COLUMNS` behind it.
+    """Each document's newest row of an analysis, with `LATEST_COLUMNS` behind it; or of `documents`, as it is.
 
     `columns` are those of the table; `deletions` says that `documents` knows what is gone. Which run is newest is
     decided on two narrow columns, before the wide rows are read.
@@ -47,11 +52,18 @@ def latest_query(
     current = (
         "a.prompt_fingerprint = p.prompt_fingerprint" if "prompt_fingerprint" in columns else "cast(null as boolean)"
     )
-    return f"""\
+    newest = f"""\
 with newest as (
     select a.document_id, max_by(a.run_key, row(r.ended, r.run_key)) as run_key
     from {rows} as a join {runs} as r on r.run_key = a.run_key group by a.document_id
-), gone as (
+)"""  # noqa: S608 - names of tables and columns are identifiers, and all texts are ours
+    chosen = ", ".join(f'a."{name}"' for name in columns)
+    if table == "documents":
+        return f"""{newest}
+select {chosen}
+from {rows} as a
+join newest as n on n.document_id = a.document_id and n.run_key = a.run_key"""  # noqa: S608 - as above
+    return f"""{newest}, gone as (
     select d.document_id, {gone} as deleted
     from {documents} as d join {runs} as r on r.run_key = d.run_key group by d.document_id
 ), asked as (
@@ -60,12 +72,12 @@ with newest as (
     select max_by(prompt_fingerprint, row(ended, run_key)) as prompt_fingerprint
     from asked where prompt_fingerprint is not null
 )
-select {", ".join(f'a."{name}"' for name in columns)},
+select {chosen},
     coalesce(g.deleted, false) as deleted, {current} as current_prompt
 from {rows} as a
 join newest as n on n.document_id = a.document_id and n.run_key = a.run_key
 left join gone as g on g.document_id = a.document_id
-cross join prompt as p"""  # noqa: S608 - names of tables and columns are identifiers, and all texts are ours
+cross join prompt as p"""  # noqa: S608 - as above
 
 
 def _prompt_of(table: str, dialect: Dialect) -> str:
@@ -76,7 +88,7 @@ def _prompt_of(table: str, dialect: Dialect) -> str:
 
 
 def duckdb_views(schemas: Mapping[str, pa.Schema], files: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """The statements that make every table a view over exactly these files, and the newest rows of each analysis."""
+    """The statements that make every table a view over exactly these files, and each document's newest rows."""
     for table, schema in schemas.items():
         typed = ", ".join(f'cast(null as {_duckdb_type(one.type)}) as "{one.name}"' for one in schema)
         query = f"select {typed} where false"
@@ -84,13 +96,13 @@ def duckdb_views(schemas: Mapping[str, pa.Schema], files: Mapping[str, Sequence[
             listed = ",\n    ".join("'" + path.replace("'", "''") + "'" for path in files[table])
             query += f"\nunion all by name select * from read_parquet([\n    {listed}\n], union_by_name = true)"  # noqa: S608
         yield f'create or replace view "{table}" as\n{query}'
-    for table in filter(is_analysis, schemas):
+    for table in filter(has_latest, schemas):
         yield f'create or replace view "{table}{LATEST}" as\n{_latest_of(table, schemas, Dialect.DUCKDB)}'
 
 
 def athena_views(schemas: Mapping[str, pa.Schema], database: str) -> Iterator[str]:
-    """The statements that make the newest rows of each analysis a view, in the SQL of Athena's engine 3, Trino's."""
-    for table in filter(is_analysis, schemas):
+    """The statements that make each document's newest rows a view, in the SQL of Athena's engine 3, Trino's."""
+    for table in filter(has_latest, schemas):
         query = _latest_of(table, schemas, Dialect.ATHENA, database)
         yield f'create or replace view "{database}"."{table}{LATEST}" as\n{query}'
 

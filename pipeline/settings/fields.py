@@ -56,6 +56,7 @@ class Settings(BaseModel):
     sweep_hours: float = Field(
         24.0, ge=1, description="Files of tables that no snapshot refers to are deleted when they are older than this"
     )
+    compact_runs: int = Field(100, ge=0, description="From so many small runs on, `tidy` compacts a table; 0: never")
     report_samples: int = Field(
         3, ge=0, le=50, description="Results of each analysis to be read in a run's report; 0 leaves their texts out"
     )

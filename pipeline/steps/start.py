@@ -12,6 +12,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.dataset as ds
+
 from pipeline import __version__
 from pipeline.analyses import Analysis
 from pipeline.catalog.reading import usual_output_tokens
@@ -46,13 +48,21 @@ from pipeline.steps.orders import (
 )
 from pipeline.steps.run import Run, Services, limits_for
 from pipeline.steps.tombstones import refuse_tidied
-from pipeline.storage.objects import ObjectStore, refuse_unwritable
+from pipeline.storage.objects import READ_BYTES, ObjectStore, refuse_unwritable
 
 if TYPE_CHECKING:
     from pipeline.catalog import Catalog
 
-# Arrow would read 16 batches of 131,072 rows of 4 files ahead.
-AHEAD: dict[str, Any] = {"batch_size": 20_000, "batch_readahead": 2, "fragment_readahead": 1}
+# Arrow would read 16 batches of 131,072 rows of 4 files ahead, and hold whole row groups: memory by what is published.
+AHEAD: dict[str, Any] = {
+    "batch_size": 20_000,
+    "batch_readahead": 0,
+    "fragment_readahead": 0,
+    "use_threads": False,
+    "fragment_scan_options": ds.ParquetFragmentScanOptions(
+        use_buffered_stream=True, buffer_size=READ_BYTES, pre_buffer=False
+    ),
+}
 
 
 def start(services: Services, order: RunOrder) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.catalog.reading import open_views
 from pipeline.errors import ObjectMissing, SettingsError
-from pipeline.schemas.views import LATEST, is_analysis
+from pipeline.schemas.views import LATEST, has_latest
 from pipeline.settings import Settings, load_settings, read_aws_environment
 from pipeline.steps import connect
 from pipeline.storage.objects import absolute_uri
@@ -36,9 +36,9 @@ class Tables:
     views: DuckDBPyConnection
 
     def __getitem__(self, name: str) -> Rows:
-        """A table with its history: the rows of every run. Also `<analysis>_latest`. Raises ObjectMissing."""
-        analysis = name.removesuffix(LATEST)
-        if name not in self.names and not (name.endswith(LATEST) and analysis in self.names and is_analysis(analysis)):
+        """A table with its history, the rows of every run, or one of the `_latest`. Raises ObjectMissing."""
+        table = name.removesuffix(LATEST)
+        if name not in self.names and not (name.endswith(LATEST) and table in self.names and has_latest(table)):
             known = ", ".join(self.names) or "none"
             raise ObjectMissing(f"{self.uri}/tables/{name}: nothing is published there; published tables are {known}")
         return Rows(self.views.table(name))
@@ -53,12 +53,15 @@ class Tables:
             raise ObjectMissing(f"{self.uri}: no run {run_key} is published there; published runs are {known}")
         return Rows(rows.relation.filter("run_key = '" + run_key.replace("'", "''") + "'"))
 
-    def latest(self, analysis: str) -> Rows:
-        """Each document's newest row of an analysis, with `deleted` and `current_prompt`. Raises ObjectMissing."""
-        if analysis in self.names and not is_analysis(analysis):
-            analyses = ", ".join(filter(is_analysis, self.names)) or "none"
-            raise SettingsError(f"{analysis}: is no analysis, so no row replaces another; analyses are {analyses}")
-        return self[f"{analysis}{LATEST}"] if analysis in self.names else self[analysis]
+    def latest(self, table: str) -> Rows:
+        """Each document's newest row of an analysis, with `deleted` and `current_prompt`, or of `documents`.
+
+        Raises ObjectMissing.
+        """
+        if table in self.names and not has_latest(table):
+            known = ", ".join(filter(has_latest, self.names)) or "none"
+            raise SettingsError(f"{table}: is no analysis, so no row replaces another; others are {known}")
+        return self[f"{table}{LATEST}"] if table in self.names else self[table]
 
     def sql(self, query: str) -> Rows:
         """A query of one's own over the tables and their `_latest`, in DuckDB's SQL."""

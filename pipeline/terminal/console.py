@@ -156,21 +156,22 @@ def with_margin(numbers: Mapping[str, int]) -> str:
     return f"{numbers['expected']:,}" + (f" ± {margin:,}" if margin else "")
 
 
-def print_table(table: pa.Table, form: str, stream: TextIO) -> None:
-    """A published table as text for people, CSV, or one JSON object a line."""
+def print_table(table: pa.Table, form: str, stream: TextIO, whose: str = "") -> None:
+    """A published table as text for people, which says whose rows they are, CSV, or one JSON object a line."""
     rows = table.to_pylist()
     if form == "json":
         stream.writelines(to_json(row) + "\n" for row in rows)
     elif form == "csv":
         write_csv(stream, table.column_names, (tuple(row.values()) for row in rows))
     else:
-        _print_rows(table.column_names, rows, console_on(stream))
+        _print_rows(table.column_names, rows, console_on(stream), whose)
 
 
-def _print_rows(names: Sequence[str], rows: Sequence[Mapping[str, Any]], console: Console) -> None:
+def _print_rows(names: Sequence[str], rows: Sequence[Mapping[str, Any]], console: Console, whose: str) -> None:
     """Columns that say the same in every row are said once, above; the rest stands in the table."""
     same = {name for name in names if len(rows) > 1 and all(row[name] == rows[0][name] for row in rows)}
-    console.print(f"{len(rows):,} rows" if len(rows) != 1 else "1 row")
+    said = f" ({whose})" if whose else ""
+    console.print(f"{counted(len(rows), 'row')}{said}", markup=False, soft_wrap=True)
     if same:
         said = ", ".join(f"{name} {_cell(rows[0][name]) or 'null'}" for name in names if name in same)
         console.print(f"the same in all: {said}", markup=False, soft_wrap=True)

@@ -51,7 +51,10 @@ def text_lines(texts: OldTexts, *, dry_run: bool) -> Iterator[str]:
 
 
 def snapshot_lines(expired: Expired, *, dry_run: bool) -> Iterator[str]:
-    """How many snapshots the tables lost, and the files that only those needed."""
+    """The runs that were written together, how many snapshots the tables lost, and the files that only those needed."""
+    if expired.compacted:
+        runs = ", ".join(f"{name} {count}" for name, count in expired.compacted.items())
+        yield f"{_done('Compacted', dry_run)} the rows of small runs ({runs})"
     tables = [f"{name} {count}" for name, count in expired.snapshots.items() if count]
     files = "" if expired.files is None else f"; {counted(expired.files, 'file')} that no snapshot needs deleted"
     of = f" ({', '.join(tables)})" if tables else ""

@@ -73,7 +73,8 @@ class Site:
         """What the form on the page of an answer sends, with what a person adds."""
         page = self.client.get(f"/answers/{key.path}").text
         seen = page.partition('name="seen" value="')[2].partition('"')[0]
-        return {"token": self.access.token, "seen": seen, **fields}
+        before = page.partition('name="before" value="')[2].partition('"')[0]
+        return {"token": self.access.token, "seen": seen, "before": before, **fields}
 
     def post(self, key: Key, form: dict[str, str], **headers: str) -> httpx.Response:
         return self.client.post(f"/answers/{key.path}", data=form, headers={"Origin": self.url, **headers})

@@ -48,9 +48,13 @@ WHOLE = {
 
 @pytest.fixture
 def analysis(tmp_path: Path) -> Analysis:
+    return everything(tmp_path, TOML)
+
+
+def everything(tmp_path: Path, declaration: str) -> Analysis:
     folder = tmp_path / "everything"
     folder.mkdir()
-    (folder / "analysis.toml").write_text(TOML, "utf-8")
+    (folder / "analysis.toml").write_text(declaration, "utf-8")
     for stage, body in (("map", "{{ document }}"), ("reduce", "{{ parts }}")):
         (folder / f"{stage}.jinja").write_text(body + '{% block answer %}{"title": "{% endblock %}', "utf-8")
     return load_analysis(tmp_path, "everything", output_language="English")
@@ -128,6 +132,33 @@ def test_what_does_not_fit_is_told(analysis: Analysis, changed: dict[str, Any], 
     _, wrong = read_form(analysis, typed(fields_of(analysis, WHOLE), **changed))
     assert len(wrong) == 1
     assert wrong[0].startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("label", "score", "told"), [("unknown", "", []), ("neutral", "0.25", []), ("unknown", "2", ["score: 2.0 is"])]
+)
+def test_an_empty_field_is_null_where_that_is_an_answer(label: str, score: str, told: list[str]) -> None:
+    """The shipped sentiment has no score with the label `unknown`, and must have the property all the same."""
+    analysis = load_analysis(shipped_prompts(), "sentiment", output_language="English")
+    answer, wrong = read_form(analysis, {"corrected.sentiment": [label], "corrected.score": [score]})
+    assert answer == {"sentiment": label, "score": float(score) if score else None}
+    assert [one[: len(start)] for one, start in zip(wrong, told, strict=True)] == told
+
+
+@pytest.mark.parametrize(
+    ("spec", "taken"),
+    [
+        ('{ enum = ["s", "m"] }', False),
+        ('{ type = ["string", "null"], enum = ["s", "m"] }', False),
+        ('{ type = ["string", "null"] }', True),
+    ],
+)
+def test_null_must_be_allowed_by_type_and_choices(tmp_path: Path, spec: str, taken: bool) -> None:
+    """A required property that is left empty is missing unless its schema takes null."""
+    declared = TOML.replace('"count"]', '"count", "size"]').replace('{ enum = ["s", "m"] }', spec)
+    analysis = everything(tmp_path, declared)
+    _, wrong = read_form(analysis, typed(fields_of(analysis, WHOLE), size=""))
+    assert wrong == ([] if taken else ["'size' is a required property"])
 
 
 @pytest.mark.parametrize("name", ["classification", "sentiment", "summarization"])

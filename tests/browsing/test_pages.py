@@ -209,14 +209,60 @@ def test_forms_that_store_nothing(site: Site, form: dict[str, str], code: int) -
     assert site.labels() == []
 
 
+def test_a_mark_of_another_is_not_covered_unseen(small_site: Site) -> None:
+    """Two tabs on one answer: the later one sees both marks, and stores its own when the person says so."""
+    key = small_site.key("classification", "a.txt")
+    before = json.loads(small_site.results.index().answer(key) or "")["category"]
+    other = next(one for one in ("news", "minutes") if one != before)
+    fields = {"verdict": "wrong", "known": "yes", "corrected.category": other, "note": "<b>mine</b>"}
+    stale = small_site.form(key, **fields)
+    assert small_site.post(key, small_site.form(key, verdict="right", note="theirs")).status_code == 303
+    found = small_site.post(key, stale)
+    assert found.status_code == 409
+    refuse_injected(found.text)
+    text = html.unescape(found.text)
+    assert "tester marked this at" in text
+    assert "since you opened it" in text
+    for one in ("theirs", "<b>mine</b>", f'{{"category":"{other}"}}'):
+        assert one in text
+    assert [one.note for one in small_site.labels()] == ["theirs"]
+    form = found.text.partition("Yours:")[2].partition("<form")[2].partition("</form>")[0]
+    hidden = [one for tag, one in Elements(f"<form{form}</form>").found if tag == "input"]
+    again = {one["name"] or "": one["value"] or "" for one in hidden}
+    assert again.keys() == stale.keys()
+    assert small_site.post(key, again).status_code == 303
+    assert [one.note for one in small_site.labels()] == ["theirs", "<b>mine</b>"]
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ({"cost": "abc"}, "cost from abc: is no sum in USD"),
+        ({"order": "'"}, "order ': is none of uri, cost, tokens"),
+        ({"marked": "maybe"}, "marked maybe: is none of unmarked, right, wrong"),
+        ({"page": "-1"}, "page -1: is no number from 1 on"),
+        ({"part": "0"}, "part 0: is no number from 1 on"),
+        ({"cost": "0.5", "order": "cost", "marked": "right", "page": "1"}, None),
+        ({}, None),
+    ],
+)
+def test_what_is_left_out_of_account_is_told(site: Site, query: dict[str, str], told: str | None) -> None:
+    """On the list and beside an answer; the page is as without it."""
+    for path in ("/", f"/answers/{site.key('sentiment', 'plain.txt').path}"):
+        text = html.unescape(site.client.get(path, params=query).text)
+        assert ("Left out of account" in text) == (told is not None)
+        assert (told or "") in text
+
+
 def test_two_browsers_at_once(small_site: Site) -> None:
-    """Both labels are stored, also of the same answer."""
+    """All labels are stored but one of two about the same answer, whose person is told."""
     keys = [small_site.key(name, document) for name in ("sentiment", "classification") for document in ("a.txt", "b.t")]
     forms = [(key, small_site.form(key, verdict="right", note=str(n))) for n, key in enumerate([*keys, keys[0]])]
     with ThreadPoolExecutor(5) as pool:
         codes = list(pool.map(lambda one: small_site.post(*one).status_code, forms))
-    assert codes == [303] * 5
-    assert sorted(one.note or "" for one in small_site.labels()) == list("01234")
+    assert sorted(codes) == [303] * 4 + [409]
+    notes = sorted(one.note or "" for one in small_site.labels())
+    assert notes in (list("0123"), list("1234"))
 
 
 def test_nothing_else_changes(small_site: Site) -> None:

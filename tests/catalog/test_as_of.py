@@ -58,8 +58,12 @@ def test_the_runs_of_then(output: Output, as_of: str | dt.datetime, expected: st
 @pytest.mark.parametrize(
     ("as_of", "error", "message"),
     [
-        ("broken", ObjectMissing, "no run broken is published there; published runs are d, c, a, b"),
-        ("yesterday", ObjectMissing, "no run yesterday is published"),
+        ("broken", ObjectMissing, "no run broken is published there, and .*; published runs are d, c, a, b"),
+        (
+            "yesterday",
+            ObjectMissing,
+            "no run yesterday is published there, and it is no moment such as 2026-11-20T00:00Z",
+        ),
         ("2026-11-02", SettingsError, "has no zone; write for example 2026-11-02T00:00Z for UTC"),
         (dt.datetime(2026, 11, 2), SettingsError, "has no zone"),  # noqa: DTZ001 - what is refused
     ],

@@ -96,6 +96,31 @@ def test_new_columns_are_added_and_old_ones_stay(output: Output) -> None:
     assert [(row["mood"], row["people"], row["score"]) for row in scanned] == found
 
 
+def test_new_columns_stand_where_a_reader_seeks_them(output: Output) -> None:
+    """Each stands behind the one that it follows in its run, nested ones too; known ones never change their places."""
+    first = pa.struct([("name", pa.string()), ("age", pa.int64())])
+    longer = pa.struct([("name", pa.string()), ("town", pa.string()), ("age", pa.int64())])
+    a, b, c = (wider((name, pa.int64(), "A number"))[2] for name in "abc")
+    output.commit("mood", "1", [{"a": 1, "who": {"name": "Ada", "age": 36}}], wider(a, ("who", first, "Who")))
+    nested = wider(("who", longer, "Who"), b, c, a)
+    output.commit("mood", "2", [{"who": {"name": "Bo", "town": "Ulm", "age": 7}, "b": 2, "c": 3}], nested)
+    output.commit("mood", "3", [{"c": 3}], [c, *MOOD])
+    expected = [name for name, *_ in wider(a, ("who", longer, ""), b, c)]
+    with output.catalog() as catalog:
+        table = catalog.vendor.load_table("docbatch.mood")
+        schema = catalog.dataset("mood").schema
+        scanned = table.scan().to_arrow().sort_by("run_key").to_pylist()
+    assert (schema.names, table.schema().column_names[0]) == (expected, expected[0])
+    assert [part.name for part in schema.field("who").type] == ["name", "town", "age"]
+    assert list(scanned[0]) == expected
+    assert scanned == rows(output, "mood")
+    assert [(row["a"], row["b"], row["c"]) for row in scanned] == [(1, None, None), (None, 2, 3), (None, None, 3)]
+    assert [row["who"] for row in scanned[:2]] == [
+        {"name": "Ada", "town": None, "age": 36},
+        {"name": "Bo", "town": "Ulm", "age": 7},
+    ]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "where"),
     [

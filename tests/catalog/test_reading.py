@@ -72,7 +72,7 @@ def test_runs_that_ended_together_have_one_newest(tmp_path: Path) -> None:
         ("mood", None, True, None, 5),
         ("mood", None, True, 3, 3),
         ("mood", "c", False, None, 3),
-        ("documents", None, False, None, 3),
+        ("documents", None, False, None, 4),
         ("documents", None, True, None, 9),
         ("runs", None, False, None, 3),
     ],
@@ -80,7 +80,7 @@ def test_runs_that_ended_together_have_one_newest(tmp_path: Path) -> None:
 def test_what_show_shows(
     output: Output, table: str, run_key: str | None, all_runs: bool, limit: int | None, count: int
 ) -> None:
-    """Current rows of an analysis, every run, the newest run's rows of the rest, or what was asked for."""
+    """Current rows of an analysis and of documents, every run, or what was asked for."""
     with output.catalog() as catalog:
         assert shown_rows(catalog, table, run_key, all_runs=all_runs, limit=limit).num_rows == count
 

@@ -9,6 +9,7 @@ import pytest
 from pyiceberg.catalog.rest import RestCatalog
 
 from pipeline.catalog import open_catalog
+from pipeline.catalog.compacting import compact
 from pipeline.catalog.reading import list_tables
 from pipeline.errors import AccessDenied, DocbatchError, SettingsError, StorageError
 from pipeline.settings import Settings
@@ -96,3 +97,20 @@ def test_what_is_wrong_is_told_without_its_secrets(
     with pytest.raises(error, match=message) as raised:
         open_catalog(settings, (tmp_path / "output").as_uri(), ACCESS, lambda: START)
     assert SECRET not in str(raised.value)
+
+
+def test_small_runs_are_compacted_and_a_run_within_withdrawn(tmp_path: Path, server: tuple[RestServer, str]) -> None:
+    """The server takes a snapshot whose file is not divided by run, and the table is divided as before."""
+    output = Output(tmp_path / "output")
+    settings = {"catalog": f"rest:{server[1]}/", "catalog_credential": "me:secret", "catalog_namespace": "compacted"}
+    for run_key in ("a", "b", "c"):
+        output.commit("mood", run_key, [{"mood": "glad"}], **settings)
+        output.commit("runs", run_key, [{"ended": START}], **settings)
+    with output.catalog(**settings) as catalog:
+        assert compact(catalog, output.store, START, 2) == {"mood": 3, "runs": 3}
+        assert [one.compacted for one in catalog.look("mood").files] == [True]
+        assert catalog.withdraw("mood", "b")
+        assert catalog.run_keys("mood") == {"a", "c"}
+    output.commit("mood", "b", [{"mood": "sad"}], **settings)
+    with output.catalog(**settings) as catalog:
+        assert catalog.dataset("mood").to_table()["mood"].to_pylist() == ["glad", "sad", "glad"]

@@ -23,16 +23,26 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     shell.close()
 
 
+def reports(user: User) -> dict[str, str]:
+    """The pages beside the tables, by name."""
+    return {path.name: path.read_text("utf-8") for path in (user.folder / "output" / "reports").iterdir()}
+
+
 def test_a_run_is_withdrawn_and_brought_back(user: User) -> None:
     """Its rows are gone for `show` and `costs`, its name is not; `resume` makes all as it was."""
     commands = ("show", "show sentiment --format csv", "costs --format json", "show runs --as-of night --format json")
     before = [user.types(one).stdout for one in commands]
+    pages = reports(user)
+    assert set(pages) == {"night.html", "index.html"}
     told = user.types("withdraw night")
     assert told.returncode == 0, told.stderr
     assert told.stdout.startswith("Run night: withdrawn; no table has rows of it. ")
     assert "Bring back docbatch resume night" in told.stdout
     assert user.types("show").stdout == ""
     assert "published runs are none" in user.types("show runs --as-of night").stderr
+    left = reports(user)
+    assert set(left) == {"index.html"}
+    assert "night" not in left["index.html"]
     status = user.types("status night").stdout
     assert "Run night: withdrawn" in status
     assert "Bring them back with: docbatch resume night" in status
@@ -41,6 +51,7 @@ def test_a_run_is_withdrawn_and_brought_back(user: User) -> None:
     assert json.loads(user.types("withdraw night --json").stdout)["run_key"] == "night"
     assert "had been withdrawn, and its rows are back" in user.types("resume night").stdout
     assert [user.types(one).stdout for one in commands] == before
+    assert reports(user) == pages
     assert "nothing is left to do" in user.types("resume night").stdout
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.reports.figures import RunPoint, by_day, drift, page_name
-from pipeline.reports.pages import commands, run_page, trend_page
+from pipeline.reports.charts import trend
+from pipeline.reports.figures import RunPoint, answered_by, by_day, drift, page_name
+from pipeline.reports.pages import run_page, trend_page
+from pipeline.reports.repeating import again_says, commands
 from pipeline.reports.trends import MOST_RUNS, points_of
 from tests.published import START
-from tests.reports.nights import HOSTILE, Night, figures_of
+from tests.reports.nights import ANALYSES, HOSTILE, Night, figures_of
 
 MOST_BYTES = 3_000_000
 # What the templates and the charts consist of; anything else came out of a text.
@@ -109,6 +111,40 @@ def test_what_to_type_can_be_typed() -> None:
     assert costs == "docbatch costs --by run,analysis --output /out"
 
 
+def test_several_sources_and_budgets_are_typed_one_by_one() -> None:
+    """As they were chosen; each source is a word of its own."""
+    row = Night("first", 11, replaced={"source_uri": "file:///tmp/my%20docs | s3://letters/2026"}).run_row()
+    budgets = {"budget_day_usd": Decimal("5.00"), "budget_month_usd": Decimal(60)}
+    run = commands(row | {"run_key": "first"} | budgets)[0]
+    assert run.startswith("docbatch run '/tmp/my docs' s3://letters/2026 --output ")
+    assert run.endswith(" --budget-day-usd 5 --budget-month-usd 60")
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, ["classification ffffffffffff", "set DOCBATCH_PROMPTS", "baseline answers", "runs/first/run.json"]),
+        ({"model": "llama3.1:8b"}, ["llama3.1:8b answered: set DOCBATCH_ENGINE"]),
+        ({"not_selected": 1}, ["1 document of the source had been left out by --include"]),
+        ({"left_out": 7}, ["--sample and --seed"]),
+    ],
+)
+def test_what_no_option_says_is_told(changed: dict[str, object], told: list[str]) -> None:
+    """Own prompts, the engine, what was selected; and where the rest is to be found."""
+    text = " ".join(again_says(Night("first", 11).run_row() | {"run_key": "first"} | changed))
+    assert [one for one in told if one not in text] == []
+
+
+def test_prompts_that_ship_are_told_from_others() -> None:
+    """By their fingerprints: whoever has docbatch has them."""
+    row = Night("first", 11).run_row() | {"run_key": "first", "model": "llama"}
+    row["analyses"][0]["prompt_fingerprint"] = ANALYSES["classification"].fingerprint
+    text = " ".join(again_says(row))
+    assert "ship with docbatch 0.1.0 asked for: classification." in text
+    assert "sentiment ffffffffffff, summarization ffffffffffff" in text
+    assert "DOCBATCH_ENGINE" not in text
+
+
 def test_a_large_run_has_a_small_page(tmp_path: Path) -> None:
     """100,000 documents with three analyses, six kinds of failure and hostile names: a page for a phone."""
     figures = figures_of(tmp_path, Night("large", 100_000, hostile=HOSTILE, with_ledger=False))
@@ -142,6 +178,63 @@ def test_a_day_with_an_unknown_cost_has_none() -> None:
     texts = "".join(Markup(trend_page(points, set())).texts)
     assert "at least $0.003" in texts
     assert "Unknown on 1 day, without a mark." in texts
+
+
+def test_suspect_runs_are_marked() -> None:
+    """On the page over all runs, with what departed, which is text whatever a model called its labels."""
+    why = ("sentiment: label '<script>' 82.4%; usual is 20.1% to 35.0%",)
+    suspects = [point(number, quality="suspect", departures=why) for number in range(2, 9)]
+    page = trend_page((point(0), point(1, quality="usual"), *suspects), {"run-8"})
+    texts = Markup(page).texts
+    assert [one for one in texts if one in ("suspect", "usual", "not judged")] == ["suspect"] * 7 + [
+        "usual",
+        "not judged",
+    ]
+    assert sum("82.4%" in one for one in texts) == 5
+    assert any("2 more runs are suspect" in one for one in texts)
+    assert "script" not in Markup(page).elements
+    assert b"uspect" not in trend_page((point(0), point(1, quality="usual")), set()).partition(b"</style>")[2]
+
+
+def test_rows_of_runs_say_which_are_suspect() -> None:
+    """A version that did not judge has neither."""
+    judged = {"quality": "suspect", "departures": ["sentiment: label 'mixed' 80%"]}
+    rows = [Night("a", 22).run_row() | {"run_key": "a"}, Night("b", 22, day=1).run_row() | {"run_key": "b"} | judged]
+    first, second = points_of(rows)
+    assert (first.quality, first.departures, first.is_suspect) == (None, (), False)
+    assert (second.departures, second.is_suspect) == (tuple(judged["departures"]), True)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ([3], ["1 run on 1 day, 2026-11-04.", "On 2026-11-04: $0.003000."]),
+        ([3, 3], ["2 runs on 1 day, 2026-11-04.", "On 2026-11-04: $0.006000."]),
+        (
+            [3, 4],
+            ["2 runs on 2 days, 2026-11-04 to 2026-11-05.", "between $0.003000 and $0.004000, the last $0.004000."],
+        ),
+    ],
+)
+def test_few_days_are_told_as_they_are(numbers: list[int], told: list[str]) -> None:
+    """One is one, and what is the same is not said to lie between."""
+    texts = "".join(Markup(trend_page(tuple(point(number) for number in numbers), set())).texts)
+    assert [one for one in told if one not in texts] == []
+
+
+def test_ticks_differ() -> None:
+    """A day stands once below the axis, and a share has the digits that tell it from the next."""
+    for numbers in ([3], [3, 4], [1, 3, 20]):
+        for one in trend(by_day(tuple(point(number, failures=1, results=50) for number in numbers))):
+            ticks = re.findall(r">([^<>]+)</text>", one.svg)
+            assert len(ticks) == len(set(ticks)) > 2, ticks
+
+
+def test_what_stands_in_for_the_model_is_told() -> None:
+    """As the README does: the engine of the embedded stack is not Llama."""
+    row = {"model": "baseline", "priced_as": "llama"}
+    assert "baseline is not Llama" in answered_by(row)
+    assert answered_by(row | {"model": "llama3.1:8b"}) == "Answered by llama3.1:8b, priced as llama"
 
 
 def test_no_runs_have_a_trend_of_their_own() -> None:

@@ -19,6 +19,7 @@ WRONG = [
     ("work_uri", "s3://bucket/dt=1/", "^s3://"),
     ("catalog_namespace", "a.b", "^[a-z0-9_]"),
     ("sweep_hours", "0.5", "greater than or equal to 1"),
+    ("compact_runs", "-1", "greater than or equal to 0"),
     ("report_samples", "51", "less than or equal to 50"),
     ("mode", "batch", "'auto' or 'on-demand'"),
     ("output_language", "x\n{{ y }}", "^[\\w"),

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import tables
+from pipeline.catalog.reading import shown_rows
 from pipeline.errors import DeclarationError
+from pipeline.schemas.views import duckdb_views
 from pipeline.storage.objects import absolute_uri
+from tests.dictionary import DOCS
 from tests.world import Canned, World
 
 SCORE = '[answer.properties.score]\ntype = ["number", "null"]\nminimum = -1\nmaximum = 1\n'
@@ -101,6 +107,49 @@ def test_every_reader_finds_old_and_new_rows(
         missing_columns="insert",  # type: ignore[union-attr] # a frame
     )
     assert found(in_polars.collect().to_dicts()) == expected
+
+
+def test_a_new_column_is_read_with_the_answer(world: World) -> None:
+    """It stands among the answer's columns, before provenance and cost, wherever the tables are looked at."""
+    change(world, ADDED[0], *ADDED[1:])
+    world.run("after")
+    order = ["document_id", "uri", "sentiment", "reason", "score", "truncated"]
+    with tables.open(world.output) as opened:
+        found = [opened["sentiment"].columns, opened.latest("sentiment").columns]
+    with world.services.catalog(absolute_uri(str(world.output))) as catalog:
+        schemas = {name: catalog.dataset(name, []).schema for name in catalog.tables()}
+        found += [shown_rows(catalog, "sentiment").column_names]
+        found += [catalog.vendor.load_table("docbatch.sentiment").scan().to_arrow().column_names]
+    with duckdb.connect() as plain:
+        for statement in duckdb_views(schemas, dict.fromkeys(schemas, ())):
+            plain.execute(statement)
+        found += [plain.table("sentiment").columns, plain.table("sentiment_latest").columns]
+    assert [names[: len(order)] for names in found] == [order] * len(found)
+    ends = [[name for name in names if name not in ("deleted", "current_prompt")][-1] for names in found]
+    assert set(ends) == {"cost_usd"}
+
+
+BLOCKS = re.findall(r"```python\n(.*?)```", (DOCS / "runs-and-tables.md").read_text("utf-8"), re.DOTALL)
+
+
+def test_plain_readers_told_as_the_page_says_find_all_columns(world: World) -> None:
+    """The blocks for pandas, polars and DuckDB, as they stand; a reader that is told nothing misses the column."""
+    change(world, ADDED[0], *ADDED[1:])
+    world.run("zafter")
+    files, *readers = [block.replace("output/tables", f"{world.output}/tables") for block in BLOCKS]
+    assert ["pandas" in one or "polars" in one or "duckdb" in one for one in readers] == [True] * 3
+    for block in readers:
+        said: dict[str, Any] = {}
+        exec(files + block, said)
+        frame = said["frame"]
+        rows = (frame.to_arrow_table() if "duckdb" in block else pa.table(frame)).to_pylist()
+        assert sorted((row["run_key"], str(row["reason"])) for row in rows) == [
+            *[("before", "None")] * 2,
+            *[("zafter", "both")] * 2,
+        ]
+    assert "reason" not in pd.read_parquet(world.output / "tables" / "sentiment").columns
+    with pytest.raises(pl.exceptions.SchemaError):
+        pl.read_parquet(world.output / "tables" / "sentiment")
 
 
 def test_another_type_by_the_same_name_is_refused_before_anything_is_paid(world: World) -> None:

@@ -67,7 +67,9 @@ def test_an_export_carries_no_formula_of_a_document(typed: Typed, tmp_path: Path
     for ending in ("csv", "xlsx"):
         told = typed("export", "summarization", "--to", str(tmp_path / f"rows.{ending}"))
         assert (told.returncode, told.stdout) == (0, ""), told.stderr
-        assert told.stderr == f"9 rows of summarization in {tmp_path}/rows.{ending}\n"
+        assert told.stderr == (
+            f"9 rows of summarization in {tmp_path}/rows.{ending} (the newest of each document; --all-runs for all)\n"
+        )
     text = (tmp_path / "rows.csv").read_text("utf-8-sig")
     rows = {row["uri"].rpartition("/")[2]: row for row in csv.DictReader(io.StringIO(text, newline=""))}
     assert rows["defiant.txt"]["summary"] == f"'{FORMULA}"
@@ -107,12 +109,32 @@ def test_an_export_is_narrowed_as_show_is(typed: Typed, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "head"),
+    [
+        (("documents",), "10 rows (the newest of each document; --all-runs for all)"),
+        (("documents", "--run-key", "tuesday"), "6 rows (of run tuesday)"),
+        (("documents", "--all-runs"), "22 rows (of all runs)"),
+        (("failures",), "6 rows (of the newest run wednesday; --all-runs for all)"),
+        (("failures", "--as-of", "monday"), "3 rows (of the newest run monday; --all-runs for all)"),
+        (("runs",), "3 rows (of all runs)"),
+    ],
+)
+def test_rows_say_whose_they_are(typed: Typed, tmp_path: Path, words: tuple[str, ...], head: str) -> None:
+    """`show` and `export` name the run, or say that every document is there, and how to get other rows."""
+    told = typed("show", *words)
+    assert told.stdout.splitlines()[0] == head, told.stderr
+    path = tmp_path / "rows.csv"
+    count, _, whose = head.partition(" (")
+    assert typed("export", *words, "--to", str(path)).stderr == f"{count} of {words[0]} in {path} ({whose}\n"
+
+
 def test_views_for_athena_are_printed(typed: Typed, world: World) -> None:
     """A view for each analysis in the database of the catalog; with athena-files, the tables before them."""
     views, both = (typed("views", "--for", who).stdout for who in ("athena", "athena-files"))
     assert [line for line in views.splitlines() if line.startswith("create")] == [
         f'create or replace view "docbatch"."{name}_latest" as'
-        for name in ("classification", "sentiment", "summarization")
+        for name in ("classification", "documents", "sentiment", "summarization")
     ]
     assert both.endswith(views)
     assert f"location '{world.output}/tables/ledger/'" in both

@@ -85,7 +85,7 @@ def test_as_of_a_run_and_a_time(world: World, opened: Tables) -> None:
         ),
         (lambda found: found["runs_latest"], ObjectMissing, "nothing is published there"),
         (lambda found: found.latest("moods"), ObjectMissing, "moods: nothing is published there"),
-        (lambda found: found.latest("ledger"), SettingsError, "ledger: is no analysis.* classification, sentiment"),
+        (lambda found: found.latest("ledger"), SettingsError, "ledger: is no analysis.* classification, doc"),
         (lambda found: found.table("ledger", run_key="sunday"), ObjectMissing, "published runs are monday, tuesday"),
     ],
 )

@@ -33,7 +33,7 @@ def script(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", [*SCHEMAS, *(f"{name}_latest" for name in ANALYSES)])
+@pytest.mark.parametrize("name", [*SCHEMAS, *(f"{name}_latest" for name in [*ANALYSES, "documents"])])
 def test_plain_duckdb_reads_the_published_files(script: Path, opened: Tables, name: str) -> None:
     """Without docbatch, the catalog or any download, every view gives the rows and types that docbatch gives."""
     with duckdb.connect() as plain:
@@ -55,18 +55,18 @@ def test_a_table_without_rows_is_a_view_all_the_same(tmp_path: Path) -> None:
         assert plain.sql("select count(*), sum(cost_usd) from sentiment_latest").fetchall() == [(0, None)]
 
 
-@pytest.mark.parametrize("analysis", ANALYSES)
-def test_athena_and_duckdb_say_the_same(opened: Tables, analysis: str) -> None:
+@pytest.mark.parametrize("table", [*ANALYSES, "documents"])
+def test_athena_and_duckdb_say_the_same(opened: Tables, table: str) -> None:
     """Athena's view, translated from Trino's SQL, gives the rows of ours; its statement is one that creates a view."""
-    (statement,) = [one for one in athena_views(SCHEMAS, "letters") if f'"{analysis}_latest"' in one]
+    (statement,) = [one for one in athena_views(SCHEMAS, "letters") if f'"{table}_latest"' in one]
     tree = sqlglot.parse_one(statement, read="athena", error_level=sqlglot.ErrorLevel.RAISE)
     assert (tree.key, tree.args["kind"]) == ("create", "VIEW")
-    assert {table.db for table in tree.find_all(sqlglot.exp.Table) if table.name in SCHEMAS} == {"letters"}
-    query = latest_query(analysis, Dialect.ATHENA, SCHEMAS[analysis].names)
+    assert {one.db for one in tree.find_all(sqlglot.exp.Table) if one.name in SCHEMAS} == {"letters"}
+    query = latest_query(table, Dialect.ATHENA, SCHEMAS[table].names)
     (translated,) = sqlglot.transpile(query, read="athena", write="duckdb")
     theirs = opened.sql(translated).duckdb().fetchall()
     assert theirs
-    assert sorted(map(repr, theirs)) == sorted(map(repr, opened.latest(analysis).duckdb().fetchall()))
+    assert sorted(map(repr, theirs)) == sorted(map(repr, opened.latest(table).duckdb().fetchall()))
 
 
 def test_external_tables_are_hive_sql() -> None:
@@ -80,6 +80,16 @@ def test_external_tables_are_hive_sql() -> None:
         assert f"location 's3://bucket/output/tables/{table}/'" in statement
         for column, field in zip(defined, SCHEMAS[table], strict=True):
             assert column.kind.is_type("array") == pa.types.is_list(field.type)
+
+
+def test_a_document_is_as_the_newest_run_that_listed_it_says(opened: Tables) -> None:
+    """One row for each document that was ever listed, also when the newest run had to do with few of them."""
+    rows = opened.latest("documents").arrow().to_pylist()
+    found = {row["uri"].rpartition("/")[2]: (row["run_key"], row["change"]) for row in rows}
+    assert len(found) == len(rows) == len(set(opened["documents"].arrow()["document_id"].to_pylist()))
+    assert found["minutes.txt"] == ("wednesday", "unchanged")
+    assert found["news.txt"] == ("tuesday", "deleted")
+    assert found["lease.txt"] == ("wednesday", "changed")
 
 
 def test_rows_of_an_older_prompt_are_told_apart(opened: Tables) -> None:
