@@ -73,13 +73,13 @@ _ADVICE = {
     Reason.UNSUPPORTED: "Convert the document to a format that is read; README lists them.",
     Reason.NO_TEXT: "A scan: put a version with recognised text in its place, or install the extra `ocr` (README).",
     Reason.ENCRYPTED: "Save the document without its password.",
-    Reason.DAMAGED: "Open the document and save it anew, or send it again: it may have been cut short.",
+    Reason.DAMAGED: "Mend what the detail names, or save or send the document anew: it may have been cut short.",
     Reason.EXCEEDED: "Split the document, or raise DOCBATCH_EXTRACT_SECONDS, _MEMORY_BYTES or _OUTPUT_BYTES.",
     Reason.CRASHED: "The parser cannot read the document: save it anew, or in another format.",
     Reason.TOO_LARGE: "Split the document, or raise DOCBATCH_MAX_DOCUMENT_BYTES.",
-    Reason.VANISHED: "The document was deleted between listing and reading, or is a link to a file that is not there "
-    "(mend or remove the link); the next run lists afresh.",
-    Reason.FORBIDDEN: "Allow docbatch to read the document; where S3 refuses its key, copy it to another one.",
+    Reason.VANISHED: "The document is not there any more, or a link or list names what is not (mend it, or leave it "
+    "out); the next run lists afresh.",
+    Reason.FORBIDDEN: "Let docbatch read the document, copy it to another key or into the folder, or leave it out.",
     Reason.REFUSED: "Bedrock refused the record; the detail holds its message.",
     Reason.MISSING: "Every round ended before Bedrock answered; run again, or raise DOCBATCH_MAX_ROUNDS.",
     Reason.MALFORMED: "The answer was not JSON; raw_answer holds what was written. Look at the prompt's examples.",

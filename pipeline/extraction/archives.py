@@ -39,8 +39,8 @@ def read_archive(content: bytes, form: str, bounds: Bounds, read: Reader) -> Tex
                 return _joined(form, _in_zip(packed), bounds, read)
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as rolled:
             return _joined(form, _in_tar(rolled), bounds, read)
-    except _BROKEN as error:
-        return Failure(Reason.DAMAGED, f"{form} that cannot be opened: {type(error).__name__}")
+    except _BROKEN:
+        return Failure(Reason.DAMAGED, f"{form} that cannot be opened: it was cut short or is damaged")
 
 
 def _in_zip(packed: zipfile.ZipFile) -> list[_Member]:
@@ -84,8 +84,8 @@ def _content(member: _Member, most_bytes: int) -> bytes | Failure | None:
     try:
         with member.open() or io.BytesIO() as opened:
             content = opened.read(most_bytes + 1)
-    except _BROKEN as error:
-        return Failure(Reason.DAMAGED, f"cannot be unpacked: {type(error).__name__}")
+    except _BROKEN:
+        return Failure(Reason.DAMAGED, "cannot be unpacked: it was cut short or is damaged")
     return content if len(content) <= most_bytes else None
 
 

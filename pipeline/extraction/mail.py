@@ -75,8 +75,8 @@ def read_msg(content: bytes, bounds: Bounds, read: Reader) -> Text | Failure:
         if body is None and message.html_body:
             body = ("body.html", message.html_body.encode())
         attached = [(one.file_name or "", one.file_bytes or b"") for one in message.attachments]
-    except Exception as error:  # noqa: BLE001 - the parser lets through whatever a broken file makes Python raise
-        return Failure(Reason.DAMAGED, f"msg that cannot be read: {type(error).__name__}")
+    except Exception:  # noqa: BLE001 - the parser lets through whatever a broken file makes Python raise
+        return Failure(Reason.DAMAGED, "msg that cannot be read: it was cut short or is damaged")
     dated = head | {"Date": sent.isoformat() if sent else None}
     return _joined("msg", dated, body, iter(attached), sent, bounds, read)
 

@@ -29,8 +29,8 @@ def markdown(content: bytes, form: str) -> str | Failure:
         return Failure(Reason.ENCRYPTED, f"{form} that opens with a password only")
     except anydoc.ResourceLimitError as error:
         return Failure(Reason.EXCEEDED, f"{form} that unpacks to more than its reader allows ({error.limit})")
-    except anydoc.ConvertError as error:
-        return Failure(Reason.DAMAGED, f"{form} that cannot be read: {type(error).__name__}")
+    except anydoc.ConvertError:
+        return Failure(Reason.DAMAGED, f"{form} that cannot be read: it was cut short or is damaged")
 
 
 def _text(content: str, form: str, about: About) -> Text | Failure:

@@ -37,6 +37,6 @@ def unpacked(content: bytes, form: str, most_bytes: int) -> bytes | Failure:
                         Reason.TOO_LARGE, f"{form} of {len(content)} bytes that unpacks to more than {most_bytes}"
                     )
                 parts.append(part)
-    except _BROKEN as error:
-        return Failure(Reason.DAMAGED, f"{form} that cannot be unpacked: {type(error).__name__}")
+    except _BROKEN:
+        return Failure(Reason.DAMAGED, f"{form} that cannot be unpacked: it was cut short or is damaged")
     return b"".join(parts)

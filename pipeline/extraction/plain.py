@@ -116,7 +116,8 @@ def _decode_as(content: bytes, encoding: str) -> tuple[str, str] | Failure:
     try:
         return content.decode(encoding), encoding
     except (UnicodeError, LookupError) as error:
-        return Failure(Reason.UNDECODABLE, f"not {encoding}: {error}"[:200])
+        where = f"the byte at position {error.start}" if isinstance(error, UnicodeDecodeError) else "something in it"
+        return Failure(Reason.UNDECODABLE, f"not {encoding}: {where} cannot be read")
 
 
 def _is_western(content: bytes) -> bool:

@@ -39,8 +39,8 @@ def _extract(content: bytes, name: str, bounds: Bounds, inside: int) -> Text | F
     form = signed_form(content, plain.suffix(name))
     try:
         form = zipped_form(content) if form == "zip" else compound_form(content) if form == "compound" else form
-    except BROKEN_ZIP as error:
-        return Failure(Reason.DAMAGED, f"ZIP or Office file that cannot be opened: {type(error).__name__}")
+    except BROKEN_ZIP:
+        return Failure(Reason.DAMAGED, "ZIP or Office file that cannot be opened: it was cut short or is damaged")
     if form is None:
         return plain.read(content, name, plain.MOST_NESTED) or _too_deep()
     return _read(content, name, form, bounds, inside)

@@ -92,8 +92,8 @@ def read_picture(content: bytes, form: str) -> Text | Failure:
                 texts.append(recognise(grey.tobytes(), grey.width, grey.height, grey.width))
     except Image.DecompressionBombError:
         return Failure(Reason.TOO_LARGE, f"{form} of more than {MOST_PIXELS} pixels")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        return Failure(Reason.DAMAGED, f"{form} that cannot be read: {type(error).__name__}")
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return Failure(Reason.DAMAGED, f"{form} that cannot be read: it was cut short or is damaged")
     seen = [text for text in texts if text]
     if not seen:
         return Failure(Reason.NO_TEXT, f"{form} in which no text was recognised")

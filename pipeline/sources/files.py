@@ -6,6 +6,7 @@ import csv
 import json
 import tempfile
 import zlib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def read_lines(store: ObjectStore, key: str, header: Sequence[str] | None = None
         return _of_columns(store, key)
     pieces = _filled(store.stream(key), store.uri(key))
     pieces = _unpacked(pieces, store.uri(key)) if name.endswith(".gz") else pieces
-    lines = _split(pieces)
+    lines = _split(_in_utf8(pieces, store.uri(key)))
     if name.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
         return _of_json(lines)
     return _of_csv(lines, "\t" if ".tsv" in name else ",", header)
@@ -62,14 +63,30 @@ def with_columns(lines: Iterator[Line], wanted: Sequence[str], uri: str) -> Iter
             if name in first[0].twice:
                 raise SettingsError(f"{uri}: has two columns {name!r}; leave one of them, or give it another name")
             if name not in there:
-                raise SettingsError(f"{uri}: has no column {name!r}; its columns are {', '.join(there)}")
+                raise SettingsError(f"{uri}: has no column {name!r}; {_told(there)}")
     return chain(first, lines)
+
+
+def _told(names: Sequence[str]) -> str:
+    try:
+        return f"its columns are {', '.join(names).encode().decode()}"
+    except UnicodeEncodeError:  # `surrogateescape` stands for bytes that are none
+        return "its header is not UTF-8; save it anew as that"
 
 
 def _filled(pieces: Iterator[bytes], uri: str) -> Iterator[bytes]:
     first = next((piece for piece in pieces if piece), None)
     if first is None:
         raise SettingsError(f"{uri}: is empty (0 bytes)")
+    yield first
+    yield from pieces
+
+
+def _in_utf8(pieces: Iterator[bytes], uri: str) -> Iterator[bytes]:
+    """A mark or a zero byte at the beginning shows another encoding; no row of it could be read."""
+    first = next(pieces, b"")
+    if first.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or b"\0" in first[:4]:
+        raise SettingsError(f"{uri}: is UTF-16 or UTF-32, and must be UTF-8; save it anew as that")
     yield first
     yield from pieces
 

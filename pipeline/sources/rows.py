@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -83,13 +84,19 @@ def _problem(table: _Table, values: Values) -> str | None:
         return f"has no column {table.text!r}"
     text = values[table.text]
     if text is not None and not isinstance(text, str):
-        return f"its column {table.text!r} is no text ({type(text).__name__})"
+        return f"its column {table.text!r} is no text ({_kind_of(text)})"
     if not _is_unicode(text or ""):
         return f"its column {table.text!r} is not UTF-8"
     row_id = _id_of(values.get(table.id))
     if not 0 < len(row_id) <= MOST_ID_CHARACTERS or not _is_unicode(row_id):
         return f"its column {table.id!r} is no id (a text or a number of 1 to {MOST_ID_CHARACTERS} characters)"
     return None
+
+
+def _kind_of(value: object) -> str:
+    """In words of JSON, not of Python."""
+    kinds = {"boolean": bool, "number": int | float | Decimal, "object": dict, "list": list | tuple}
+    return next((name for name, kind in kinds.items() if isinstance(value, kind)), "another type")
 
 
 def _id_of(value: object) -> str:

@@ -126,6 +126,9 @@ def test_a_line_without_an_end_takes_no_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "error", "message"),
     [
+        ("t.csv", "id,text\n1,x\n".encode("utf-16"), SettingsError, "is UTF-16 or UTF-32, and must be UTF-8"),
+        ("t.csv", "id,text\n1,x\n".encode("utf-16-be"), SettingsError, "is UTF-16 or UTF-32, and must be UTF-8"),
+        ("t.jsonl.gz", gzip.compress("{}\n".encode("utf-16")), SettingsError, "is UTF-16 or UTF-32"),
         ("t.jsonl", b"", SettingsError, r"t\.jsonl: is empty \(0 bytes\)"),
         ("t.parquet", b"", SettingsError, r"is empty \(0 bytes\)"),
         ("t.parquet", b"no table", StorageError, "cannot be read as Parquet after row 0"),
@@ -144,6 +147,8 @@ def test_a_file_that_is_no_table_says_so(
 
 def test_columns_that_are_missing_name_those_that_are_there() -> None:
     """One that some rows lack is no mistake; a table without rows has none."""
+    with pytest.raises(SettingsError, match="has no column 'a'; its header is not UTF-8; save it anew"):
+        with_columns(iter([Line(1, {"\udce9": 1})]), ["a"], "s3://b/t.csv")
     lines = [Line(1, {"a": 1}), Line(2, {"b": 1})]
     assert list(with_columns(iter(lines), ["a", "b"], "s3://b/t.jsonl")) == lines
     assert list(with_columns(iter([]), ["a"], "s3://b/t.csv")) == []

@@ -94,7 +94,7 @@ BAD = [
     ('{"id": 1, "text": "Fine."}', None),
     ('{"id": 2, "text": ""}', ("id=2", "empty", "text without text")),
     ('{"id": 3, "text": null}', ("id=3", "empty", "text without text")),
-    ('{"id": 4, "text": 5}', ("row:4", "damaged", "row 4: its column 'text' is no text (int)")),
+    ('{"id": 4, "text": 5}', ("row:4", "damaged", "row 4: its column 'text' is no text (number)")),
     ('{"id": 5}', ("row:5", "damaged", "row 5: has no column 'text'")),
     (
         '{"text": "x"}',
