@@ -51,6 +51,10 @@ class Made:
 class Content:
     content: Any
 
+    @property
+    def meta(self) -> dict[str, int]:
+        return {"size": len(self.content)}
+
     def bytes(self) -> Bytes:
         return Bytes(self.content)
 
