@@ -163,7 +163,7 @@ def test_show_prints_a_table_in_every_form(user: User, finished: subprocess.Comp
     options = ("--limit 2", "--format json", "--format csv --run-key first")
     table, as_json, as_csv = (one.finish() for one in [user.start(f"show sentiment {option}") for option in options])
     assert table.returncode == 0, table.stderr
-    assert table.stdout.startswith("2 rows\nthe same in all: ")
+    assert table.stdout.startswith("2 rows (the newest of each document; --all-runs for all)\nthe same in all: ")
     rows = [json.loads(line) for line in as_json.stdout.splitlines()]
     assert len(rows) == 36
     assert {row["model"] for row in rows} == {"baseline"}
