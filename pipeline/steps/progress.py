@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -98,9 +98,10 @@ class Meter:
         return Progress(Volume(self._documents, self._size_bytes), self._total, self._clock() - self._began)
 
 
-def volume_of(run: Run, shards: Iterable[int]) -> Volume:
+def volume_of(run: Run, shards: Sequence[int]) -> Volume:
     """What preparing these shards has to read: what is listed and not gone. Raises RunError as `prepare` does."""
-    refuse_tidied(run)
+    if shards:
+        refuse_tidied(run)
     return sum((_listed(run, shard) for shard in shards), Volume())
 
 

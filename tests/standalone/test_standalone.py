@@ -120,12 +120,13 @@ def test_an_asset_of_another_dag_starts_a_run(server: Server, published: str) ->
     assert sum(summary["unchanged"].values()) == 6
 
 
-def test_a_log_has_one_line_of_what_was_done(server: Server, nightly: str) -> None:
-    """No library talks over it, and Airflow does not repeat what XCom holds."""
+def test_a_log_says_what_was_done_and_no_more(server: Server, nightly: str) -> None:
+    """One line of the run, one of its report: no library talks over them, Airflow does not repeat what XCom holds."""
     of_airflow = {"Done. Returned value not shown", "Pushing xcom"}
     told = [line for line in server.told(nightly, "publish") if line not in of_airflow]
-    assert len(told) == 1, told
+    assert len(told) == 2, told
     assert "6 results, 0 failures, 0 unchanged; " in told[0]
+    assert told[1].startswith("Report: ")
 
 
 def test_a_client_reads_what_a_run_came_to(server: Server, published: str, output: Path) -> None:
