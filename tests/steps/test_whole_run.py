@@ -206,4 +206,4 @@ def test_a_link_that_leads_nowhere_says_so(world: World) -> None:
     world.run()
     rows = world.rows("failures")
     assert {(row["reason"], row["detail"]) for row in rows} == {("vanished", "a link to a file that is not there")}
-    assert "mend or remove the link" in rows[0]["advice"]
+    assert "names what is not (mend it, or leave it out)" in rows[0]["advice"]
