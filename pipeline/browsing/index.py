@@ -117,6 +117,9 @@ class Index:
         rows = self._select(_LINE, _IS, _of(key))
         return _line(rows[0]) if rows else None
 
+    def has(self, key: Key) -> bool:
+        return self.find(key) is not None
+
     def answer(self, key: Key) -> str | None:
         """The answer as JSON; None for a failure."""
         rows = self._select("answer", _IS, _of(key))

@@ -1,0 +1,161 @@
+"""Results that several processes look at and mark: nobody's mark is covered by one who did not see it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.browsing.gold import Label, Verdict, read_labels
+from pipeline.browsing.results import Results
+from pipeline.browsing.searching import Marked, Search
+from pipeline.steps.withdrawing import withdraw
+from pipeline.storage.objects import absolute_uri
+from tests.browsing.conftest import Site, served
+from tests.browsing.test_gold import LABEL
+from tests.world import TODAY, WORK_URI, World
+
+THEIRS = replace(LABEL, note="theirs", marked_by="another")
+MINE = replace(LABEL, note="mine", marked=LABEL.marked + dt.timedelta(minutes=1))
+
+
+@pytest.fixture
+def looked(small: World, tmp_path: Path) -> Callable[[], Results]:
+    """Makes results over one output, each as a process of its own has them, which looked and does not look again."""
+
+    def make() -> Results:
+        folder = tmp_path / f"index {threading.get_ident()} {len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        results = Results(small.services, absolute_uri(str(small.output)), folder, monotonic=lambda: 0.0)
+        results.index()
+        return results
+
+    return make
+
+
+def stored(results: Results) -> list[Label]:
+    with results.catalog() as catalog:
+        return read_labels(catalog)
+
+
+def test_a_mark_of_another_process_is_not_covered_unseen(looked: Callable[[], Results]) -> None:
+    """However short ago it was stored; who saw it may store another, and then both are there."""
+    theirs, mine = looked(), looked()
+    assert theirs.mark(THEIRS, instead_of="") is None
+    assert mine.mark(MINE, instead_of="") == THEIRS
+    assert stored(mine) == [THEIRS]
+    assert mine.labels[MINE.about] == THEIRS
+    assert mine.mark(MINE, instead_of=THEIRS.mark_id) is None
+    assert theirs.mark(replace(THEIRS, note="again"), instead_of=THEIRS.mark_id) == MINE
+    assert stored(mine) == [THEIRS, MINE]
+
+
+def test_the_same_said_twice_is_stored_once(looked: Callable[[], Results]) -> None:
+    """A button that is pressed twice stores one label, and nobody is asked about it."""
+    results = looked()
+    assert results.mark(MINE, instead_of="") is None
+    assert results.mark(replace(MINE, marked=MINE.marked + dt.timedelta(seconds=1)), instead_of="") is None
+    assert stored(results) == [MINE]
+
+
+def test_a_clock_that_goes_wrong_does_not_undo_a_mark(looked: Callable[[], Results]) -> None:
+    """Who saw a mark and stored another has the newest, though the other's clock was ahead of his."""
+    theirs, mine = looked(), looked()
+    ahead = replace(THEIRS, marked=MINE.marked + dt.timedelta(hours=1))
+    assert theirs.mark(ahead) is None
+    assert mine.mark(MINE, instead_of=ahead.mark_id) is None
+    assert looked().labels[MINE.about].note == "mine"
+    assert mine.labels == looked().labels
+
+
+def test_at_the_very_same_time_both_are_stored(looked: Callable[[], Results]) -> None:
+    """Between the look and the commit there is a moment: no row is lost, and all take the same for newest."""
+    results = [looked() for _ in range(4)]
+    labels = [replace(MINE, note=str(n), marked=MINE.marked + dt.timedelta(seconds=n)) for n in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        newer = list(pool.map(lambda one: one[0].mark(one[1], instead_of=""), zip(results, labels, strict=True)))
+    kept = stored(results[0])
+    assert len(kept) == newer.count(None) > 0
+    assert [looked().labels[MINE.about] for _ in range(2)] == [kept[-1]] * 2
+    assert all(one is None or one in kept for one in newer)
+
+
+def frozen(results: Results) -> None:
+    """It does not look by itself any more."""
+    results.index()
+    results._looked = float("inf")
+
+
+def test_two_servers_over_one_output(small: World, tmp_path: Path) -> None:
+    """Who marks at the second sees the conflict page, and then has the labels of both in his list."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    with served(small, tmp_path / "one") as theirs, served(small, tmp_path / "two") as mine:
+        frozen(mine.results)
+        keys = [mine.key("classification", name) for name in ("a.txt", "b.txt", "c.txt")]
+        stale = mine.form(keys[0], verdict="right", note="mine")
+        assert theirs.post(keys[0], theirs.form(keys[0], verdict="right", note="theirs")).status_code == 303
+        assert theirs.post(keys[1], theirs.form(keys[1], verdict="right")).status_code == 303
+        found = mine.post(keys[0], stale)
+        assert found.status_code == 409
+        assert "theirs" in found.text
+        assert [one.note for one in mine.labels()] == ["theirs", None]
+        assert mine.post(keys[2], mine.form(keys[2], verdict="right")).status_code == 303
+        assert mine.results.index().count(Search(marked=Marked.RIGHT)) == 3
+        small.put("d.txt", "A new document.")
+        small.run("second", day=TODAY)
+        mine.results._looked = float("-inf")
+        assert mine.results.index().count(Search(run="second")) == 3
+        assert mine.results.index().count(Search(marked=Marked.RIGHT)) == 3
+
+
+def test_a_run_that_is_withdrawn_while_its_page_is_open(small_site: Site) -> None:
+    """Its pages say so, also in the seconds until the list is made anew; nothing is stored."""
+    key = small_site.key("sentiment", "a.txt")
+    form = small_site.form(key, verdict="right")
+    frozen(small_site.results)
+    withdraw(small_site.world.services, f"{WORK_URI}/runs/night")
+    assert small_site.client.get("/").status_code == 200
+    assert small_site.client.get(f"/answers/{key.path}").status_code == 404
+    found = small_site.post(key, form)
+    assert found.status_code == 404
+    assert "its run was withdrawn" in found.text
+    small_site.results._looked = float("-inf")
+    assert "Nothing is found" in small_site.client.get("/", params={"after": key.path}).text
+    assert small_site.client.get(f"/answers/{key.path}").status_code == 404
+    assert small_site.post(key, form).status_code == 404
+    assert small_site.labels() == []
+
+
+def test_two_browsers_at_once(small_site: Site) -> None:
+    """All labels are stored but one of two about the same answer, whose person is told."""
+    keys = [small_site.key(name, document) for name in ("sentiment", "classification") for document in ("a.txt", "b.t")]
+    forms = [(key, small_site.form(key, verdict="right", note=str(n))) for n, key in enumerate([*keys, keys[0]])]
+    with ThreadPoolExecutor(5) as pool:
+        codes = list(pool.map(lambda one: small_site.post(*one).status_code, forms))
+    assert sorted(codes) == [303] * 4 + [409]
+    notes = sorted(one.note or "" for one in small_site.labels())
+    assert notes in (list("0123"), list("1234"))
+
+
+def test_a_run_that_is_published_meanwhile_is_seen(small: World, tmp_path: Path) -> None:
+    """After some seconds, without starting anew; labels hold for the texts that they were given for."""
+    (tmp_path / "index").mkdir()
+    with served(small, tmp_path / "index") as site:
+        now = [0.0]
+        site.results._monotonic = lambda: now[0]
+        key = site.key("sentiment", "a.txt")
+        assert site.post(key, site.form(key, verdict="right")).status_code == 303
+        small.put("b.txt", "Another text.")
+        small.run("second", day=TODAY)
+        assert "second" not in site.client.get("/").text
+        now[0] = 6.0
+        assert "second" in site.client.get("/").text
+        line = site.results.index().find(key)
+        assert line is not None
+        assert line.verdict is Verdict.RIGHT
