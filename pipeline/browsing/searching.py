@@ -31,7 +31,7 @@ class Marked(StrEnum):
 
 # Ascending, so that one comparison serves all orders; what is unknown stands last.
 SORT = {
-    Order.URI: "uri",
+    Order.URI: "name",
     Order.COST: "-coalesce(cost_usd, -1)",
     Order.TOKENS: "-coalesce(input_tokens + output_tokens, -1)",
 }

@@ -254,7 +254,7 @@ def test_what_is_left_out_of_account_is_told(site: Site, query: dict[str, str], 
     """On the list and beside an answer; the page is as without it."""
     for path in ("/", f"/answers/{site.key('sentiment', 'plain.txt').path}"):
         text = html.unescape(site.client.get(path, params=query).text)
-        assert ("Left out of account" in text) == (told is not None)
+        assert ("Ignored: " in text) == (told is not None)
         assert (told or "") in text
 
 
