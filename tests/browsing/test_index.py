@@ -14,10 +14,11 @@ from pipeline.analyses import load_analysis, shipped_prompts
 from pipeline.browsing.index import Index, Line, build
 from pipeline.browsing.searching import Key, Marked, Order, Place, Search, escaped, ignored, place_of, search_of
 from pipeline.schemas import result_columns
-from tests.browsing.conftest import NAMES, Site
+from tests.browsing.conftest import NAMES, NO_BLANKS, RIGHT_TO_LEFT, Site
 from tests.published import START, Output
 from tests.world import TODAY, World
 
+ODD = (RIGHT_TO_LEFT, NO_BLANKS)
 MANY = 100_000
 
 
@@ -28,7 +29,7 @@ def names(lines: list[Line]) -> list[str]:
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
-        ({}, {"plain.txt", "copy.txt", "long.txt", "hostile.txt", "titled.html", "empty.txt", *NAMES}),
+        ({}, {"plain.txt", "copy.txt", "long.txt", "hostile.txt", "titled.html", "empty.txt", *NAMES, *ODD}),
         ({"q": "_club_"}, set()),
         ({"q": "100%"}, set()),
         ({"q": "PLAIN"}, {"plain.txt"}),
