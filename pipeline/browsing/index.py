@@ -34,6 +34,13 @@ _LINE = f"""
     document_id, analysis, run_key, uri, name, title, language, labels, left(words, {SHOWN_CHARACTERS}),
     length(words) > {SHOWN_CHARACTERS}, reason, cost_usd, input_tokens, output_tokens, deleted, verdict
 """
+_OPTIONAL = {  # that a table of an older version may lack
+    "content_hash": "varchar",
+    "truncated": "boolean",
+    "cost_usd": "decimal(20, 10)",
+    "input_tokens": "bigint",
+    "output_tokens": "bigint",
+}
 _IS = "document_id = ? and analysis = ? and run_key = ?"
 _NEWEST = """
 update answers set newest = true from (
@@ -189,15 +196,17 @@ def _about_documents(views: duckdb.DuckDBPyConnection) -> str:
 
 
 def _results(views: duckdb.DuckDBPyConnection, table: str, label_property: str | None, about: str) -> str:
-    columns = {name: kind for name, kind in _columns(views, table).items() if name not in PROVENANCE}
+    has = _columns(views, table)
+    columns = {name: kind for name, kind in has.items() if name not in PROVENANCE}
     labels = "null"
     if label_property in columns:
         labels = f'"{label_property}"' if columns[label_property].endswith("[]") else f'["{label_property}"]'
     texts = ", ".join(["null", *(_words(name, kind) for name, kind in columns.items() if name != label_property)])
     fields = ", ".join(f'"{name}" := rows."{name}"' for name in columns)
     own_labels = f"case when list_aggregate({labels}, 'count') > 0 then {labels} end"
+    lacking = [f"null::{kind} as {name}" for name, kind in _OPTIONAL.items() if name not in has]
     return _insertion(
-        table,
+        f'(select {", ".join(["*", *lacking])} from "{table}")',  # noqa: S608 - names are ours
         about,
         analysis=f"'{table}'",
         labels=own_labels,
@@ -220,7 +229,7 @@ def _insertion(table: str, about: str, analysis: str, labels: str, text: str, an
             select document_id, uri, {_NAME} as name, title, language, {analysis} as analysis, run_key, ended,
                 {labels} as labels, {text} as text, {answer} as answer, {rest},
                 cost_usd, input_tokens, output_tokens, false as newest, false as deleted
-            from "{table}" as rows join (select run_key, ended from runs) using (run_key)
+            from {table} as rows join (select run_key, ended from runs) using (run_key)
             left join {about} using (document_id, run_key)
         )
         select * exclude (text), left(text, {SHOWN_CHARACTERS + 1}) as words,

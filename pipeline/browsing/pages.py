@@ -98,6 +98,10 @@ class Pages:
             row = read_facts(catalog, line.key, failed=False).row
         if not row:  # the list is some seconds old
             raise HTTPException(404, NOT_THERE)
+        if row.get("content_hash") is None:
+            raise HTTPException(
+                409, "The row is of an older version and names no text, so that no label can hold for it."
+            )
         seen = _json_of(self.results.index().answer(line.key))
         if _fingerprint(seen) != _one(form, "seen"):
             raise HTTPException(409, "The answer has changed since the page was opened; look at it again.")
@@ -145,9 +149,9 @@ class Pages:
             marked=self.clock(),
             marked_by=self.marked_by,
             content_hash=row["content_hash"],
-            model=row["model"],
-            prompt_fingerprint=row["prompt_fingerprint"],
-            method_id=row["method_id"],
+            model=row.get("model"),
+            prompt_fingerprint=row.get("prompt_fingerprint"),
+            method_id=row.get("method_id"),
             run_key=key.run_key,
         )
 

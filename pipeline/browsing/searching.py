@@ -87,7 +87,7 @@ class Search:
         return " and ".join(text for text, _ in pairs), [value for _, values in pairs for value in values]
 
     def _conditions(self) -> list[tuple[str, list[object]] | None]:
-        words: list[object] = [f"%{escaped(word)}%" for word in self.q.split()]
+        words: list[object] = [f"%{escaped(word)}%" for word in dict.fromkeys(self.q.split())]
         least = self.least_usd
         return [
             ("run_key = ?", [self.run]) if self.run else ("newest", []),

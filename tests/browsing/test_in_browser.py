@@ -232,8 +232,7 @@ def test_a_wide_window_has_it_side_by_side(browser: Browser, site: Site) -> None
     """The filters stand in one row of equal heights; the document stays in view while its answer is corrected."""
     visit = Visit(browser, site, 1280)
     page = visit.page
-    filters = page.locator(".filters > label").all()
-    boxes = [one.locator("input, select").bounding_box() for one in filters]
+    boxes = [one.bounding_box() for one in page.locator(".filters > label").locator("input, select").all()]
     assert len(boxes) == 8
     assert len({(one["y"], one["height"]) for one in boxes if one}) == 1
     page.goto(f"{site.url}/answers/{site.key('summarization', 'long.txt').path}")
@@ -249,8 +248,8 @@ def test_a_narrow_window_has_it_one_below_the_other(browser: Browser, site: Site
     """The answer follows the document, and every line of the list says what its numbers are."""
     visit = Visit(browser, site, 390)
     page = visit.page
-    number = page.locator("table.lines td.tokens").first
-    assert "tokens" in str(number.evaluate("one => getComputedStyle(one, '::before').content"))
+    told = "one => getComputedStyle(one, '::before').content"
+    assert "tokens" in str(page.locator("table.lines td.tokens").first.evaluate(told))
     page.goto(f"{site.url}/answers/{site.key('summarization', 'long.txt').path}")
     document, answer = box(page, "#document pre"), box(page, "#answer-title")
     assert document["y"] + document["height"] < answer["y"]
@@ -262,9 +261,8 @@ def test_a_text_from_right_to_left_is_set_so(browser: Browser, site: Site) -> No
     visit = Visit(browser, site)
     page = visit.page
     page.goto(f"{site.url}/answers/{site.key('summarization', RIGHT_TO_LEFT).path}")
-    directions = [
-        page.locator(one).evaluate("one => getComputedStyle(one).direction") for one in ("#document pre", "#prompt pre")
-    ]
+    direction = "one => getComputedStyle(one).direction"
+    directions = [page.locator(one).evaluate(direction) for one in ("#document pre", "#prompt pre")]
     assert directions == ["rtl", "ltr"]
     visit.leave()
 

@@ -7,18 +7,21 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from pipeline.browsing.gold import Label, Verdict, read_labels
-from pipeline.browsing.results import Results
+from pipeline.browsing.results import LOOK_SECONDS, Results
 from pipeline.browsing.searching import Marked, Search
+from pipeline.steps import publish
 from pipeline.steps.withdrawing import withdraw
 from pipeline.storage.objects import absolute_uri
 from tests.browsing.conftest import Site, served
 from tests.browsing.test_gold import LABEL
-from tests.world import TODAY, WORK_URI, World
+from tests.published import Output
+from tests.world import ANALYSES, TODAY, WORK_URI, World
 
 THEIRS = replace(LABEL, note="theirs", marked_by="another")
 MINE = replace(LABEL, note="mine", marked=LABEL.marked + dt.timedelta(minutes=1))
@@ -132,6 +135,51 @@ def test_a_run_that_is_withdrawn_while_its_page_is_open(small_site: Site) -> Non
     assert small_site.labels() == []
 
 
+def test_tables_of_an_older_version(tmp_path: Path) -> None:
+    """Columns that they lack are unknown; what names no text is looked through, and cannot be marked."""
+    world = World(tmp_path / "world", work_uri=WORK_URI)
+    world.output = tmp_path / "old"
+    output = Output(world.output)
+    output.commit("ledger", "old", [{"document_id": "0001", "record_id": "r"}])
+    output.run("old", {"0001": "glad", "0002": "sad"}, 1)
+    (tmp_path / "index").mkdir()
+    with served(world, tmp_path / "index") as site:
+        assert site.client.get("/", params={"q": "glad"}).text.count("/answers/") == 1
+        key = site.key("mood", "0001")
+        page = site.client.get(f"/answers/{key.path}")
+        assert page.status_code == 200
+        assert "do not say where the document lies" in page.text
+        assert "unknown in, unknown out" in page.text
+        assert site.post(key, site.form(key, verdict="right")).status_code == 409
+        assert site.labels() == []
+
+
+def test_ten_requests_at_a_time_while_runs_come_and_go(small_site: Site) -> None:
+    """Lists, answers and marks are answered whatever is published, withdrawn and brought back meanwhile."""
+    site, world, looks = small_site, small_site.world, count(step=LOOK_SECONDS)
+    site.results._monotonic = lambda: next(looks)  # every request looks anew
+    keys = [site.key(analysis, name) for analysis in ANALYSES for name in ("a.txt", "b.txt")]
+    forms = [site.form(key, verdict="right", note=key.path) for key in keys]
+    asked = ["/", "/?q=document&order=cost", f"/answers/{keys[0].path}", "/?run=second", "/?marked=unmarked"] * 12
+    with ThreadPoolExecutor(11) as pool:
+        changing = pool.submit(_come_and_go, world)
+        marks = [pool.submit(site.post, *one) for one in zip(keys, forms, strict=True)]
+        codes = list(pool.map(lambda path: site.client.get(path).status_code, asked))
+        changing.result()
+    assert set(codes) == {200}
+    assert [mark.result().status_code for mark in marks] == [303] * len(keys)
+    assert {one.note for one in site.labels()} == {key.path for key in keys}
+    assert site.results.index().count(Search(marked=Marked.RIGHT)) == len(keys)
+    assert site.results.index().count(Search(run="second")) == len(ANALYSES)
+
+
+def _come_and_go(world: World) -> None:
+    world.put("c.txt", "It says something else by now.")
+    world.run("second", day=TODAY)
+    withdraw(world.services, f"{WORK_URI}/runs/second")
+    publish(world.services, f"{WORK_URI}/runs/second")
+
+
 def test_two_browsers_at_once(small_site: Site) -> None:
     """All labels are stored but one of two about the same answer, whose person is told."""
     keys = [small_site.key(name, document) for name in ("sentiment", "classification") for document in ("a.txt", "b.t")]
@@ -149,13 +197,16 @@ def test_a_run_that_is_published_meanwhile_is_seen(small: World, tmp_path: Path)
     with served(small, tmp_path / "index") as site:
         now = [0.0]
         site.results._monotonic = lambda: now[0]
-        key = site.key("sentiment", "a.txt")
+        key, changed = (site.key("sentiment", name) for name in ("a.txt", "b.txt"))
         assert site.post(key, site.form(key, verdict="right")).status_code == 303
         small.put("b.txt", "Another text.")
         small.run("second", day=TODAY)
         assert "second" not in site.client.get("/").text
         now[0] = 6.0
         assert "second" in site.client.get("/").text
+        older = site.client.get(f"/answers/{changed.path}").text
+        assert f'Run second has <a href="/answers/{site.key("sentiment", "b.txt").path}">a newer answer</a>' in older
+        assert "a newer answer" not in site.client.get(f"/answers/{key.path}").text
         line = site.results.index().find(key)
         assert line is not None
         assert line.verdict is Verdict.RIGHT
