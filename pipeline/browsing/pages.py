@@ -57,7 +57,7 @@ class Pages:
                 Route(answer, self.mark, methods=["POST"]),
                 *(Route(f"/{name}", _file(name, kind), methods=["GET"]) for name, kind in _KINDS.items()),
             ],
-            exception_handlers={HTTPException: _refused, DocbatchError: _failed},
+            exception_handlers={HTTPException: _refused, DocbatchError: _failed, FileNotFoundError: _gone},
         )
 
     def listed(self, request: Request) -> Response:
@@ -248,6 +248,11 @@ def _refused(_request: Request, error: Exception) -> Response:
 def _failed(_request: Request, error: Exception) -> Response:
     """Our own errors name places and reasons, no text of a document."""
     return _page("message.html", 503, message=str(error))
+
+
+def _gone(_request: Request, _error: Exception) -> Response:
+    """A file of rows that left while it was read: its run is being withdrawn."""
+    return _page("message.html", 404, message=NOT_THERE)
 
 
 def _file(name: str, kind: str) -> Callable[[Request], Response]:

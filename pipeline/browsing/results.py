@@ -14,6 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from pipeline.analyses import Analysis, load_analysis
 from pipeline.browsing.gold import Label, add_label, holding, read_more
 from pipeline.browsing.index import Index, build
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pipeline.catalog import Catalog
 
 LOOK_SECONDS = 5.0  # between two looks at what is published
+BUILD_ATTEMPTS = 3
 # A commit copies what the table knows of every snapshot, so that the thousandth label would take seconds.
 FORGET_AFTER_LABELS = 50
 FORGET_OLDER = dt.timedelta(minutes=1)
@@ -103,13 +106,26 @@ class Results:
 
     def _look(self) -> None:
         with self.services.catalog(self.output_uri) as catalog:
-            runs = tuple(committed_runs(catalog))
-            if self._index is None or runs != self._runs:
-                file = self._new_folder() / "index.duckdb"
-                build(catalog, file, {name: one.declaration.label_property for name, one in self.analyses.items()})
-                self._index, self._runs = Index(file), runs
+            if self._index is None or tuple(committed_runs(catalog)) != self._runs:
+                self._index, self._runs = self._built(catalog)
                 self._index.mark(self.labels.values())
             self._look_at_labels(catalog)
+
+    def _built(self, catalog: Catalog) -> tuple[Index, tuple[str, ...]]:
+        """An index, and the runs that it was made of. The files of one that is withdrawn meanwhile are gone: again."""
+        properties = {name: one.declaration.label_property for name, one in self.analyses.items()}
+        told = StorageError(f"{self.output_uri}: the tables cannot be read as they are now; try again in a moment")
+        for _ in range(BUILD_ATTEMPTS):
+            runs, file = tuple(committed_runs(catalog)), self._new_folder() / "index.duckdb"
+            try:
+                build(catalog, file, properties)
+            except StorageError as error:
+                told = error
+            except duckdb.Error:  # in the middle of reading
+                continue
+            else:
+                return Index(file), runs
+        raise told
 
     def _look_at_labels(self, catalog: Catalog) -> None:
         self._label_files, labels = read_more(catalog, self._label_files)

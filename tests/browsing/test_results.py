@@ -15,6 +15,7 @@ import pytest
 from pipeline.browsing.gold import Label, Verdict, read_labels
 from pipeline.browsing.results import LOOK_SECONDS, Results
 from pipeline.browsing.searching import Marked, Search
+from pipeline.errors import StorageError
 from pipeline.steps import publish
 from pipeline.steps.withdrawing import withdraw
 from pipeline.storage.objects import absolute_uri
@@ -210,3 +211,15 @@ def test_a_run_that_is_published_meanwhile_is_seen(small: World, tmp_path: Path)
         line = site.results.index().find(key)
         assert line is not None
         assert line.verdict is Verdict.RIGHT
+
+
+def test_files_that_leave_while_the_index_is_made(small: World, tmp_path: Path) -> None:
+    """It is made anew; where that does not help, the page says so and the next look tries again."""
+    results = Results(small.services, absolute_uri(str(small.output)), tmp_path)
+    (file,) = (small.output / "tables" / "sentiment" / "night").iterdir()
+    content = file.read_bytes()
+    file.unlink()
+    with pytest.raises(StorageError, match="a file that the catalog names is gone"):
+        results.index()
+    file.write_bytes(content)
+    assert results.index().count(Search(analysis="sentiment")) == 3
