@@ -16,6 +16,7 @@ from pipeline.browsing.gold import Label, Verdict, canonical
 from pipeline.browsing.searching import SORT, Key, Search
 from pipeline.catalog.reading import open_views
 from pipeline.declared import PROVENANCE
+from pipeline.errors import StorageError
 from pipeline.schemas.views import is_analysis
 
 if TYPE_CHECKING:
@@ -168,7 +169,18 @@ class Index:
 
 
 def build(catalog: Catalog, file: Path, label_properties: Mapping[str, str | None]) -> None:
-    """Write the index of what is published; `label_properties` names, by analysis, the column that holds its labels."""
+    """Write the index of what is published; `label_properties` names, by analysis, the column that holds its labels.
+
+    Raises StorageError, also where files leave while they are read, since their run is being withdrawn.
+    """
+    try:
+        _build(catalog, file, label_properties)
+    except duckdb.Error:
+        told = f"{catalog.place.uri}: the tables cannot be read as they are now; try again in a moment"
+        raise StorageError(told) from None
+
+
+def _build(catalog: Catalog, file: Path, label_properties: Mapping[str, str | None]) -> None:
     with open_views(catalog) as views:
         views.execute(f"set memory_limit = '{MEMORY}'; set threads = {THREADS}; set preserve_insertion_order = false")
         views.execute(f"set temp_directory = '{_quoted(file.parent)}'")

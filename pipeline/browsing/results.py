@@ -14,8 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import duckdb
-
 from pipeline.analyses import Analysis, load_analysis
 from pipeline.browsing.gold import Label, add_label, holding, read_more
 from pipeline.browsing.index import Index, build
@@ -114,18 +112,17 @@ class Results:
     def _built(self, catalog: Catalog) -> tuple[Index, tuple[str, ...]]:
         """An index, and the runs that it was made of. The files of one that is withdrawn meanwhile are gone: again."""
         properties = {name: one.declaration.label_property for name, one in self.analyses.items()}
-        told = StorageError(f"{self.output_uri}: the tables cannot be read as they are now; try again in a moment")
-        for _ in range(BUILD_ATTEMPTS):
+        attempt = 1
+        while True:
             runs, file = tuple(committed_runs(catalog)), self._new_folder() / "index.duckdb"
             try:
                 build(catalog, file, properties)
-            except StorageError as error:
-                told = error
-            except duckdb.Error:  # in the middle of reading
-                continue
+            except StorageError:
+                if attempt == BUILD_ATTEMPTS:
+                    raise
+                attempt += 1
             else:
                 return Index(file), runs
-        raise told
 
     def _look_at_labels(self, catalog: Catalog) -> None:
         self._label_files, labels = read_more(catalog, self._label_files)
