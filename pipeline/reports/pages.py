@@ -15,7 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.loop import counted
-from pipeline.reports.charts import pictures_of, trend
+from pipeline.reports.charts import pictures_of
+from pipeline.reports.daily import trend
 from pipeline.reports.figures import (
     TREND_PAGE,
     Named,
