@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
+from itertools import islice
 
 from pipeline.loop import counted
 from pipeline.money.costs import Amount
@@ -35,9 +37,11 @@ def pictures_of(figures: RunFigures) -> dict[str, list[Picture]]:
         "cost": [cost(figures), *shares(figures)],
         "tokens": [spread(figures.spreads)] if figures.spreads else [],
         "labels": [distribution(one, figures.run_key) for one in figures.labels if figures.run_key in one.counts],
-        "failures": [failures(figures)] if figures.failures else [],
     }
-    return dict(zip(sections, painted(list(sections.values())), strict=True))
+    sections = {name: [replace(one, alone=len(some) == 1) for one in some] for name, some in sections.items()}
+    sections["failures"] = [failures(figures)] if figures.failures else []  # beside what is said of each reason
+    drawn = iter(painted([one for some in sections.values() for one in some]))
+    return {name: list(islice(drawn, len(some))) for name, some in sections.items()}
 
 
 def flow(figures: RunFigures) -> Picture:

@@ -34,7 +34,7 @@ def trend(days: Sequence[DayPoint]) -> list[Picture]:
     for name in sorted({name for one in days for name in one.drifts}):
         drifts = {one.day: one.drifts.get(name) for one in days}
         found.append(over_days(f"Drift of the labels: {name}", drifts, ".0%", _percent, PURPLE, joined=True))
-    return painted([[one for one in found if one is not None]])[0]
+    return painted([one for one in found if one is not None])
 
 
 def _over_days(

@@ -14,7 +14,8 @@ class Picture:
     """A chart with its title and its figures.
 
     `says` is for readers of the screen and tells what the chart shows, `note` is for everybody and tells what it does
-    not. `draw` makes the chart for a width, `legend` names the colours.
+    not. `draw` makes the chart for a width, `legend` names the colours. One that has the width of the page `alone` is
+    drawn for a desk as well.
     """
 
     title: str
@@ -24,24 +25,15 @@ class Picture:
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     legend: tuple[tuple[str, int], ...] = ()
+    alone: bool = False
     svg: str = ""  # when it is painted
-    wide_svg: str = ""  # the same for a screen that has room, where it stands alone
+    wide_svg: str = ""  # the same for a desk
 
 
-def painted(sections: Sequence[Sequence[Picture]]) -> list[list[Picture]]:
-    """All of them with their drawings, by one process. One that has a section to itself is drawn wide as well.
-
-    Raises RunError.
-    """
-    drawn = iter(paint([one.draw(width) for section in sections for one in section for width in _widths(section)]))
-    return [
-        [replace(one, svg=next(drawn), wide_svg=next(drawn) if len(section) == 1 else "") for one in section]
-        for section in sections
-    ]
-
-
-def _widths(section: Sequence[Picture]) -> tuple[float, ...]:
-    return (WIDTH, WIDE) if len(section) == 1 else (WIDTH,)
+def painted(pictures: Sequence[Picture]) -> list[Picture]:
+    """All of them with their drawings, by one process. Raises RunError."""
+    drawn = iter(paint([one.draw(width) for one in pictures for width in ((WIDTH, WIDE) if one.alone else (WIDTH,))]))
+    return [replace(one, svg=next(drawn), wide_svg=next(drawn) if one.alone else "") for one in pictures]
 
 
 def colour_number(colour: str) -> int:
