@@ -172,6 +172,13 @@ def test_the_trend_of_a_thousand_runs_is_small() -> None:
     assert trend_page(points, {"run-7"}) == page
 
 
+@pytest.mark.parametrize(("drawn", "told"), [({"run-1", "run-2"}, False), ({"run-2"}, True)])
+def test_how_to_draw_a_page_is_told_where_one_is_missing(drawn: set[str], told: bool) -> None:
+    """A list in which every run has a link says nothing of runs without."""
+    page = trend_page((point(1), point(2)), drawn)
+    assert (b"docbatch report RUN" in page) == told
+
+
 def test_a_day_with_an_unknown_cost_has_none() -> None:
     """The sum of a day is unknown where a part is; the page says at least, and has no mark for the day."""
     points = (point(1), point(1, run_key="other", cost_usd=None), point(2))

@@ -39,7 +39,7 @@ lake()
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def standalone_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.Stack]:
     """A real S3 and Bedrock endpoint on loopback."""
     home = tmp_path_factory.mktemp("state")
@@ -47,14 +47,14 @@ def standalone_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack
     stack.down(home)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def database() -> Iterator[str]:
     """For Airflow. In SQLite one of its programs at a time may write, and a busy machine makes another fail."""
     with postgres() as url:
         yield make_database(url, "airflow")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(database: str, standalone_stack: stack.Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Airflow, with two documents for the nightly run."""
     home = tmp_path_factory.mktemp("airflow")

@@ -29,7 +29,7 @@ ANALYSES = 0  # the first list of the form
 TASKS = ("forecast", "approve", "start", "shards", "prepare", "plan", "submit", "wait", "collect", "fold", "publish")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def nightly(server: Server) -> str:
     """The run that the scheduler itself made when the DAG was unpaused, ended."""
     server.until(lambda: bool(server.runs(run_type="scheduled")), "the scheduler makes no run")
@@ -47,13 +47,13 @@ def page(server: Server, nightly: str, tmp_path_factory: pytest.TempPathFactory)
         yield shown
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def output(nightly: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the runs of these tests publish; nothing else runs any more."""
     return tmp_path_factory.mktemp("published") / "output"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def published(server: Server, output: Path) -> str:
     """A run that a client has triggered without a logical date, ended."""
     source = make_documents(output.parent / "by a client", DOCUMENTS)
