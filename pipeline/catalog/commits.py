@@ -27,7 +27,7 @@ from pyiceberg.table.update import AddSchemaUpdate, AssertCurrentSchemaId, SetCu
 from pyiceberg.utils.concurrent import ExecutorFactory
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from pipeline.catalog.fields import iceberg_schema, union
+from pipeline.catalog.fields import iceberg_schema, in_place, union
 from pipeline.catalog.files import Footers, Look, held, least_values, look_at
 from pipeline.catalog.making import CREATED, new_table
 from pipeline.catalog.place import Place
@@ -276,7 +276,8 @@ class Catalog:
     def _widened(self, found: Table, schema: pa.Schema, table: str) -> Table:
         """The table with the columns of the schema that it had not, in the order of reading: files are read by ids."""
         before = found.schema()
-        fields = union(before.as_struct(), iceberg_schema(schema).as_struct(), table)
+        new = iceberg_schema(schema).as_struct()
+        fields = in_place(union(before.as_struct(), new, table), new)
         if fields == before.as_struct():
             return found
         number = max(one.schema_id for one in found.metadata.schemas) + 1
