@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 SET_ASIDE = "withdrawn"
+COMPACTED = "compacted"
 
 
 # A shard has up to 10,000 documents in the order of their uris: in groups of so many rows, whoever wants the documents
@@ -124,7 +125,7 @@ def compacted_key(table: str, version: int, written: dt.datetime) -> str:
 
     Named by the snapshot whose files it is made of and the second: what a broken-off one left is never written again.
     """
-    return f"compacted/{table}/{version}-{written:%Y%m%dT%H%M%S}.parquet"
+    return f"{COMPACTED}/{table}/{version}-{written:%Y%m%dT%H%M%S}.parquet"
 
 
 def set_aside_folder(run_key: str) -> str:

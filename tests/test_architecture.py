@@ -41,10 +41,10 @@ INSIDE = {
     ),
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tables": "rows+neutral opening+spreadsheets __init__",
-    "tidying": "remains+waiting+snapshots retention+orphans+texts __init__",
+    "tidying": "remains+waiting+snapshots retention+orphans+texts erasing __init__",
     "terminal": "progress+console showing+statement+quotes+tidied",
     "cli": (
-        "connecting+choosing operating+foretelling+pricing+auditing+maintaining+tabling+reporting+browsing withdrawing "
+        "connecting+choosing operating+foretelling+pricing+auditing+tabling+reporting+browsing withdrawing+maintaining "
         "commands"
     ),
     "reports": "figures+painter counting+drawing+trends+repeating painting charts pages+printing writing __init__",

@@ -120,6 +120,11 @@ class Catalog:
         with self._about(table):
             return self._repeated(lambda: forget(self._loaded(table), before, kept=1))
 
+    def renew(self, table: str) -> None:
+        """One more snapshot with the same rows, which no longer describes the files that the last one took out."""
+        with self._about(table):
+            self._repeated(self._renew_once, table)
+
     def thin(self, table: str, before: dt.datetime) -> int:
         """Forget those snapshots but the newest, where there are so many that commits and sweeps get slow; how many."""
         with self._about(table):
@@ -239,6 +244,10 @@ class Catalog:
             with change.update_spec() as spec:
                 spec.add_identity("run_key")
         return True
+
+    def _renew_once(self, table: str) -> None:
+        with self._loaded(table).transaction() as change, change.update_snapshot().fast_append():
+            pass
 
     def _look(self, table: str, run_key: str | None = None) -> Look:
         return look_at(self._loaded(table), self.place, self.footers, run_key)
