@@ -206,7 +206,7 @@ def find_model(name: str, catalogue: tuple[Model, ...] | None = None) -> tuple[M
     if found := _ARN.fullmatch(name):
         raise SettingsError(
             f"model = {name!r}: not in the catalogue. Describe this {found[1].replace('-', ' ')} in a file of your own "
-            "and name it in DOCBATCH_MODELS (README, Models and prices)"
+            "and name it in DOCBATCH_MODELS (docs/costs.md, Models and prices)"
         )
     known = ", ".join(known for model in models for known in (model.id, *model.profiles))
     raise SettingsError(f"model = {name!r}: not in the catalogue; known are {known}")

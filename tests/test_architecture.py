@@ -47,7 +47,10 @@ INSIDE = {
         "connecting+choosing operating+foretelling+pricing+auditing+tabling+reporting+browsing withdrawing+maintaining "
         "commands"
     ),
-    "reports": "figures+painter counting+drawing+trends+repeating painting charts pages+printing writing __init__",
+    "reports": (
+        "figures+painter+flow counting+drawing+trends+repeating painting pictures charts+daily pages+printing writing "
+        "__init__"
+    ),
     "steps": (
         "run tombstones progress withdrawing state rounds orders listing start intents sift budgeting plan+on_demand "
         "sampling reading prepare+submit stopping+outputs+reports collect savings counts fold extrapolating summary "

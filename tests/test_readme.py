@@ -1,4 +1,4 @@
-"""README is under test: its settings are those that exist, its examples work."""
+"""README and docs/ are under test: settings are those that exist, examples work, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pipeline.analyses import load_analyses, shipped_prompts
 from pipeline.settings import Settings
 from tests.test_architecture import ORDER
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+README, SETTINGS = ROOT / "README.md", ROOT / "docs" / "settings.md"
+PAGES = sorted(str(path.relative_to(ROOT)) for path in [README, *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/*.md")])
 _SETTINGS = re.compile(r"(<!-- settings: .*? -->\n)(.*?)(<!-- /settings -->)", re.DOTALL)
 
 
@@ -24,25 +26,53 @@ def settings_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def headings(page: Path) -> set[str]:
+    """What a link to a part of a page may name."""
+    found = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
 def fenced(language: str) -> list[str]:
     """The fenced blocks of README in a language."""
     return re.findall(rf"```{language}\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
 
 
 def test_the_settings_table_is_what_the_settings_say(request: pytest.FixtureRequest) -> None:
-    """Every setting is in README with its default and meaning."""
-    text = README.read_text("utf-8")
+    """Every setting is in docs/settings.md with its default and meaning."""
+    text = SETTINGS.read_text("utf-8")
     found = _SETTINGS.search(text)
     assert found
     if request.config.getoption("--update-goldens"):
-        README.write_text(
-            text.replace(found[2], settings_table())
-            if found[2]
-            else text.replace(found[0], found[1] + settings_table() + found[3]),
-            "utf-8",
-        )
+        SETTINGS.write_text(text.replace(found[0], found[1] + settings_table() + found[3]), "utf-8")
         return
     assert found[2] == settings_table(), "stale; renew it with: pytest tests/test_readme.py --update-goldens"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_what_is_there(page: str) -> None:
+    """Files that exist, and headings that they have."""
+    text = (ROOT / page).read_text("utf-8")
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith("http"):
+            continue
+        name, _, heading = link.partition("#")
+        target = (ROOT / page).parent / name if name else ROOT / page
+        assert target.exists(), link
+        assert not heading or heading in headings(target), link
+
+
+def test_every_page_is_in_the_list() -> None:
+    """Whoever reads README finds every page of docs/."""
+    text = README.read_text("utf-8")
+    assert [page for page in PAGES if page.startswith("docs/") and f"({page})" not in text] == []
+
+
+def test_settings_that_readme_names_exist() -> None:
+    """A setting that was renamed is not told by its old name, in any page."""
+    known = {f"DOCBATCH_{name.upper()}" for name in Settings.model_fields} | {"DOCBATCH_CONFIG"}
+    for page in PAGES:
+        named = set(re.findall(r"DOCBATCH_[A-Z_]+[A-Z]", (ROOT / page).read_text("utf-8")))
+        assert named <= known, (page, named - known)
 
 
 def test_the_modules_are_listed_in_their_order() -> None:

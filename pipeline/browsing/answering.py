@@ -102,7 +102,7 @@ def page_of(text: str, number: int) -> Page:
 
 def _text(services: Services, facts: Facts) -> tuple[SourceText | None, str | None]:
     """The text as the source has it now, and what is to be said of it."""
-    if not facts.document:
+    if any(facts.document.get(name) is None for name in ("uri", "size_bytes", "last_modified")):
         return None, "The tables of this run do not say where the document lies."
     if facts.document.get("extra") is not None:
         return None, "The document is a row of a table: its text stands in the prompt."

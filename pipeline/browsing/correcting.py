@@ -11,6 +11,7 @@ from jsonschema import ValidationError
 
 from pipeline.analyses import Analysis, column_type
 
+ROW_CHARACTERS = 55
 PREFIX = "corrected."  # of the names of the form's fields
 
 
@@ -33,6 +34,12 @@ class Field:
     def text(self) -> str:
         """What stands in the field at first."""
         return "\n".join(self.chosen)
+
+    @property
+    def rows(self) -> int:
+        """Lines that the text takes on a page, and one to add something."""
+        lines = self.text.split("\n")
+        return max(3, 1 + sum(len(line) // ROW_CHARACTERS + 1 for line in lines))
 
 
 def fields_of(analysis: Analysis, answer: Mapping[str, Any]) -> list[Field]:

@@ -6,13 +6,14 @@ import datetime as dt
 import hashlib
 import io
 import json
-from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from pipeline.catalog.files import opened
 from pipeline.domain import short_hash
 from pipeline.parquet import write_rows
 from pipeline.schemas import GOLD, GOLD_ABOUT, GOLD_TABLE, arrow_schema
@@ -61,6 +62,10 @@ class Label:
         said = (self.verdict, self.answer, self.corrected, self.note, self.marked_by)
         return short_hash(self.marked.isoformat(), *(one or "" for one in said))
 
+    def says_as(self, other: Label) -> bool:
+        """Whether the same person said the same of the same answer, whenever that was."""
+        return replace(self, marked=other.marked) == other
+
     @property
     def truth(self) -> str | None:
         """The right answer, as far as the person said it."""
@@ -107,13 +112,20 @@ def add_label(catalog: Catalog, output: ObjectStore, label: Label) -> None:
 
 def read_labels(catalog: Catalog) -> list[Label]:
     """Every label, the oldest first."""
+    return read_more(catalog, frozenset())[1]
+
+
+def read_more(catalog: Catalog, known: frozenset[str]) -> tuple[frozenset[str], list[Label]]:
+    """All files of the table, and the labels of those that are not known, the oldest first: no file ever changes."""
     if GOLD_TABLE not in catalog.tables():
-        return []
-    rows = catalog.dataset(GOLD_TABLE).to_table().to_pylist()
+        return known, []
+    look = catalog.look(GOLD_TABLE)
+    files = [one.file.file_path for one in look.files]
+    rows = opened(look.found, [one for one in files if one not in known]).to_table().to_pylist()
     labels = [Label(**{**row, "verdict": Verdict(row["verdict"])}) for row in rows]
-    return sorted(labels, key=lambda label: label.marked)
+    return frozenset(files), sorted(labels, key=lambda label: label.marked)
 
 
-def holding(labels: list[Label]) -> dict[tuple[str, str, str], Label]:
+def holding(labels: Iterable[Label]) -> dict[tuple[str, str, str], Label]:
     """The newest label of each document, analysis and text; `labels` are the oldest first."""
     return {label.about: label for label in labels}

@@ -16,6 +16,7 @@ from pipeline.browsing.gold import Label, Verdict, canonical
 from pipeline.browsing.searching import SORT, Key, Search
 from pipeline.catalog.reading import open_views
 from pipeline.declared import PROVENANCE
+from pipeline.errors import StorageError
 from pipeline.schemas.views import is_analysis
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ _LINE = f"""
     document_id, analysis, run_key, uri, name, title, language, labels, left(words, {SHOWN_CHARACTERS}),
     length(words) > {SHOWN_CHARACTERS}, reason, cost_usd, input_tokens, output_tokens, deleted, verdict
 """
+_OPTIONAL = {  # that a table of an older version may lack
+    "content_hash": "varchar",
+    "truncated": "boolean",
+    "cost_usd": "decimal(20, 10)",
+    "input_tokens": "bigint",
+    "output_tokens": "bigint",
+}
 _IS = "document_id = ? and analysis = ? and run_key = ?"
 _NEWEST = """
 update answers set newest = true from (
@@ -117,6 +125,9 @@ class Index:
         rows = self._select(_LINE, _IS, _of(key))
         return _line(rows[0]) if rows else None
 
+    def has(self, key: Key) -> bool:
+        return self.find(key) is not None
+
     def answer(self, key: Key) -> str | None:
         """The answer as JSON; None for a failure."""
         rows = self._select("answer", _IS, _of(key))
@@ -158,7 +169,18 @@ class Index:
 
 
 def build(catalog: Catalog, file: Path, label_properties: Mapping[str, str | None]) -> None:
-    """Write the index of what is published; `label_properties` names, by analysis, the column that holds its labels."""
+    """Write the index of what is published; `label_properties` names, by analysis, the column that holds its labels.
+
+    Raises StorageError, also where files leave while they are read, since their run is being withdrawn.
+    """
+    try:
+        _build(catalog, file, label_properties)
+    except duckdb.Error:
+        told = f"{catalog.place.uri}: the tables cannot be read as they are now; try again in a moment"
+        raise StorageError(told) from None
+
+
+def _build(catalog: Catalog, file: Path, label_properties: Mapping[str, str | None]) -> None:
     with open_views(catalog) as views:
         views.execute(f"set memory_limit = '{MEMORY}'; set threads = {THREADS}; set preserve_insertion_order = false")
         views.execute(f"set temp_directory = '{_quoted(file.parent)}'")
@@ -186,15 +208,17 @@ def _about_documents(views: duckdb.DuckDBPyConnection) -> str:
 
 
 def _results(views: duckdb.DuckDBPyConnection, table: str, label_property: str | None, about: str) -> str:
-    columns = {name: kind for name, kind in _columns(views, table).items() if name not in PROVENANCE}
+    has = _columns(views, table)
+    columns = {name: kind for name, kind in has.items() if name not in PROVENANCE}
     labels = "null"
     if label_property in columns:
         labels = f'"{label_property}"' if columns[label_property].endswith("[]") else f'["{label_property}"]'
     texts = ", ".join(["null", *(_words(name, kind) for name, kind in columns.items() if name != label_property)])
     fields = ", ".join(f'"{name}" := rows."{name}"' for name in columns)
     own_labels = f"case when list_aggregate({labels}, 'count') > 0 then {labels} end"
+    lacking = [f"null::{kind} as {name}" for name, kind in _OPTIONAL.items() if name not in has]
     return _insertion(
-        table,
+        f'(select {", ".join(["*", *lacking])} from "{table}")',  # noqa: S608 - names are ours
         about,
         analysis=f"'{table}'",
         labels=own_labels,
@@ -217,7 +241,7 @@ def _insertion(table: str, about: str, analysis: str, labels: str, text: str, an
             select document_id, uri, {_NAME} as name, title, language, {analysis} as analysis, run_key, ended,
                 {labels} as labels, {text} as text, {answer} as answer, {rest},
                 cost_usd, input_tokens, output_tokens, false as newest, false as deleted
-            from "{table}" as rows join (select run_key, ended from runs) using (run_key)
+            from {table} as rows join (select run_key, ended from runs) using (run_key)
             left join {about} using (document_id, run_key)
         )
         select * exclude (text), left(text, {SHOWN_CHARACTERS + 1}) as words,

@@ -26,13 +26,14 @@ from pipeline.browsing.facts import read_facts
 from pipeline.browsing.gold import Label, Verdict, canonical
 from pipeline.browsing.index import Line
 from pipeline.browsing.results import Results
-from pipeline.browsing.searching import Key, Search, ignored, page_number, search_of
+from pipeline.browsing.searching import Key, Search, ignored, page_number, place_of, search_of
 from pipeline.domain import short_hash
 from pipeline.errors import DocbatchError
 
 PAGE_LINES = 50
 MOST_FORM_BYTES = 1_000_000
 MOST_NOTE_CHARACTERS = 4_000
+NOT_THERE = "There is no such answer, or its run was withdrawn."
 _SAID = ("verdict", "known", "note")  # of the form's fields, those that a person fills
 _FILES = Path(__file__).parent / "pages"
 _KINDS = {"style.css": "text/css", "keys.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -56,19 +57,19 @@ class Pages:
                 Route(answer, self.mark, methods=["POST"]),
                 *(Route(f"/{name}", _file(name, kind), methods=["GET"]) for name, kind in _KINDS.items()),
             ],
-            exception_handlers={HTTPException: _refused, DocbatchError: _failed},
+            exception_handlers={HTTPException: _refused, DocbatchError: _failed, FileNotFoundError: _gone},
         )
 
     def listed(self, request: Request) -> Response:
         """The lines that a search finds, a page of them."""
         search, index = search_of(request.query_params), self.results.index()
-        after, before = _key(request.query_params.get("after")), _key(request.query_params.get("before"))
-        lines = index.lines(search, PAGE_LINES, before or after, before=before is not None)
+        place = place_of(request.query_params, index.has)
+        lines = index.lines(search, PAGE_LINES, place.key if place else None, before=bool(place and place.before))
         first, last = (lines[0].key, lines[-1].key) if lines else (None, None)
         return _page(
             "list.html",
             search=search,
-            ignored=ignored(request.query_params),
+            ignored=ignored(request.query_params, index.has),
             lines=lines,
             choices=index.choices,
             count=index.count(search),
@@ -95,6 +96,12 @@ class Pages:
             raise HTTPException(400, "An answer is marked as right or wrong; a failure is not marked.")
         with self.results.catalog() as catalog:
             row = read_facts(catalog, line.key, failed=False).row
+        if not row:  # the list is some seconds old
+            raise HTTPException(404, NOT_THERE)
+        if row.get("content_hash") is None:
+            raise HTTPException(
+                409, "The row is of an older version and names no text, so that no label can hold for it."
+            )
         seen = _json_of(self.results.index().answer(line.key))
         if _fingerprint(seen) != _one(form, "seen"):
             raise HTTPException(409, "The answer has changed since the page was opened; look at it again.")
@@ -142,9 +149,9 @@ class Pages:
             marked=self.clock(),
             marked_by=self.marked_by,
             content_hash=row["content_hash"],
-            model=row["model"],
-            prompt_fingerprint=row["prompt_fingerprint"],
-            method_id=row["method_id"],
+            model=row.get("model"),
+            prompt_fingerprint=row.get("prompt_fingerprint"),
+            method_id=row.get("method_id"),
             run_key=key.run_key,
         )
 
@@ -161,6 +168,8 @@ class Pages:
         pages = page_number(query.get("page", "")) or 1, page_number(query.get("part", "")) or 1
         with self.results.catalog() as catalog:
             seen = see(self.results.services, self.results.output_uri, catalog, line, query.get("prompt", ""), pages)
+        if not seen.facts.row:  # the list is some seconds old
+            raise HTTPException(404, NOT_THERE)
         answer = _json_of(index.answer(line.key))
         label = self.results.labels.get((line.key.document_id, line.key.analysis, seen.facts.content_hash or ""))
         following, previous = index.lines(search, 1, line.key), index.lines(search, 1, line.key, before=True)
@@ -169,7 +178,7 @@ class Pages:
             status=409 if shown.get("newer") else 422 if wrong else 200,
             line=line,
             search=search,
-            ignored=ignored(query),
+            ignored=ignored(query, index.has),
             seen=seen,
             answer=answer,
             fingerprint=_fingerprint(answer),
@@ -193,7 +202,7 @@ class Pages:
         key = Key(*(request.path_params[name] for name in ("document_id", "analysis", "run_key")))
         line = self.results.index().find(key)
         if line is None:
-            raise HTTPException(404, "There is no such answer, or its run was withdrawn.")
+            raise HTTPException(404, NOT_THERE)
         return line
 
 
@@ -241,6 +250,11 @@ def _failed(_request: Request, error: Exception) -> Response:
     return _page("message.html", 503, message=str(error))
 
 
+def _gone(_request: Request, _error: Exception) -> Response:
+    """A file of rows that left while it was read: its run is being withdrawn."""
+    return _page("message.html", 404, message=NOT_THERE)
+
+
 def _file(name: str, kind: str) -> Callable[[Request], Response]:
     content = (_FILES / name).read_bytes()
     return lambda _request: Response(content, media_type=kind)
@@ -265,11 +279,6 @@ def _one(form: dict[str, list[str]], name: str) -> str:
 def _fingerprint(answer: Any) -> str:
     """What stands for an answer in its form."""
     return short_hash(canonical(answer) or "")
-
-
-def _key(text: str | None) -> Key | None:
-    parts = (text or "").split("/")
-    return Key(*parts) if len(parts) == 3 else None
 
 
 def _json_of(text: str | None) -> Any:

@@ -9,13 +9,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.analyses import Analysis, load_analysis
-from pipeline.browsing.gold import Label, add_label, holding, read_labels
+from pipeline.browsing.gold import Label, add_label, holding, read_more
 from pipeline.browsing.index import Index, build
 from pipeline.catalog.reading import committed_runs
 from pipeline.declared import declared
@@ -27,17 +27,10 @@ if TYPE_CHECKING:
     from pipeline.catalog import Catalog
 
 LOOK_SECONDS = 5.0  # between two looks at what is published
+BUILD_ATTEMPTS = 3
 # A commit copies what the table knows of every snapshot, so that the thousandth label would take seconds.
 FORGET_AFTER_LABELS = 50
 FORGET_OLDER = dt.timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """What an index was made of."""
-
-    runs: tuple[str, ...]
-    labels: int | None
 
 
 class Results:
@@ -56,7 +49,8 @@ class Results:
         self._forget_after, self._stored = forget_after, 0
         self._lock = threading.Lock()
         self._index: Index | None = None
-        self._version = Version((), None)
+        self._runs: tuple[str, ...] = ()
+        self._label_files: frozenset[str] = frozenset()
         self._looked = 0.0
         self._folders: list[Path] = []
         self.labels: dict[tuple[str, str, str], Label] = {}
@@ -85,18 +79,20 @@ class Results:
     def mark(self, label: Label, instead_of: str | None = None) -> Label | None:
         """Store a label, and show it from now on. Raises StorageError.
 
-        `instead_of` is the mark_id of the label that was seen, empty for none: where another holds by now, as far as
-        the last look tells, that one is returned, and nothing stored.
+        `instead_of` is the mark_id of the label that was seen, empty for none: where another holds by now, whoever
+        stored it, that one is returned, and nothing stored. The same said again is that label already.
         """
-        index = self.index()
+        self.index()
         output = self.services.open(self.output_uri)
-        with self.services.catalog(self.output_uri) as catalog, self._lock:
+        with self._lock, self.services.catalog(self.output_uri) as catalog:
+            self._look_at_labels(catalog)  # the last look is seconds old, and others mark, too
             holds = self.labels.get(label.about)
             if instead_of is not None and holds is not None and holds.mark_id != instead_of:
-                return holds
+                return None if holds.says_as(label) else holds
+            if holds is not None and holds.marked >= label.marked:  # by another machine's clock, and it was seen
+                label = replace(label, marked=holds.marked + dt.timedelta(microseconds=1))
             add_label(catalog, output, label)
-            self.labels[label.about] = label
-            index.mark([label])
+            self._note([label])
             self._stored += 1
             if self._stored % self._forget_after == 0:
                 with suppress(StorageError):  # the label is stored; the next time will do
@@ -108,17 +104,36 @@ class Results:
 
     def _look(self) -> None:
         with self.services.catalog(self.output_uri) as catalog:
-            runs = tuple(committed_runs(catalog))
-            version = Version(runs, catalog.version(GOLD_TABLE) if GOLD_TABLE in catalog.tables() else None)
-            if self._index is not None and version == self._version:
-                return
-            if self._index is None or runs != self._version.runs:
-                file = self._new_folder() / "index.duckdb"
-                build(catalog, file, {name: one.declaration.label_property for name, one in self.analyses.items()})
-                self._index = Index(file)
-            self.labels = holding(read_labels(catalog))
-            self._index.mark(self.labels.values())
-            self._version = version
+            if self._index is None or tuple(committed_runs(catalog)) != self._runs:
+                self._index, self._runs = self._built(catalog)
+                self._index.mark(self.labels.values())
+            self._look_at_labels(catalog)
+
+    def _built(self, catalog: Catalog) -> tuple[Index, tuple[str, ...]]:
+        """An index, and the runs that it was made of. The files of one that is withdrawn meanwhile are gone: again."""
+        properties = {name: one.declaration.label_property for name, one in self.analyses.items()}
+        attempt = 1
+        while True:
+            runs, file = tuple(committed_runs(catalog)), self._new_folder() / "index.duckdb"
+            try:
+                build(catalog, file, properties)
+            except StorageError:
+                if attempt == BUILD_ATTEMPTS:
+                    raise
+                attempt += 1
+            else:
+                return Index(file), runs
+
+    def _look_at_labels(self, catalog: Catalog) -> None:
+        self._label_files, labels = read_more(catalog, self._label_files)
+        self._note(labels)
+
+    def _note(self, labels: list[Label]) -> None:
+        assert self._index is not None
+        newest = holding(sorted([*self.labels.values(), *labels], key=lambda label: label.marked))
+        changed = [label for about, label in newest.items() if self.labels.get(about) != label]
+        self.labels = newest
+        self._index.mark(changed)
 
     def _new_folder(self) -> Path:
         """Searches may still go on in the one before; what is older goes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -31,7 +31,7 @@ class Marked(StrEnum):
 
 # Ascending, so that one comparison serves all orders; what is unknown stands last.
 SORT = {
-    Order.URI: "uri",
+    Order.URI: "name",
     Order.COST: "-coalesce(cost_usd, -1)",
     Order.TOKENS: "-coalesce(input_tokens + output_tokens, -1)",
 }
@@ -87,7 +87,7 @@ class Search:
         return " and ".join(text for text, _ in pairs), [value for _, values in pairs for value in values]
 
     def _conditions(self) -> list[tuple[str, list[object]] | None]:
-        words: list[object] = [f"%{escaped(word)}%" for word in self.q.split()]
+        words: list[object] = [f"%{escaped(word)}%" for word in dict.fromkeys(self.q.split())]
         least = self.least_usd
         return [
             ("run_key = ?", [self.run]) if self.run else ("newest", []),
@@ -102,6 +102,28 @@ class Search:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of the list begins: after a row, or ends: before it."""
+
+    key: Key
+    before: bool
+
+
+def place_of(query: Mapping[str, str], is_there: Callable[[Key], bool]) -> Place | None:
+    """The place that an address names; None for none, also where no row is there that it names."""
+    for name in ("before", "after"):
+        key = key_of(query.get(name, ""))
+        if key and is_there(key):
+            return Place(key, before=name == "before")
+    return None
+
+
+def key_of(text: str) -> Key | None:
+    parts = text.split("/")
+    return Key(*parts) if len(parts) == 3 and all(parts) else None
+
+
 def search_of(query: Mapping[str, str]) -> Search:
     """The search of an address; what cannot be one is left out."""
     given = {one.name: query.get(one.name, "").strip()[:LONGEST_WORD] for one in fields(Search)}
@@ -110,7 +132,7 @@ def search_of(query: Mapping[str, str]) -> Search:
     return Search(**{**given, "marked": Marked(marked), "order": Order(order)})  # type: ignore[arg-type] # both are enums
 
 
-def ignored(query: Mapping[str, str]) -> list[str]:
+def ignored(query: Mapping[str, str], is_there: Callable[[Key], bool]) -> list[str]:
     """What an address asks for and cannot have, with why; the page is as without it."""
     search = search_of(query)
     found = {name: query.get(name, "").strip()[:LONGEST_WORD] for name in ("cost", "marked", "order", "page", "part")}
@@ -119,11 +141,29 @@ def ignored(query: Mapping[str, str]) -> list[str]:
     for name, values in allowed.items():
         if found[name] and found[name] not in values:
             said.append(f"{name} {found[name]}: is none of {', '.join(one for one in values if one)}")
-    return said + [
+    said += [
         f"{name} {found[name]}: is no number from 1 on"
         for name in ("page", "part")
         if found[name] and page_number(found[name]) is None
     ]
+    said += [
+        f"{one.name}: only its first {LONGEST_WORD:,} characters are taken"
+        for one in fields(Search)
+        if len(query.get(one.name, "").strip()) > LONGEST_WORD
+    ]
+    return said + _ignored_places(query, is_there)
+
+
+def _ignored_places(query: Mapping[str, str], is_there: Callable[[Key], bool]) -> list[str]:
+    place, said = place_of(query, is_there), []
+    for name in ("after", "before"):
+        text = query.get(name, "")
+        key = key_of(text)
+        if text and (key is None or not is_there(key)):
+            said.append(f"{name} {text[:LONGEST_WORD]}: names no answer that is there; its run may be withdrawn")
+        elif key and place != Place(key, before=name == "before"):
+            said.append(f"{name} {text[:LONGEST_WORD]}: stands beside another place of the list")
+    return said
 
 
 def page_number(text: str) -> int | None:

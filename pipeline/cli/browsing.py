@@ -71,7 +71,7 @@ def _reached(settings: Settings, output_uri: str) -> Iterator[Services]:
     with ExitStack() as stack:
         try:
             services = stack.enter_context(connected(sending_nothing(settings), quiet=True))
-        except StackError as error:
+        except (StackError, OSError) as error:  # OSError where the stack's own folder cannot be made
             if not output_uri.startswith("file:"):
                 raise
             say(f"Prompts cannot be shown, only tables: {error}")

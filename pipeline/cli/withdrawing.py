@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.connecting import AsJson, Output, connected, sending_nothing
+from pipeline.cli.connecting import AsJson, Output, connected, say, sending_nothing
 from pipeline.cli.operating import RunKey, find_run
 from pipeline.loop import counted
 from pipeline.reports.writing import take_out_report
@@ -32,8 +32,10 @@ def withdraw(
     with connected(sending_nothing(settings), quiet=as_json) as services:
         work_uri = work_uri_for(services.settings, absolute_uri(settings.output))
         run = find_run(services, work_uri, run_key)
-        if phase_of(run) is Phase.PUBLISHED and not (yes or as_json) and sys.stdin.isatty():
-            typer.confirm(_question(read_summary(run.store)), abort=True)
+        asks = phase_of(run) is Phase.PUBLISHED and not (yes or as_json) and sys.stdin.isatty()
+        if asks and not _agreed(_question(read_summary(run.store))):
+            say(f"Nothing was changed: run {run_key} stays in the tables.")
+            raise typer.Exit(1)
         found = take_out(services, run.store.uri())
         take_out_report(services, run.manifest.output_uri, run_key)
         summary = read_summary(run.store)
@@ -47,6 +49,17 @@ def withdraw(
     print("Next run   takes its documents for new or changed, and its answers as known: they are not paid again")
     print("           (with --force they are asked anew)")
     print(f"Bring back docbatch resume {run_key}{of}")
+
+
+def _agreed(question: str) -> bool:
+    """Only a yes is one; the end of input is a no, and Ctrl-C stays what it is."""
+    try:
+        return typer.confirm(question)
+    except typer.Abort as error:
+        say("")
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        return False
 
 
 def _question(summary: RunSummary) -> str:

@@ -1,78 +1,89 @@
-"""Which pictures the pages show: each a chart, what it says in words, and the figures that it is drawn from."""
+"""Which pictures the page of a run shows, by its sections."""
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from itertools import islice
 
 from pipeline.loop import counted
 from pipeline.money.costs import Amount
 from pipeline.reports import drawing
-from pipeline.reports.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Bar, Part, Range, Spec
-from pipeline.reports.figures import DayPoint, Labels, RunFigures, Spread
-from pipeline.reports.painting import paint
+from pipeline.reports.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Bar, Range
+from pipeline.reports.figures import Labels, RunFigures, Spread
+from pipeline.reports.flow import Group, Node, laid_out
+from pipeline.reports.pictures import Picture, colour_number, painted
 from pipeline.terminal.console import usd, usd_of
 
 FIRST_ROUND = "forecast, first round"  # at most; later rounds are not known before
 MOST_BARS = 20  # of analyses, languages or reasons; the table below the chart has all
 UNKNOWN = "unknown"
 _ENDS = {"results": GREEN, "failures": RED, "unchanged": GREY}
-_ARRIVALS = {"new": BLUE, "changed": ORANGE, "read again": PURPLE, "not read, unchanged": GREY}
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A chart with its title, a sentence that says what it shows, and its figures; `legend` names the colours used."""
-
-    title: str
-    says: str
-    spec: Spec
-    names: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    legend: tuple[tuple[str, int], ...] = ()
-    svg: str = ""  # when it is painted
+# Fields of Arrivals: what they are called, beside the node and whole, and their colours.
+_ARRIVALS = {
+    "new": ("new", "new", BLUE),
+    "changed": ("changed", "changed", ORANGE),
+    "again": ("read again", "read again", PURPLE),
+    "unread": ("not read", "not read, unchanged", GREY),
+}
 
 
 def pictures_of(figures: RunFigures) -> dict[str, list[Picture]]:
     """The charts of a run, by the section of the page that shows them; one without anything to show is left out."""
     sections = {
-        "flow": [flow(figures)],
+        "flow": [flow(figures)] if figures.row["documents"] and figures.ends else [],
         "cost": [cost(figures), *shares(figures)],
         "tokens": [spread(figures.spreads)] if figures.spreads else [],
         "labels": [distribution(one, figures.run_key) for one in figures.labels if figures.run_key in one.counts],
-        "failures": [failures(figures)] if figures.failures else [],
     }
-    drawn = iter(painted([one for section in sections.values() for one in section]))
-    return {name: list(islice(drawn, len(section))) for name, section in sections.items()}
-
-
-def painted(pictures: Sequence[Picture]) -> list[Picture]:
-    """All of them with their drawings, by one process. Raises RunError."""
-    return [replace(one, svg=svg) for one, svg in zip(pictures, paint([one.spec for one in pictures]), strict=True)]
+    sections = {name: [replace(one, alone=len(some) == 1) for one in some] for name, some in sections.items()}
+    sections["failures"] = [failures(figures)] if figures.failures else []  # beside what is said of each reason
+    drawn = iter(painted([one for some in sections.values() for one in some]))
+    return {name: list(islice(drawn, len(some))) for name, some in sections.items()}
 
 
 def flow(figures: RunFigures) -> Picture:
-    """Every row has all listed documents, whatever became of them."""
-    came, documents = figures.arrivals, int(figures.row["documents"])
-    parts = [
-        Part("listed", name, count, _ARRIVALS[name])
-        for name, count in zip(_ARRIVALS, (came.new, came.changed, came.again, came.unread), strict=True)
+    """Every analysis has all listed documents, whatever became of them."""
+    came = [
+        Node(name, getattr(figures.arrivals, name), (_count(getattr(figures.arrivals, name)), short), colour)
+        for name, (short, _, colour) in _ARRIVALS.items()
     ]
-    for one in figures.ends:
-        counts = (one.results, one.failures, one.unchanged)
-        parts += [Part(one.analysis, name, count, _ENDS[name]) for name, count in zip(_ENDS, counts, strict=True)]
-    used = [part for part in parts if part.value]
-    told = "; ".join(f"{row}: {_counted(part for part in used if part.row == row)}" for row in _rows(parts))
-    legend = tuple(dict.fromkeys((part.name, _number(part.colour)) for part in used))
-    rows = tuple((part.row, part.name, f"{part.value:,}") for part in used)
-    says = f"{counted(documents, 'document')} {'was' if documents == 1 else 'were'} listed. {told}."
-    return Picture("What came in and what came out", says, drawing.stacked(parts, documents), _FLOW, rows, legend)
+    groups = [Group(one.analysis, tuple(_ended(end, getattr(one, end)) for end in _ENDS)) for one in figures.ends]
+    streams = {(one.arrival, one.analysis, one.end): one.documents for one in figures.streams}
+    nodes = [("listed", _ARRIVALS[one.key][1], one) for one in came if one.documents]
+    nodes += [(group.name, one.key, one) for group in groups for one in group.nodes if one.documents]
+    legend = tuple(dict.fromkeys((name, colour_number(one.colour)) for _, name, one in nodes))
+    return Picture(
+        "From the list to the tables",
+        _told(int(figures.row["documents"]), nodes),
+        lambda width: drawing.flowing(laid_out(came, groups, streams, width, loud="failures")),
+        ("row", "what", "documents"),
+        tuple((row, name, _count(one.documents)) for row, name, one in nodes),
+        _explained(figures),
+        legend,
+    )
 
 
-_FLOW = ("row", "what", "documents")
+def _explained(figures: RunFigures) -> str:
+    failed = (
+        ", that of failures is red, and even one is wide enough to be seen"
+        if any(one.failures for one in figures.ends)
+        else ""
+    )
+    return f"Every listed document goes into each analysis. A band has the colour of what came in{failed}."
+
+
+def _ended(end: str, documents: int) -> Node:
+    says = f"{documents:,} {end}" if end == "unchanged" else counted(documents, end.removesuffix("s"))
+    return Node(end, documents, (says,), _ENDS[end])
+
+
+def _told(documents: int, nodes: Sequence[tuple[str, str, Node]]) -> str:
+    rows = dict.fromkeys(row for row, _, _ in nodes)
+    told = (f"{row}: " + ", ".join(f"{one.documents:,} {name}" for of, name, one in nodes if of == row) for row in rows)
+    return f"{counted(documents, 'document')} {'was' if documents == 1 else 'were'} listed. {'; '.join(told)}."
 
 
 def cost(figures: RunFigures) -> Picture:
@@ -89,9 +100,8 @@ def cost(figures: RunFigures) -> Picture:
     sums += [(name, row[column], PURPLE) for name, column in budgets.items() if row.get(column) is not None]
     rows = [Bar(name, _value(amount), usd(amount), colour) for name, amount, colour in sums]
     title = "Cost against forecast and budget" if len(sums) > 2 else "Cost against forecast"
-    picture = _of_bars(title, rows, ("what", "USD"))
-    told = " The forecast is the most that the first round could come to; the cost is that of all rounds."
-    return replace(picture, says=picture.says + told)
+    note = "The forecast is the most that the first round could come to; the cost is that of all rounds."
+    return _of_bars(title, rows, ("what", "USD"), note=note)
 
 
 def shares(figures: RunFigures) -> Iterator[Picture]:
@@ -103,9 +113,8 @@ def shares(figures: RunFigures) -> Iterator[Picture]:
         rows = [
             (one.analysis, one.language or UNKNOWN, f"{one.documents:,}", usd_of(one.paid)) for one in figures.shares
         ]
-        picture = _of_bars("Cost by language of the document", by_language, ())
         names = ("analysis", "language", "documents", "USD")
-        yield Picture(picture.title, picture.says, picture.spec, names, tuple(rows))
+        yield _of_bars("Cost by language of the document", by_language, names, rows)
 
 
 def spread(spreads: Sequence[Spread]) -> Picture:
@@ -114,14 +123,15 @@ def spread(spreads: Sequence[Spread]) -> Picture:
         for one in spreads
     ]
     told = "; ".join(f"{size_class(one)}: {one.median_tokens:,}" for one in spreads)
-    says = (
-        "Input tokens of a document over all analyses, by its size. The dot and the number are the median, the line "
-        f"holds eight of ten documents; the scale is logarithmic. Medians: {told}."
+    note = (
+        "Input tokens of a document over all analyses. The dot and the number are the median, the line holds eight of "
+        "ten documents; the scale is logarithmic."
     )
     numbers = [(one.documents, one.low_tokens, one.median_tokens, one.high_tokens) for one in spreads]
     rows = [(size_class(one), *map(_count, found)) for one, found in zip(spreads, numbers, strict=True)]
     names = ("size", "documents", "10th of 100", "median", "90th of 100")
-    return Picture("Tokens by size of the document", says, drawing.ranges(ranges), names, tuple(rows))
+    draw = partial(drawing.ranges, ranges)
+    return Picture("Tokens by size of the document", f"Medians: {told}.", draw, names, tuple(rows), note)
 
 
 def size_class(one: Spread) -> str:
@@ -150,13 +160,13 @@ def distribution(labels: Labels, run_key: str) -> Picture:
         for label, count in now.items()
     ]  # fmt: skip
     told = ", ".join(f"{label} {_part(now, label):.0%}" for label in now)
-    compared = f" Ticks: the same of the {_runs(len(earlier))} before." if earlier else ""
+    compared = f"Ticks: the {_runs(len(earlier))} before." if earlier else ""
     moved = labels.drift(run_key, earlier[0]) if earlier else None
-    drifted = f" {moved:.0%} of the results would need another label to be as in the run before." if moved else ""
+    drifted = f" {_moved(moved)} of the results would need another label to be as in the run before." if moved else ""
     title = f"{labels.column} ({labels.analysis})" if labels.column != labels.analysis else labels.column
     names = ("label", "this run", *earlier)
     counts = [(label, *(_count(labels.counts[one].get(label, 0)) for one in (run_key, *earlier))) for label in now]
-    return Picture(title, f"{told}.{compared}{drifted}", drawing.bars(rows), names, tuple(counts))
+    return Picture(title, f"{told}.", partial(drawing.bars, rows), names, tuple(counts), compared + drifted)
 
 
 def failures(figures: RunFigures) -> Picture:
@@ -164,62 +174,18 @@ def failures(figures: RunFigures) -> Picture:
     return _of_bars("Failures by reason", rows, ("reason", "failures"))
 
 
-def trend(days: Sequence[DayPoint]) -> list[Picture]:
-    """Cost, volume, failure share, and a chart for each column of labels, by day; one without any value is left out."""
-    found = [
-        _over_days("Cost a day, USD", {one.day: one.cost_usd for one in days}, "$~g", _usd),
-        _over_days(
-            "Documents and analyses that ended, a day", {one.day: one.asked for one in days}, "~s", _count, GREEN
-        ),
-        _over_days(
-            "Share of them that failed", {one.day: one.failure_share for one in days}, ".0%", _percent, RED, joined=True
-        ),
-    ]
-    for name in sorted({name for one in days for name in one.drifts}):
-        title = f"Drift of the labels: {name}"
-        drifts = {one.day: one.drifts.get(name) for one in days}
-        found.append(_over_days(title, drifts, ".0%", _percent, PURPLE, joined=True))
-    return painted([one for one in found if one is not None])
-
-
-def _over_days(
+def _of_bars(
     title: str,
-    values: Mapping[dt.date, float | Decimal | None],
-    form: str,
-    told: Callable[[float], str],
-    colour: str = BLUE,
-    *,
-    joined: bool = False,
-) -> Picture | None:
-    known = {day: float(value) for day, value in values.items() if value is not None}
-    unknown = len(values) - len(known)
-    if not known:
-        return None
-    says = _said_of_days(known, told)
-    says += f" Unknown on {counted(unknown, 'day')}, without a mark." if unknown else ""
-    rows = [
-        (str(day), UNKNOWN if value is None else told(float(value)))
-        for day, value in sorted(values.items(), reverse=True)
-    ]
-    return Picture(title, says, drawing.over_days(known, form, colour, joined=joined), ("day", "value"), tuple(rows))
-
-
-def _said_of_days(known: Mapping[dt.date, float], told: Callable[[float], str]) -> str:
-    """Only what differs is told twice."""
-    newest, least, most = max(known), told(min(known.values())), told(max(known.values()))
-    days = f"From {min(known)} to {newest}" if len(known) > 1 else f"On {newest}"
-    if least != most:
-        return f"{days}: between {least} and {most}, the last {told(known[newest])}."
-    return f"{days}: {'always ' if len(known) > 1 else ''}{most}."
-
-
-def _usd(value: float) -> str:
-    return usd(Decimal(f"{value:.10f}"))
-
-
-def _of_bars(title: str, rows: Sequence[Bar], names: tuple[str, ...]) -> Picture:
-    says = "; ".join(f"{one.label}: {one.text}" for one in rows) + "."
-    return Picture(title, says, drawing.bars(rows[:MOST_BARS]), names, tuple((one.label, one.text) for one in rows))
+    bars: Sequence[Bar],
+    names: tuple[str, ...],
+    rows: Iterable[tuple[str, ...]] | None = None,
+    note: str = "",
+) -> Picture:
+    """With the bars' own texts as figures where no others are given."""
+    says = "; ".join(f"{one.label}: {one.text}" for one in bars) + "."
+    told = tuple((one.label, one.text) for one in bars) if rows is None else tuple(rows)
+    more = f"The first {MOST_BARS} of {len(bars)}; the figures have all." if len(bars) > MOST_BARS else ""
+    return Picture(title, says, partial(drawing.bars, bars[:MOST_BARS]), names, told, note or more)
 
 
 def _amounts(sums: Mapping[str, Amount], colour: str) -> list[Bar]:
@@ -241,17 +207,8 @@ def _part(counts: Mapping[str, int], label: str) -> float:
     return counts.get(label, 0) / (sum(counts.values()) or 1)
 
 
-def _counted(parts: Iterable[Part]) -> str:
-    return ", ".join(f"{part.value:,} {part.name}" for part in parts) or "none"
-
-
-def _rows(parts: Sequence[Part]) -> list[str]:
-    return list(dict.fromkeys(part.row for part in parts))
-
-
-def _number(colour: str) -> int:
-    """Of a series colour, as the style sheet numbers them."""
-    return drawing.SERIES.index(colour) + 1
+def _moved(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.01 else "Less than 1%"
 
 
 def _runs(count: int) -> str:
@@ -260,7 +217,3 @@ def _runs(count: int) -> str:
 
 def _count(value: float) -> str:
     return f"{value:,.0f}"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.1%}"

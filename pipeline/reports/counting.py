@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from pipeline.catalog.reading import committed_runs, open_views, refuse_unknown
@@ -22,6 +24,7 @@ from pipeline.reports.figures import (
     SentRound,
     Share,
     Spread,
+    Stream,
 )
 from pipeline.schemas.views import LATEST, is_analysis
 
@@ -38,6 +41,8 @@ MOST_LABELS, LONGEST_LABEL = 20, 40  # a column of text with more values, or lon
 MOST_CHARACTERS = 600  # of one value of a sample
 MOST_POINTS = 5  # of a list in a sample
 SIZES = (0, 1_000, 4_000, 16_000, 64_000, 256_000, 1_000_000)  # from so many bytes on
+# documents.change as Arrivals calls it; a version that did not compare took every document for new.
+ARRIVALS = {"new": "new", None: "new", "changed": "changed", "unchanged": "again", "not read": "unread"}
 _AMOUNT = "count(*), coalesce(sum(cost_usd), 0), count(*) - count(cost_usd)"
 
 
@@ -71,11 +76,13 @@ class _Counting:
 
     def figures(self, samples: int) -> RunFigures:
         row = self._row()
+        arrivals, ends = self._arrivals(row["documents"]), tuple(_ends(one) for one in row["analyses"] or ())
         return RunFigures(
             row,
             self._earlier,
-            self._arrivals(row["documents"]),
-            tuple(_ends(one) for one in row["analyses"] or ()),
+            arrivals,
+            ends,
+            tuple(self._streams(arrivals, ends)),
             tuple(self._rounds()),
             tuple(self._shares()),
             tuple(self._spreads()),
@@ -107,12 +114,14 @@ class _Counting:
         """Every result and failure of the run, with the size and language of its document."""
         needed = "document_id, uri, input_tokens, output_tokens, cost_usd, run_key"
         tables = [("analysis", name) if name == "failures" else (f"'{name}'", name) for name in self._with_ends()]
-        parts = [f'select {analysis} as analysis, {needed} from "{name}"' for analysis, name in tables]  # noqa: S608 - ours
+        start = "select {} as analysis, '{}' as source, " + needed
+        parts = [f'{start.format(analysis, name)} from "{name}"' for analysis, name in tables]
         key = self._run_key.replace("'", "''")
-        about = f"document_id, {self._of('documents', 'size_bytes', 'BIGINT')}, {self._of('documents', 'language')}"
+        columns = [self._of("documents", *one) for one in (("size_bytes", "BIGINT"), ("language",), ("change",))]
+        about = ", ".join(["document_id", *columns])
         return f"""
             create temp view ends as
-            select ends.*, size_bytes, language from ({" union all ".join(parts)}) as ends
+            select ends.*, size_bytes, language, change from ({" union all ".join(parts)}) as ends
             left join (select {about} from documents where run_key = '{key}') using (document_id)
             where ends.run_key = '{key}'
         """  # noqa: S608 - names of analyses are identifiers, and a quote in a key is doubled
@@ -124,9 +133,23 @@ class _Counting:
         change = self._of("documents", "change")
         query = f"select change, count(*) from (select {change} from documents where run_key = $run_key) group by 1"  # noqa: S608 - ours
         found = dict(self._ask(query))
-        new, changed, again = (int(found.get(one, 0)) for one in ("new", "changed", "unchanged"))
-        new += int(found.get(None, 0))  # a version that did not compare took every document for new
-        return Arrivals(new, changed, again, documents - new - changed - again)
+        came = Counter({"new": 0, "changed": 0, "again": 0})
+        for change, count in found.items():
+            came[ARRIVALS[change]] += int(count)
+        return Arrivals(**came, unread=documents - came.total())
+
+    def _streams(self, arrivals: Arrivals, ends: Sequence[Ends]) -> Iterator[Stream]:
+        """By the rows; what came in and has neither result nor failure is unchanged."""
+        query = "select change, analysis, if(source = 'failures', source, 'results'), count(*) from ends group by all"
+        found: Counter[tuple[str, str, str]] = Counter()
+        for change, analysis, end, count in self._ask(query):
+            found[ARRIVALS[change], analysis, end] += count
+        for arrival, one in product(dict.fromkeys(ARRIVALS.values()), ends):
+            results, failures = (found[arrival, one.analysis, end] for end in ("results", "failures"))
+            rest = max(0, getattr(arrivals, arrival) - results - failures)
+            for end, count in (("results", results), ("failures", failures), ("unchanged", rest)):
+                if count:
+                    yield Stream(arrival, one.analysis, end, count)
 
     def _rounds(self) -> list[SentRound]:
         if "ledger" not in self._columns:

@@ -39,6 +39,16 @@ class Arrivals:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """How many of the documents that came in one way ended in one way in an analysis; the ways are names of fields."""
+
+    arrival: str  # of Arrivals
+    analysis: str
+    end: str  # of Ends
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
 class Spread:
     """Input tokens of documents of one size class, all analyses together: the documents, and three quantiles."""
 
@@ -139,6 +149,7 @@ class RunFigures:
     earlier: tuple[str, ...]
     arrivals: Arrivals
     ends: tuple[Ends, ...]
+    streams: tuple[Stream, ...]
     rounds: tuple[SentRound, ...]
     shares: tuple[Share, ...]
     spreads: tuple[Spread, ...]
@@ -193,6 +204,7 @@ class DayPoint:
     failures: int
     cost_usd: Decimal | None
     drifts: Mapping[str, float]
+    suspects: int = 0
 
     @property
     def failure_share(self) -> float | None:
@@ -237,7 +249,8 @@ def _day(day: dt.date, runs: list[RunPoint]) -> DayPoint:
     drifts = {name: value for one in runs for name, value in one.drifts.items()}
     failures = sum(one.failures for one in runs)
     asked = failures + sum(one.results for one in runs)
-    return DayPoint(day, len(runs), asked, failures, sum(known) if len(known) == len(costs) else None, drifts)  # type: ignore[arg-type] # runs is not empty
+    suspects = sum(one.is_suspect for one in runs)
+    return DayPoint(day, len(runs), asked, failures, sum(known) if len(known) == len(costs) else None, drifts, suspects)  # type: ignore[arg-type] # runs is not empty
 
 
 def _summed(pairs: Any) -> dict[Any, Amount]:

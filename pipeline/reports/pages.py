@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
@@ -15,7 +16,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.loop import counted
-from pipeline.reports.charts import pictures_of, trend
+from pipeline.reports.charts import pictures_of
+from pipeline.reports.daily import trend
 from pipeline.reports.figures import (
     TREND_PAGE,
     Named,
@@ -66,8 +68,8 @@ def _counts(sent: SentRound) -> tuple[int, ...]:
     return (sent.requests, sent.answered, sent.unused, sent.input_tokens, sent.output_tokens)
 
 
-def trend_page(points: tuple[RunPoint, ...], drawn: Collection[str]) -> bytes:
-    """The page over all runs; those that are `drawn` have links to theirs."""
+def trend_page(points: tuple[RunPoint, ...], drawn: Collection[str], output_uri: str = "") -> bytes:
+    """The page over all runs of an output; those that are `drawn` have links to theirs."""
     days = by_day(points)
     costs = [one.cost_usd for one in points]
     known = sum((one for one in costs if one is not None), Decimal(0))
@@ -92,6 +94,7 @@ def trend_page(points: tuple[RunPoint, ...], drawn: Collection[str]) -> bytes:
         more_suspects=len(suspects[SHOWN_SUSPECTS:]),
         days=days,
         drawn=drawn,
+        output_uri=output_uri,
         numbers_shown=numbers,
         pictures_shown=pictures,
     )
@@ -219,5 +222,6 @@ def environment() -> Environment:
         "numeric": _is_numeric,
         "drawing": _drawing,
         "page": page_name,
+        "quoted": shlex.quote,
     }
     return made

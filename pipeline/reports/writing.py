@@ -87,5 +87,5 @@ def _write_trend(catalog: Catalog, output: ObjectStore) -> str:
     names = {entry.key.rpartition("/")[2] for entry in output.list(FOLDER)}
     points = run_points(catalog)
     drawn = {one.run_key for one in points if page_name(one.run_key) in names}
-    output.write(key := f"{FOLDER}/{TREND_PAGE}", trend_page(points, drawn), content_type=HTML)
+    output.write(key := f"{FOLDER}/{TREND_PAGE}", trend_page(points, drawn, output.uri()), content_type=HTML)
     return output.uri(key)

@@ -1,4 +1,4 @@
-"""Every setting: its name, what it may be, its default, and the line that README's table has of it."""
+"""Every setting: its name, what it may be, its default, and the line that docs/settings.md has of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTIFIED = r"[^@\s]+@[^@\s]+|arn:aws[^:]*:sns:[^:]+:\d{12}:[\w.-]+|http:[\w.-]+"
 
 
 class Settings(BaseModel):
-    """Every setting, frozen. The description of a field is its line in README's table."""
+    """Every setting, frozen. The description of a field is its line in docs/settings.md."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 

@@ -22,6 +22,8 @@ from pipeline.browsing.serving import listen, server_for
 from pipeline.storage.objects import absolute_uri
 from tests.world import WORK_URI, Canned, World
 
+RIGHT_TO_LEFT = "عقد إيجار.txt"
+NO_BLANKS = "very_long_name_without_any_blank_" * 6 + ".txt"
 SCRIPT = "<script>document.title='owned'</script>"
 NAMES = (
     "<img src=x onerror=document.title='owned'>.txt",
@@ -95,6 +97,8 @@ def make_hostile(world: World) -> None:
     world.put("plain.txt", "The minutes of the meeting of the 100% _club_.")
     world.put("copy.txt", "The minutes of the meeting of the 100% _club_.")
     world.put("empty.txt", "")
+    world.put(RIGHT_TO_LEFT, "عقد إيجار شقة سكنية بين الطرفين. يلتزم المستأجر بدفع مبلغ 500 USD شهريا.")
+    world.put(NO_BLANKS, "x" * 3_000)
 
 
 @contextmanager

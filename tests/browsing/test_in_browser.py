@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image, ImageChops, ImageStat
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pipeline.browsing.gold import Verdict
-from tests.browsing.conftest import NAMES, Site, make_hostile, served
+from tests.browsing.conftest import NAMES, NO_BLANKS, RIGHT_TO_LEFT, Site, make_hostile, served
 from tests.standalone.browser import CHROMIUM, QUIET
 from tests.world import WORK_URI, Canned, World
 
@@ -19,6 +21,9 @@ PAINTED = {
     "light": ["rgb(28, 32, 36)", "rgb(255, 255, 255)"],
     "dark": ["rgb(230, 233, 236)", "rgb(22, 25, 29)"],
 }
+PAPER = {"light": (255, 255, 255), "dark": (22, 25, 29)}
+LEAST_INK = 2_000  # pixels; an empty result has about twice as many
+MOST_SHADE = 90  # by which a part of a colour differs that is no ink
 if CHROMIUM is None:
     pytest.skip("there is no Chromium; on Debian: apt-get install chromium", allow_module_level=True)
 
@@ -174,20 +179,109 @@ def test_without_script(browser: Browser, own: Site) -> None:
     visit.leave()
 
 
+def painted(page: Page, file: Path) -> Image.Image:
+    """What is seen of a page, which is also left in a file to be looked at."""
+    page.screenshot(path=file)
+    with Image.open(file) as found:
+        return found.convert("RGB")
+
+
+def refuse_blank(seen: Image.Image, scheme: str) -> None:
+    """Most of it is paper of the scheme's colour, and some of it is ink that stands out from it."""
+    paper = PAPER[scheme]
+    colours: Any = seen.getcolors(seen.width * seen.height)
+    pixels = sum(count for count, _ in colours)
+    ink = sum(count for count, colour in colours if _contrast(colour, paper) > MOST_SHADE)
+    assert max(colours)[1] == paper
+    assert LEAST_INK < ink < pixels / 2
+    mean = ImageStat.Stat(seen.convert("L")).mean[0]
+    assert mean < 70 if scheme == "dark" else mean > 200
+
+
+def _contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> int:
+    return max(abs(part - own) for part, own in zip(one, other, strict=True))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 800, 1400])
-def test_every_width_and_colour(browser: Browser, site: Site, width: int, scheme: str) -> None:
-    """No page is wider than its window, its text stands out, and no script of a document runs."""
+@pytest.mark.parametrize("width", [390, 800, 1280])
+def test_every_width_and_colour(browser: Browser, site: Site, tmp_path: Path, width: int, scheme: str) -> None:
+    """No page is wider than its window or blank, dark is dark, text stands out, no script of a document runs."""
     visit = Visit(browser, site, width, scheme)
     page = visit.page
-    names = ("hostile.txt", "long.txt", "titled.html", NAMES[0], "empty.txt")
-    places = ["/", *(f"/answers/{site.key('summarization', name).path}" for name in names)]
-    for place in places:
+    names = ("hostile.txt", "long.txt", "titled.html", NAMES[0], "empty.txt", RIGHT_TO_LEFT, NO_BLANKS)
+    places = ["/", "/?q=nothing+such&cost=x&after=y"]
+    places += [f"/answers/{site.key('summarization', name).path}" for name in names]
+    for number, place in enumerate(places):
         page.goto(site.url + place)
         page.keyboard.press("w")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, place
         assert page.evaluate(COLOURS) == PAINTED[scheme]
         assert page.evaluate("document.title") != "owned"
+        refuse_blank(painted(page, tmp_path / f"{number}.png"), scheme)
+    visit.leave()
+
+
+def box(page: Page, place: str) -> dict[str, float]:
+    """Where the first element of a selector lies."""
+    found = page.locator(place).first.bounding_box()
+    assert found is not None
+    return {**found}
+
+
+def test_a_wide_window_has_it_side_by_side(browser: Browser, site: Site) -> None:
+    """The filters stand in one row of equal heights; the document stays in view while its answer is corrected."""
+    visit = Visit(browser, site, 1280)
+    page = visit.page
+    boxes = [one.bounding_box() for one in page.locator(".filters > label").locator("input, select").all()]
+    assert len(boxes) == 8
+    assert len({(one["y"], one["height"]) for one in boxes if one}) == 1
+    page.goto(f"{site.url}/answers/{site.key('summarization', 'long.txt').path}")
+    page.keyboard.press("w")
+    document, answer = box(page, "#document pre"), box(page, "details.correct")
+    assert document["x"] + document["width"] < answer["x"]
+    page.get_by_label("Note").scroll_into_view_if_needed()
+    assert box(page, "#document pre")["y"] >= 0
+    visit.leave()
+
+
+def test_a_narrow_window_has_it_one_below_the_other(browser: Browser, site: Site) -> None:
+    """The answer follows the document, and every line of the list says what its numbers are."""
+    visit = Visit(browser, site, 390)
+    page = visit.page
+    told = "one => getComputedStyle(one, '::before').content"
+    assert "tokens" in str(page.locator("table.lines td.tokens").first.evaluate(told))
+    page.goto(f"{site.url}/answers/{site.key('summarization', 'long.txt').path}")
+    document, answer = box(page, "#document pre"), box(page, "#answer-title")
+    assert document["y"] + document["height"] < answer["y"]
+    visit.leave()
+
+
+def test_a_text_from_right_to_left_is_set_so(browser: Browser, site: Site) -> None:
+    """In the document and in the list; the prompt, which begins in English, is not."""
+    visit = Visit(browser, site)
+    page = visit.page
+    page.goto(f"{site.url}/answers/{site.key('summarization', RIGHT_TO_LEFT).path}")
+    direction = "one => getComputedStyle(one).direction"
+    directions = [page.locator(one).evaluate(direction) for one in ("#document pre", "#prompt pre")]
+    assert directions == ["rtl", "ltr"]
+    visit.leave()
+
+
+def test_the_keyboard_alone(browser: Browser, site: Site, tmp_path: Path) -> None:
+    """Tab goes from the search to the filters in the order in which they stand, and what has the focus is seen."""
+    visit = Visit(browser, site, 1280)
+    page = visit.page
+    before = painted(page, tmp_path / "before.png")
+    press(page, "/")
+    reached = []
+    for _ in range(10):
+        reached.append(page.evaluate("document.activeElement.name || document.activeElement.innerText"))
+        seen = painted(page, tmp_path / f"{reached[-1]}.png")
+        assert ImageChops.difference(seen, before).getbbox() is not None
+        before = seen
+        page.keyboard.press("Tab")
+    assert reached[:2] == ["q", "Show"]
+    assert reached[2:] == ["analysis", "label", "run", "reason", "language", "marked", "cost", "order"]
     visit.leave()
 
 

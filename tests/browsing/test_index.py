@@ -12,12 +12,13 @@ import pytest
 
 from pipeline.analyses import load_analysis, shipped_prompts
 from pipeline.browsing.index import Index, Line, build
-from pipeline.browsing.searching import Key, Marked, Order, Search, escaped, search_of
+from pipeline.browsing.searching import Key, Marked, Order, Place, Search, escaped, ignored, place_of, search_of
 from pipeline.schemas import result_columns
-from tests.browsing.conftest import NAMES, Site
+from tests.browsing.conftest import NAMES, NO_BLANKS, RIGHT_TO_LEFT, Site
 from tests.published import START, Output
 from tests.world import TODAY, World
 
+ODD = (RIGHT_TO_LEFT, NO_BLANKS)
 MANY = 100_000
 
 
@@ -28,7 +29,7 @@ def names(lines: list[Line]) -> list[str]:
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
-        ({}, {"plain.txt", "copy.txt", "long.txt", "hostile.txt", "titled.html", "empty.txt", *NAMES}),
+        ({}, {"plain.txt", "copy.txt", "long.txt", "hostile.txt", "titled.html", "empty.txt", *NAMES, *ODD}),
         ({"q": "_club_"}, set()),
         ({"q": "100%"}, set()),
         ({"q": "PLAIN"}, {"plain.txt"}),
@@ -93,6 +94,23 @@ def test_a_row_that_is_gone_is_no_place(site: Site) -> None:
     """A page that goes on from an unknown row is the first one."""
     index = site.results.index()
     assert index.lines(Search(), 3, Key("0" * 24, "sentiment", "gone")) == index.lines(Search(), 3)
+
+
+def test_a_list_has_one_place(site: Site) -> None:
+    """A page ends before a row or begins after one; of two places the other is told, and one that is gone is none."""
+    index = site.results.index()
+    one, other, *_ = (line.key for line in index.lines(Search(), 3))
+    gone = f"{'0' * 24}/sentiment/gone"
+    for query, place, told in [
+        ({"after": one.path}, Place(one, before=False), []),
+        ({"before": one.path, "after": ""}, Place(one, before=True), []),
+        ({"before": one.path, "after": other.path}, Place(one, before=True), ["after"]),
+        ({"before": gone, "after": other.path}, Place(other, before=False), ["before"]),
+        ({"before": gone, "after": "x"}, None, ["after", "before"]),
+        ({"after": f"{one.path}/x"}, None, ["after"]),
+    ]:
+        assert place_of(query, index.has) == place
+        assert [one.partition(" ")[0] for one in ignored(query, index.has)] == told
 
 
 def test_the_newest_row_is_found_and_the_older_one_by_its_run(small: World, tmp_path: Path) -> None:

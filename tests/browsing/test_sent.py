@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from pipeline.browsing.answering import PAGE_CHARACTERS, Seen, page_of, see
 from pipeline.browsing.results import Results
 from pipeline.browsing.searching import Key
 from pipeline.tidying import tidy_runs
-from tests.browsing.conftest import Site
+from tests.browsing.conftest import Site, served
+from tests.steps.test_fusing import BEGUN, answer
 from tests.tidying.scenes import empty, later
-from tests.world import TODAY, WORK_URI, Canned, World
+from tests.world import ANALYSES, TODAY, WORK_URI, Canned, World
 
 
 def was_sent(world: World, prompt: str) -> bool:
@@ -151,3 +155,75 @@ def test_what_another_run_paid_names_it(small_site: Site) -> None:
     assert question.ledger is None
     assert question.paid_by == "night"
     assert found.prompt is not None
+
+
+def fused_badly(prompt: str, _before: int) -> str | None:
+    """Of a fused prompt about `bad.txt` the sentiment is none of its labels."""
+    glad = answer(sentiment={"sentiment": "glad", "score": 0})
+    return glad if prompt.endswith(BEGUN) and "A bad text." in prompt else None
+
+
+@pytest.fixture
+def fused_site(tmp_path: Path) -> Iterator[Site]:
+    """A run whose analyses were asked together, but for a part that had to be asked again."""
+    world = World(tmp_path / "fused", Canned(fused_badly), least=1, fuse=True, work_uri=WORK_URI)
+    world.put("good.txt", "A good text.")
+    world.put("bad.txt", "A bad text.")
+    world.run()
+    (tmp_path / "index").mkdir()
+    with served(world, tmp_path / "index") as site:
+        yield site
+
+
+def test_a_fused_prompt_stands_at_each_of_its_analyses(fused_site: Site) -> None:
+    """The one prompt that was sent, with the share of its tokens and cost that is this analysis'; shares add up."""
+    world = fused_site.world
+    ledger = [row for row in world.rows("ledger") if row["round"] == 0]
+    shares = []
+    for analysis in ANALYSES:
+        key = fused_site.key(analysis, "good.txt")
+        (question,) = seen(fused_site, key).questions
+        found = seen(fused_site, key, question.asked.name)
+        assert found.prompt is not None
+        assert was_sent(world, found.prompt.text)
+        assert found.prompt.text.endswith(BEGUN)
+        assert question.ledger is not None
+        assert question.ledger["analysis"] == analysis
+        shares.append(question.ledger)
+        text = fused_site.client.get(f"/answers/{key.path}").text
+        others = ", ".join(name for name in ANALYSES if name != analysis)
+        assert f"reading 1 of 1, together with {others}</td>" in text
+        assert f"tokens and cost are the share of {analysis}." in text
+    (record,) = {one["record_id"] for one in shares}
+    whole = [row for row in ledger if row["record_id"] == record]
+    assert len(whole) == len(ANALYSES)
+    for name in ("input_tokens", "output_tokens", "cost_usd"):
+        assert sum(row[name] for row in shares) == sum(row[name] for row in whole) > 0
+
+
+def test_a_part_that_was_asked_again_has_both_prompts(fused_site: Site) -> None:
+    """The fused one, whose share was not used, and its own; the other analyses have the fused one alone."""
+    found = seen(fused_site, fused_site.key("sentiment", "bad.txt"))
+    fused, alone = found.questions
+    assert (fused.asked.request.analyses, alone.asked.request.analyses) == (list(ANALYSES), ["sentiment"])
+    assert [(one.ledger["status"], one.ledger["used"]) for one in found.questions if one.ledger] == [
+        ("failed", False),
+        ("answered", True),
+    ]
+    prompt = seen(fused_site, fused_site.key("sentiment", "bad.txt"), alone.asked.name).prompt
+    assert prompt is not None
+    assert was_sent(fused_site.world, prompt.text)
+    assert "This answer cannot be used." in prompt.text
+    assert len(seen(fused_site, fused_site.key("classification", "bad.txt")).questions) == 1
+
+
+def test_a_tidied_fused_prompt_is_made_again_and_proved(fused_site: Site) -> None:
+    """It is rendered with all analyses that the ledger names, so that it is the one that was sent."""
+    key = fused_site.key("sentiment", "good.txt")
+    before = seen(fused_site, key).prompt
+    later(fused_site.world)
+    assert tidy_runs(fused_site.world.services, WORK_URI)
+    after = seen(fused_site, key)
+    assert after.prompt == before
+    assert after.prompt_said is not None
+    assert "they are what was sent" in after.prompt_said

@@ -28,6 +28,7 @@ from pipeline.loop import Looped, run_to_the_end
 from pipeline.settings import load_settings
 from pipeline.steps import RunOrder, Services, connect, plan, prepare, start
 from pipeline.steps.run import Run
+from pipeline.steps.withdrawing import withdraw
 from tests.chaos.seam import Seam, behind
 from tests.world import TODAY, Unseen
 
@@ -40,7 +41,7 @@ class Order:
     """One run. It dies right after call number `dies_after`, counted from 1; 0 before the first, None never.
 
     Its calls are written to `log`, each when it took effect. The budget is that of all runs of the work store.
-    One that only plans ends before it sends anything.
+    One that only plans ends before it sends anything; one that withdraws takes the published run out of the tables.
     """
 
     run_key: str
@@ -52,6 +53,7 @@ class Order:
     only_effects: bool = True
     budget_day_usd: str | None = None
     only_plans: bool = False
+    withdraws: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,9 @@ def obey(order: Order, services: Services) -> int:
         services = replace(services, settings=services.settings.model_copy(update=budget))
     asked = RunOrder(order.run_key, TODAY, order.source_uri, order.output_uri, order.work_uri)
     seam = Seam(strike, only_effects=order.only_effects)
+    if order.withdraws:
+        withdraw(behind(seam, services), f"{order.work_uri}/runs/{order.run_key}")
+        return 0
     if order.only_plans:
         _plan_first_round(behind(seam, services), asked)
         return 0

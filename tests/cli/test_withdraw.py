@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
+import select
+import shlex
+import subprocess
+import termios
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.loaded_shell import LoadedShell
-from tests.shell import User, new_user, own_environment
+from tests.shell import DOCBATCH, PATIENCE_SECONDS, User, new_user, own_environment
+
+CTRL_C, END_OF_INPUT = "\x03", "\x04"
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +71,70 @@ def test_an_unknown_run_is_named(user: User) -> None:
     assert (told.returncode, told.stdout) == (2, "")
     assert "run nosuch: there is no such run" in told.stderr
     assert "night" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("keys", "code"),
+    [("y\n", 0), ("n\n", 1), ("\n", 1), ("what?\nn\n", 1), (END_OF_INPUT, 1), (CTRL_C, 130)],
+    ids=["yes", "no", "enter", "unclear", "end of input", "ctrl-c"],
+)
+def test_it_asks_at_a_terminal(user: User, keys: str, code: int) -> None:
+    """Only a yes takes the run out; whatever else is typed leaves every file and the run's phase as they were."""
+    before = user.listing()
+    ended, said = at_terminal(user, "withdraw night", "out of all tables? [y/N]", keys)
+    assert ended == code, said
+    assert "36 results and 0 failures of 36 documents" in said
+    assert "Traceback" not in said
+    status = user.types("status night").stdout
+    if code == 0:
+        assert "Run night: withdrawn; no table has rows of it." in said
+        assert "Run night: withdrawn" in status
+        assert "its rows are back" in user.types("resume night").stdout
+    else:
+        assert "Run night: published" in status
+        assert "withdrawn;" not in said
+        assert ("Nothing was changed: run night stays in the tables." in said) == (code == 1)
+        assert user.listing() == before
+
+
+def at_terminal(user: User, line: str, question: str, keys: str) -> tuple[int, str]:
+    """Types a command at a terminal of its own, and keys when it has asked; the exit code and all that was shown."""
+    ours, theirs = pty.openpty()
+    command = [str(DOCBATCH), *shlex.split(line)]
+    program = subprocess.Popen(
+        command,
+        cwd=user.folder,
+        env=user.environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal, as at a terminal
+    )
+    os.close(theirs)
+    try:
+        said = read_terminal(ours, question)
+        os.write(ours, keys.encode())
+        said += read_terminal(ours, None)
+        return program.wait(PATIENCE_SECONDS), said.replace("\r\n", "\n")
+    finally:
+        program.kill()
+        program.wait()
+        os.close(ours)
+
+
+def read_terminal(ours: int, until: str | None) -> str:
+    """What is shown up to these words, or to the end, within the time that a command may take."""
+    said, end = "", time.monotonic() + PATIENCE_SECONDS
+    while until is None or until not in said:
+        ready, _, _ = select.select([ours], [], [], max(0.0, end - time.monotonic()))
+        assert ready, f"never said {until!r}:\n{said}"
+        try:
+            piece = os.read(ours, 4_096)
+        except OSError:  # Linux tells so that nobody holds the other side any more
+            piece = b""
+        if not piece:
+            assert until is None, f"ended before it said {until!r}:\n{said}"
+            return said
+        said += piece.decode("utf-8", "replace")
+    return said

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
 
-from pipeline.reports.pages import run_page, trend_page
-from pipeline.reports.trends import run_points
-from tests.published import Output
-from tests.reports.nights import HOSTILE, Night, figures_of
-from tests.standalone.browser import CHROMIUM, QUIET
+from tests.reports.screens import DESK, PHONE, Open, chart_text_pixels
 
-PHONE, DESK = 390, 1280
 LEAST_CONTRAST = 4.5  # WCAG 2.2 AA for text
 PAGES = ("run", "hostile", "index")
 
@@ -48,60 +38,6 @@ RIGHT = """() => Math.max(...[...document.querySelectorAll('main *')].filter(one
     one => one.getBoundingClientRect().right))"""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pages of a plain and of a hostile night, and the trend."""
-    made = tmp_path_factory.mktemp("pages")
-    nights = [Night("before", 44), Night("run", 110, day=1, replaced={"departures": ["sentiment: label 'mixed' 80%"]})]
-    (made / "run.html").write_bytes(run_page(figures_of(made / "plain", *nights)))
-    with Output(made / "plain").catalog() as catalog:
-        (made / "index.html").write_bytes(trend_page(run_points(catalog), {"run"}))
-    hostile = Night("hostile", 55, hostile=HOSTILE, priced=False)
-    (made / "hostile.html").write_bytes(run_page(figures_of(made / "hostile", hostile)))
-    return made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium; on Debian: apt-get install chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=QUIET)
-        yield started
-        started.close()
-
-
-Open = Callable[..., Page]
-
-
-@pytest.fixture
-def opened(browser: Browser, folder: Path) -> Iterator[Open]:
-    """Opens a page of the folder offline, and fails when it says, asks or opens anything."""
-    told: list[str] = []
-    contexts = []
-
-    def open_page(name: str, width: int = DESK, **options: Any) -> Page:
-        context = browser.new_context(offline=True, viewport={"width": width, "height": 844}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: told.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: told.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: told.append(f"dialog: {dialog.message}"))
-        page.on("request", lambda request: _told_request(request.url, told))
-        page.goto((folder / f"{name}.html").as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert told == []
-
-
-def _told_request(url: str, told: list[str]) -> None:
-    if not url.startswith(("file:", "data:,")):
-        told.append(f"request: {url}")
-
-
 def contrast(one: str, other: str) -> float:
     """As WCAG has it, of two `rgb(…)`."""
     light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
@@ -122,6 +58,21 @@ def test_nothing_has_to_be_pushed_aside(opened: Open, name: str, width: int) -> 
     page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate(RIGHT) <= width
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", [PHONE, 700, 863, 864, 1024, DESK, 1920])
+def test_charts_fit_their_cards_and_their_readers(opened: Open, name: str, width: int) -> None:
+    """One that stands alone is as wide as its card, on a phone and a desk; no text of any is tiny or giant."""
+    page = opened(name, width)
+    pixels = chart_text_pixels(page)
+    assert len(pixels) > 20
+    assert (min(pixels) >= 10.5, max(pixels) <= 18) == (True, True), (min(pixels), max(pixels))
+    if width in (PHONE, DESK) and name != "index":
+        room, drawn = (page.locator(f"#flow {one}").first.bounding_box() for one in (".card", "svg:visible"))
+        assert room is not None
+        assert drawn is not None
+        assert drawn["width"] > 0.9 * room["width"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -145,14 +96,16 @@ def test_every_text_can_be_read(opened: Open, name: str, scheme: str) -> None:
     assert (_luminance(inside) > 0.5) == (scheme == "light"), paper
 
 
+@pytest.mark.parametrize("width", [PHONE, DESK])
 @pytest.mark.parametrize("name", PAGES)
-def test_every_chart_says_what_it_shows(opened: Open, name: str) -> None:
+def test_every_chart_says_what_it_shows(opened: Open, name: str, width: int) -> None:
     """A chart is an image with a text for readers of the screen, who find its figures in a table below it."""
-    page = opened(name)
-    charts = page.locator("svg").count()
+    page = opened(name, width)
+    charts = page.locator("svg:visible").count()
     assert charts >= 4
     labels = page.locator('[role="img"][aria-label]').evaluate_all("all => all.map(one => one.ariaLabel)")
-    assert len(labels) == charts == page.locator("svg[aria-hidden=true]").count()
+    assert len(labels) == charts
+    assert page.locator("svg:not([aria-hidden=true])").count() == 0
     assert all(len(label) > 20 for label in labels)
     assert page.locator("figure table").count() == charts
     assert page.locator("html").get_attribute("lang") == "en"
@@ -203,7 +156,7 @@ def test_no_text_runs(opened: Open) -> None:
 def test_the_trend_leads_to_the_runs_and_back(opened: Open) -> None:
     """By links of the folder that both lie in."""
     page = opened("index", PHONE)
-    page.get_by_role("link", name="run", exact=True).click()
+    page.get_by_role("link", name="run", exact=True).first.click()
     assert page.title() == "Run run, docbatch"
     assert "Suspect: sentiment: label 'mixed' 80%" in page.locator("main").inner_text()
     page.get_by_role("link", name="All runs").click()

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import ObjectMissing
 from pipeline.reports.counting import EARLIER_RUNS, run_figures
-from pipeline.reports.figures import RunFigures
+from pipeline.reports.figures import RunFigures, Stream
 from tests.published import Output
 from tests.reports.nights import ANALYSES, FAILS, UNREAD, Night, figures_of
 
@@ -40,6 +40,21 @@ def test_what_came_out_is_what_came_in(figures: RunFigures) -> None:
     for one in figures.ends:
         assert one.results + one.failures + one.unchanged == figures.row["documents"]
         assert one.results == len(list(LAST.result_rows(one.analysis)))
+
+
+def test_streams_lead_from_what_came_in_to_what_came_out(figures: RunFigures) -> None:
+    """Those that begin in one way add up to what came in so, those that end in one way to what came out, in each."""
+    rows = {one["document_id"]: one["change"] for one in LAST.document_rows()}
+    for one in figures.ends:
+        flowing = [stream for stream in figures.streams if stream.analysis == one.analysis]
+        for arrival in ("new", "changed", "again", "unread"):
+            came = sum(stream.documents for stream in flowing if stream.arrival == arrival)
+            assert came == getattr(figures.arrivals, arrival)
+        for end in ("results", "failures", "unchanged"):
+            assert sum(stream.documents for stream in flowing if stream.end == end) == getattr(one, end)
+        changed = sum(rows[row["document_id"]] == "changed" for row in LAST.result_rows(one.analysis))
+        assert Stream("changed", one.analysis, "results", changed) in flowing
+        assert Stream("unread", one.analysis, "unchanged", UNREAD) in flowing
 
 
 def test_costs_add_up_to_the_last_digit(figures: RunFigures) -> None:

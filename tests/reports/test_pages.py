@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.reports.charts import trend
+from pipeline.reports.charts import pictures_of
+from pipeline.reports.daily import trend
 from pipeline.reports.figures import RunPoint, answered_by, by_day, drift, page_name
 from pipeline.reports.pages import run_page, trend_page
 from pipeline.reports.repeating import again_says, commands
@@ -34,11 +35,13 @@ class Markup(HTMLParser):
         self.attributes: set[str] = set()
         self.targets: list[str] = []
         self.texts: list[str] = []
+        self.spoken: list[str] = []  # instead of a chart, to readers of the screen
         self.feed(page.decode())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.add(tag)
         self.attributes |= {name for name, _ in attrs}
+        self.spoken += [value or "" for name, value in attrs if name == "aria-label"]
         self.targets += [value or "" for name, value in attrs if name in {"href", "src"}]
 
     def handle_data(self, data: str) -> None:
@@ -177,7 +180,7 @@ def test_a_day_with_an_unknown_cost_has_none() -> None:
     assert [one.failure_share for one in days] == [2 / 52, 2 / 27]
     texts = "".join(Markup(trend_page(points, set())).texts)
     assert "at least $0.003" in texts
-    assert "Unknown on 1 day, without a mark." in texts
+    assert "Unknown on 1 day." in texts
 
 
 def test_suspect_runs_are_marked() -> None:
@@ -194,6 +197,42 @@ def test_suspect_runs_are_marked() -> None:
     assert any("2 more runs are suspect" in one for one in texts)
     assert "script" not in Markup(page).elements
     assert b"uspect" not in trend_page((point(0), point(1, quality="usual")), set()).partition(b"</style>")[2]
+
+
+def test_suspect_days_are_marked_in_every_chart() -> None:
+    """By a shape above the day and by words, in the table as well; a page without any has neither."""
+    runs = (point(0), point(1, quality="suspect"), point(1, run_key="again", quality="suspect"), point(2))
+    marked, plain = (trend(by_day(some)) for some in (runs, (point(0), point(1), point(2))))
+    assert len(marked) == len(plain) == 4
+    for one, other in zip(marked, plain, strict=True):
+        assert one.svg.count("<path") == other.svg.count("<path") + 1
+        assert one.note.startswith("▼ a day with a suspect run.")
+        assert one.says.endswith("Suspect: 2026-11-02.")
+        assert [row[2] for row in one.rows] == ["", "▼ 2", ""]
+        assert "▼" not in other.note
+        assert {len(row) for row in other.rows} == {2}
+    many = trend(by_day(tuple(point(number, quality="suspect") for number in range(7))))
+    assert many[0].says.endswith("2026-11-06, 2026-11-07 and 2 more days.")
+
+
+def test_charts_over_days_have_the_same_days() -> None:
+    """Also where a value is unknown, on the first or the last day, so that one chart can be laid over the next."""
+    points = (point(1, cost_usd=None), point(2), point(3), point(4, drifts={}))
+    below = [re.findall(r">(\d\d \w{3} \d\d)</text>", one.svg) for one in trend(by_day(points))]
+    assert len(below) == 4
+    assert below == [["02 Nov 26", "03 Nov 26", "04 Nov 26", "05 Nov 26"]] * 4
+
+
+def test_no_sentence_repeats_a_chart(tmp_path: Path) -> None:
+    """What a chart shows is told to readers of the screen and in a folded table; the note has what it does not show."""
+    figures = figures_of(tmp_path, Night("before", 60), Night("run", 107, day=4))
+    pictures = [one for section in pictures_of(figures).values() for one in section]
+    assert len(pictures) == 8
+    assert all(one.says not in one.note and not re.search(r"\$|\d{2},?\d", one.note) for one in pictures)
+    texts = "".join(Markup(run_page(figures)).texts)
+    assert [one.title for one in pictures if one.says in texts] == []
+    assert "of the results would need another label to be as in the run before." in texts
+    assert "Ticks: the run before." in texts
 
 
 def test_rows_of_runs_say_which_are_suspect() -> None:
@@ -218,7 +257,8 @@ def test_rows_of_runs_say_which_are_suspect() -> None:
 )
 def test_few_days_are_told_as_they_are(numbers: list[int], told: list[str]) -> None:
     """One is one, and what is the same is not said to lie between."""
-    texts = "".join(Markup(trend_page(tuple(point(number) for number in numbers), set())).texts)
+    page = Markup(trend_page(tuple(point(number) for number in numbers), set()))
+    texts = "".join((*page.texts, *page.spoken))
     assert [one for one in told if one not in texts] == []
 
 
