@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from tests.extraction import office, outlook, single
+from tests.extraction import single
 from tests.extraction.stories import STORIES, Story
+from tests.extraction.writers import DOCUMENTS
 
 SENTENCES = 20  # of each of the two paragraphs: about 3,000 letters a file, and more lines than fit on one page
 LINES_A_PAGE = 50
@@ -88,17 +89,7 @@ def _rows_in_order(story: Story) -> list[str]:
 WRITERS: dict[str, Callable[[Story], bytes]] = {
     "pdf": _pdf,
     "pdf, two columns": _two_columns,
-    "docx": office.docx,
-    "pptx": office.pptx,
-    "xlsx": office.xlsx,
-    "odt": office.odt,
-    "ods": office.ods,
-    "odp": office.odp,
-    "rtf": single.rtf,
-    "epub": office.epub,
-    "html": single.page,
-    "eml": single.eml,
-    "msg": outlook.msg,
+    **DOCUMENTS,
     "text, old encodings": _text,
     "markdown": _markdown,
     "csv": single.as_csv,

@@ -140,6 +140,8 @@ STOPPED = "stopped.json"
 REOPENED = "reopened.json"  # how often a stopped run was taken up again
 TIDIED = "tidied.json"  # that working files of the run were deleted, and when
 
+ERASING = "erasing.json"  # the files that tables needed when somebody began to erase the run; until that has ended
+
 
 def listing_key(shard: int, digest: str) -> str:
     """Named by its content: whoever begins the run at the same time overwrites nothing; the manifest says which."""

@@ -36,15 +36,15 @@ INSIDE = {
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
     "catalog": (
-        "translation+place+fields+rest+snapshots making+files commits opening __init__ reading+history+sweeping "
+        "translation+place+fields+rest+glue+snapshots making+files commits opening __init__ reading+history+sweeping "
         "compacting"
     ),
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
     "tables": "rows+neutral opening+spreadsheets __init__",
-    "tidying": "remains+waiting+snapshots retention+orphans+texts __init__",
+    "tidying": "remains+waiting+snapshots retention+orphans+texts erasing __init__",
     "terminal": "progress+console showing+statement+quotes+tidied",
     "cli": (
-        "connecting+choosing operating+foretelling+pricing+auditing+maintaining+tabling+reporting+browsing withdrawing "
+        "connecting+choosing operating+foretelling+pricing+auditing+tabling+reporting+browsing withdrawing+maintaining "
         "commands"
     ),
     "reports": (

@@ -143,6 +143,20 @@ class World:
         pace = Looped(1.0, sleep=lambda _seconds: None)
         return run_to_the_end(self.services, self.order(key, day, force=force), watch or Unseen(), pace)
 
+    def break_off(self, do: Callable[[], object], moment: int) -> str:
+        """Whoever does that is killed at the moment (from 0) of those that `on_publish` sees; what was said of it."""
+        left = iter(range(moment, -1, -1))
+
+        def count_down(what: str) -> None:
+            if next(left) == 0:
+                raise Broken(what)
+
+        self.on_publish = count_down
+        with pytest.raises(Broken) as broken:
+            do()
+        self.on_publish = lambda _what: None
+        return str(broken.value)
+
     def state(self, key: str = "night") -> Run:
         return Run(self.services, f"{WORK_URI}/runs/{key}")
 

@@ -40,6 +40,14 @@ REJECTED = {
     "UnrecognizedClientException": "the access key is not known there",
     "InvalidSignatureException": "the secret key does not fit the access key",
     "ExpiredTokenException": "the credentials have expired; sign in again",
+    "InvalidInputException": "a value in the request is not allowed",
+    "EntityNotFoundException": "the database or table does not exist; perhaps it was deleted a moment ago",
+    "AlreadyExistsException": "it was made meanwhile",
+    "ConcurrentModificationException": "somebody else changed it meanwhile",
+    "ResourceNumberLimitExceededException": "the account has as many of these as its quota allows",
+    "GlueEncryptionException": "the catalog is encrypted with a key that the caller may not use",
+    "FederatedResourceAlreadyExistsException": "the database is another catalog's; choose another",
+    "FederationSourceException": "the database is another catalog's, which failed; choose another",
 }
 # What InvokeModel says of a single prompt; everything else that it rejects would be said of every prompt.
 OF_ONE_PROMPT = {("InvokeModel", "ValidationException"), ("InvokeModel", "ModelErrorException")}
@@ -53,6 +61,10 @@ BUSY = {
     "ModelTimeoutException",
     "ModelStreamErrorException",
     "TooManyRequestsException",
+    "InternalServiceException",
+    "OperationTimeoutException",
+    "ResourceNotReadyException",
+    "FederationSourceRetryableException",
 }
 # Answers that mean: fewer calls a minute.
 TOO_MANY = {"ThrottlingException", "TooManyRequestsException", "ServiceQuotaExceededException"}
@@ -88,27 +100,29 @@ def repeat(
     return answer
 
 
-def translate(error: ClientError | BotoCoreError) -> ServiceError:
-    """boto3's error as one of ours, with what to do next."""
+def translate(error: ClientError | BotoCoreError, asked: str = "Bedrock") -> ServiceError:
+    """boto3's error as one of ours, with who was `asked`, and what to do next."""
     if isinstance(error, ClientError):
-        return _of_service(error)
+        return _of_service(error, asked)
     if isinstance(error, NoCredentialsError | PartialCredentialsError | NoRegionError):
-        return ServiceRejected(f"Bedrock: {error}; set AWS credentials and a region, or DOCBATCH_BACKEND=local")
+        return ServiceRejected(f"{asked}: {error}; set AWS credentials and a region, or DOCBATCH_BACKEND=local")
     if isinstance(error, HTTPClientError | NoConnection | IncompleteReadError) and not isinstance(error, SSLError):
-        return ServiceBusy(f"Bedrock could not be reached: {error}")
-    return ServiceRejected(f"Bedrock could not be asked: {error}")
+        return ServiceBusy(f"{asked} could not be reached: {error}")
+    return ServiceRejected(f"{asked} could not be asked: {error}")
 
 
-def _of_service(error: ClientError) -> ServiceError:
+def _of_service(error: ClientError, asked: str) -> ServiceError:
     said = error.response.get("Error", {})
     code, message = said.get("Code", ""), said.get("Message", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    service = OTHER_SERVICES.get(error.operation_name, "Bedrock")
+    service = OTHER_SERVICES.get(error.operation_name, asked)
     where = f"{service} {error.operation_name}: {code}: {message}"
     if (error.operation_name, code) == NO_FREE_SLOT:
         return NoFreeSlot(f"{where} (wait until a job has ended; DOCBATCH_MAX_JOBS_IN_FLIGHT should be your quota)")
     if code in BUSY or (code not in REJECTED and (status == 429 or status >= 500)):
-        return ServiceBusy(f"{where} (repeated until the deadline; DOCBATCH_RETRY_SECONDS sets it)")
+        ours = asked == "Bedrock"  # boto3 itself repeats the others
+        hint = "repeated until the deadline; DOCBATCH_RETRY_SECONDS sets it" if ours else "try again later"
+        return ServiceBusy(f"{where} ({hint})")
     kind = PromptRefused if (error.operation_name, code) in OF_ONE_PROMPT else ServiceRejected
     return kind(f"{where} ({REJECTED.get(code, 'asking again cannot help')})")
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyiceberg.exceptions import (
     CommitFailedException,
+    NoSuchIcebergTableError,
     NoSuchNamespaceError,
     NoSuchTableError,
     TableAlreadyExistsError,
@@ -26,11 +27,11 @@ from pyiceberg.table.update import AddSchemaUpdate, AssertCurrentSchemaId, SetCu
 from pyiceberg.utils.concurrent import ExecutorFactory
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from pipeline.catalog.fields import iceberg_schema, union
+from pipeline.catalog.fields import iceberg_schema, in_place, union
 from pipeline.catalog.files import Footers, Look, held, least_values, look_at
 from pipeline.catalog.making import CREATED, new_table
 from pipeline.catalog.place import Place
-from pipeline.catalog.snapshots import referred, superseded
+from pipeline.catalog.snapshots import forget, referred, superseded
 from pipeline.catalog.translation import LOST_RACE, MADE_MEANWHILE, translated
 from pipeline.errors import ObjectMissing, SettingsError
 
@@ -117,7 +118,12 @@ class Catalog:
     def expire(self, table: str, before: dt.datetime) -> int:
         """Forget those snapshots; how many. Their files stay where they are until they are swept."""
         with self._about(table):
-            return self._repeated(lambda: self._expire_once(self._loaded(table), before, kept=1))
+            return self._repeated(lambda: forget(self._loaded(table), before, kept=1))
+
+    def renew(self, table: str) -> None:
+        """One more snapshot with the same rows, which no longer describes the files that the last one took out."""
+        with self._about(table):
+            self._repeated(self._renew_once, table)
 
     def thin(self, table: str, before: dt.datetime) -> int:
         """Forget those snapshots but the newest, where there are so many that commits and sweeps get slow; how many."""
@@ -125,18 +131,7 @@ class Catalog:
             found = self._loaded(table)
             if len(found.metadata.snapshots) <= MOST_SNAPSHOTS:
                 return 0
-            return self._repeated(lambda: self._expire_once(self._loaded(table), before, kept=MOST_SNAPSHOTS // 2))
-
-    def _expire_once(self, found: Table, before: dt.datetime, *, kept: int) -> int:
-        """One without anything to expire would be a commit all the same."""
-        most = max(0, len(found.metadata.snapshots) - kept)
-        old = superseded(found.metadata, before)[:most]
-        if old:
-            try:
-                found.maintenance.expire_snapshots().by_ids(old).commit()
-            except ValueError as error:  # one of them is gone: by somebody else, meanwhile
-                raise CommitFailedException(str(error)) from error
-        return len(old)
+            return self._repeated(lambda: forget(self._loaded(table), before, kept=MOST_SNAPSHOTS // 2))
 
     def tables(self) -> list[str]:
         """The names of the output's tables, in order; none when nothing was ever published."""
@@ -250,6 +245,10 @@ class Catalog:
                 spec.add_identity("run_key")
         return True
 
+    def _renew_once(self, table: str) -> None:
+        with self._loaded(table).transaction() as change, change.update_snapshot().fast_append():
+            pass
+
     def _look(self, table: str, run_key: str | None = None) -> Look:
         return look_at(self._loaded(table), self.place, self.footers, run_key)
 
@@ -257,6 +256,8 @@ class Catalog:
         """The table as it is now. Raises ObjectMissing, and SettingsError for the table of another output."""
         try:
             found = self.vendor.load_table((self.namespace, table))
+        except NoSuchIcebergTableError:
+            raise  # somebody else's table of that name, which `translated` tells
         except NoSuchTableError:
             raise ObjectMissing(f"{self.place.uri}/tables/{table}: nothing is published there") from None
         expected = self.place.location(f"tables/{table}")
@@ -284,7 +285,8 @@ class Catalog:
     def _widened(self, found: Table, schema: pa.Schema, table: str) -> Table:
         """The table with the columns of the schema that it had not, in the order of reading: files are read by ids."""
         before = found.schema()
-        fields = union(before.as_struct(), iceberg_schema(schema).as_struct(), table)
+        new = iceberg_schema(schema).as_struct()
+        fields = in_place(union(before.as_struct(), new, table), new)
         if fields == before.as_struct():
             return found
         number = max(one.schema_id for one in found.metadata.schemas) + 1

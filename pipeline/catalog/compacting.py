@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipeline.catalog.fields import file_schema
-from pipeline.catalog.files import RUNS_KEY, Look, runs_said
+from pipeline.catalog.files import RUNS_KEY, Look, footer, runs_said
 from pipeline.catalog.reading import runs_as_of
 from pipeline.errors import ObjectMissing
-from pipeline.parquet import compacted_key, copy_rows
+from pipeline.parquet import compacted_key, copy_rows, looked_up_in
 from pipeline.schemas import GOLD_TABLE
 from pipeline.storage.objects import ObjectStore
 
@@ -96,7 +96,7 @@ def _compact_runs(
     schema = file_schema(look.found.schema()).with_metadata({RUNS_KEY: runs_said(runs, catalog.place)})
     try:
         with tempfile.TemporaryFile() as file:
-            copy_rows(schema, _rows(look, runs), file)
+            copy_rows(schema, _rows(look, runs), file, looked_up=_looked_up(look, runs))
             file.seek(0)
             output.write(key, file)
     except (FileNotFoundError, ObjectMissing):
@@ -104,6 +104,12 @@ def _compact_runs(
             raise
         return False  # somebody withdrew one of the runs
     return catalog.compact(look, table, [location for sizes in runs.values() for location in sizes], key)
+
+
+def _looked_up(look: Look, runs: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """The columns that the largest file is looked up by: only whoever wrote it knew which is an answer's label."""
+    sizes = [(size, location) for own in runs.values() for location, size in own.items()]
+    return looked_up_in(footer(look.found, max(sizes)[1]))
 
 
 def _rows(look: Look, runs: Mapping[str, Mapping[str, int]]) -> Iterator[pa.RecordBatch]:

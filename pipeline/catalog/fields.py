@@ -75,6 +75,19 @@ def union(old: StructType, new: StructType, where: str) -> StructType:
     return StructType(*fields)
 
 
+def in_place(fields: StructType, new: StructType) -> StructType:
+    """The fields of a union with what stands behind the last one of the new schema put where that has it.
+
+    A table of a version that added columns at its end has an answer behind its cost. All others stay where they are:
+    two that publish with different declarations would else move them to and fro.
+    """
+    known = {one.field_id: one for one in fields.fields}
+    end = [one.field_id for one in fields.fields].index(new.fields[-1].field_id)
+    moved = {one.field_id for one in fields.fields[end + 1 :]} & {one.field_id for one in new.fields}
+    left = [one for one in fields.fields if one.field_id not in moved]
+    return union(StructType(*left), StructType(*(known[one.field_id] for one in new.fields)), "")
+
+
 def _kept(old: NestedField, new: NestedField | None, where: str) -> NestedField:
     if new is None:
         return old

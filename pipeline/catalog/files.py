@@ -81,9 +81,7 @@ def held(found: Table, place: Place, footers: Footers, file: DataFile) -> Held:
     if found.specs()[file.spec_id].fields:
         return Held(file, {str(file.partition[0]): {location: file.file_size_in_bytes}}, compacted=False)
     if location not in footers:
-        with found.io.new_input(location).open() as stream:
-            assert isinstance(stream, pa.NativeFile)  # as PyArrowFileIO opens all files
-            said = (pq.read_metadata(stream).metadata or {}).get(RUNS_KEY)
+        said = (footer(found, location).metadata or {}).get(RUNS_KEY)
         if said is None:
             raise StorageError(f"{location}: does not say which runs it holds; docbatch has not written it")
         runs: dict[str, dict[str, int]] = orjson.loads(said)
@@ -91,6 +89,13 @@ def held(found: Table, place: Place, footers: Footers, file: DataFile) -> Held:
             run_key: {place.location(key): size for key, size in own.items()} for run_key, own in runs.items()
         }
     return Held(file, footers[location], compacted=True)
+
+
+def footer(found: Table, location: str) -> pq.FileMetaData:
+    """What a file says of itself."""
+    with found.io.new_input(location).open() as stream:
+        assert isinstance(stream, pa.NativeFile)  # as PyArrowFileIO opens all files
+        return pq.read_metadata(stream)
 
 
 def runs_said(runs: Mapping[str, Sizes], place: Place) -> bytes:

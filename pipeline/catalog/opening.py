@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, Ope
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from pipeline.catalog.commits import Catalog
+from pipeline.catalog.glue import connect_glue
 from pipeline.catalog.place import Place
 from pipeline.catalog.rest import SCHEME, connect_rest
 from pipeline.catalog.translation import translated
@@ -76,10 +77,7 @@ def _connected(settings: Settings, place: Place, access: S3Access, *, make: bool
     if not isinstance(chosen, URL) and chosen.startswith(SCHEME):
         return connect_rest(NAME, chosen, settings.catalog_credential, properties)
     if not isinstance(chosen, URL):
-        from pyiceberg.catalog.glue import GlueCatalog
-
-        client = access.session.client("glue", region_name=access.region) if access.session else None
-        return GlueCatalog(NAME, client, **{"glue.region": access.region}, **properties)
+        return connect_glue(NAME, access.region, access.session, properties)
     if chosen.drivername == "sqlite" and chosen.database:
         _see_to(Path(chosen.database), place, make=make)
     return _sql_catalog(chosen, properties)

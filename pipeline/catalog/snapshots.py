@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
+from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.manifest import DataFile, ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
@@ -21,6 +22,18 @@ def superseded(metadata: TableMetadata, before: dt.datetime) -> list[int]:
         for one, successor in pairwise(in_order)
         if successor.timestamp_ms < limit and one.snapshot_id not in held
     ]
+
+
+def forget(found: Table, before: dt.datetime, *, kept: int) -> int:
+    """Forget the snapshots that were superseded before then, but so many; how many. Nothing to forget is no commit."""
+    most = max(0, len(found.metadata.snapshots) - kept)
+    old = superseded(found.metadata, before)[:most]
+    if old:
+        try:
+            found.maintenance.expire_snapshots().by_ids(old).commit()
+        except ValueError as error:  # one of them is gone: by somebody else, meanwhile
+            raise CommitFailedException(str(error)) from error
+    return len(old)
 
 
 def referred(found: Table, beside: Callable[[DataFile], Iterable[str]]) -> Iterator[str]:

@@ -11,6 +11,8 @@ from pyiceberg.exceptions import (
     CommitStateUnknownException,
     ForbiddenError,
     NamespaceAlreadyExistsError,
+    NoSuchIcebergTableError,
+    NoSuchPropertyException,
     RESTError,
     TableAlreadyExistsError,
     UnauthorizedError,
@@ -19,7 +21,7 @@ from pyiceberg.exceptions import (
 from sqlalchemy import exc as sql
 
 from pipeline.bedrock.retries import translate
-from pipeline.errors import AccessDenied, ObjectMissing, StorageError
+from pipeline.errors import AccessDenied, ObjectMissing, SettingsError, StorageError
 from pipeline.storage.refusals import refusal
 
 # What says that somebody else was quicker, so that looking again is right. A database says it by its unique keys.
@@ -56,8 +58,13 @@ def translated(where: str) -> Iterator[None]:
         raise AccessDenied(f"{where}: the catalog refuses it; see DOCBATCH_CATALOG_CREDENTIAL") from error
     except (RESTError, OSError) as error:
         raise refusal(where, str(error)) or StorageError(f"{where}: {error}") from error
+    except (NoSuchIcebergTableError, NoSuchPropertyException):
+        raise SettingsError(
+            f"{where}: a table of that name is there, and is no Iceberg table; give the output a namespace of its own "
+            "(DOCBATCH_CATALOG_NAMESPACE)"
+        ) from None
     except (ClientError, BotoCoreError) as error:
-        raise translate(error) from error
+        raise translate(error, f"{where}: AWS Glue") from error
 
 
 def _reason(error: sql.SQLAlchemyError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 import pyarrow as pa
@@ -90,7 +91,7 @@ def _prompt_of(table: str, dialect: Dialect) -> str:
 def duckdb_views(schemas: Mapping[str, pa.Schema], files: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """The statements that make every table a view over exactly these files, and each document's newest rows."""
     for table, schema in schemas.items():
-        typed = ", ".join(f'cast(null as {_duckdb_type(one.type)}) as "{one.name}"' for one in schema)
+        typed = ", ".join(f'cast(null as {_spelled(one.type, _DUCKDB)}) as "{one.name}"' for one in schema)
         query = f"select {typed} where false"
         if files[table]:
             listed = ",\n    ".join("'" + path.replace("'", "''") + "'" for path in files[table])
@@ -111,7 +112,7 @@ def external_tables(schemas: Mapping[str, pa.Schema], database: str, tables_uri:
     """The statements, in Hive's SQL, that make each folder of Parquet files a table of Athena's, without Iceberg."""
     yield f"create database if not exists `{database}`"
     for table, schema in schemas.items():
-        columns = ",\n".join(f"    `{one.name}` {_hive_type(one.type)}" for one in schema)
+        columns = ",\n".join(f"    `{one.name}` {_spelled(one.type, _HIVE)}" for one in schema)
         place = f"{tables_uri}/{table}/".replace("'", "''")
         yield (
             f"create external table if not exists `{database}`.`{table}` (\n{columns}\n)\n"
@@ -125,28 +126,28 @@ def _latest_of(table: str, schemas: Mapping[str, pa.Schema], dialect: Dialect, d
     return latest_query(table, dialect, schemas[table].names, deletions=deletions, database=database)
 
 
-def _duckdb_type(kind: pa.DataType) -> str:
-    if pa.types.is_list(kind):
-        return f"{_duckdb_type(kind.value_type)}[]"
-    if pa.types.is_struct(kind):
-        return "struct(" + ", ".join(f'"{part.name}" {_duckdb_type(part.type)}' for part in kind) + ")"
-    if pa.types.is_decimal(kind):
-        return f"decimal({kind.precision}, {kind.scale})"
-    return _DUCKDB[kind]
+@dataclass(frozen=True, slots=True)
+class _Spelling:
+    """How an SQL writes types; the names of a structure's parts are quoted."""
+
+    array: str
+    structure: str
+    part: str
+    simple: Mapping[pa.DataType, str]
 
 
-def _hive_type(kind: pa.DataType) -> str:
+def _spelled(kind: pa.DataType, how: _Spelling) -> str:
     if pa.types.is_list(kind):
-        return f"array<{_hive_type(kind.value_type)}>"
+        return how.array.format(_spelled(kind.value_type, how))
     if pa.types.is_struct(kind):
-        return "struct<" + ", ".join(f"`{part.name}`: {_hive_type(part.type)}" for part in kind) + ">"
+        return how.structure.format(", ".join(how.part.format(one.name, _spelled(one.type, how)) for one in kind))
     if pa.types.is_decimal(kind):
         return f"decimal({kind.precision}, {kind.scale})"
-    return _HIVE[kind]
+    return how.simple[kind]
 
 
 _MOMENT = pa.timestamp("us", "UTC")
-_DUCKDB: Mapping[pa.DataType, str] = {
+_DUCKDB_SIMPLE: Mapping[pa.DataType, str] = {
     pa.string(): "varchar",
     pa.int32(): "integer",
     pa.int64(): "bigint",
@@ -155,7 +156,7 @@ _DUCKDB: Mapping[pa.DataType, str] = {
     pa.date32(): "date",
     _MOMENT: "timestamptz",
 }
-_HIVE: Mapping[pa.DataType, str] = {
+_HIVE_SIMPLE: Mapping[pa.DataType, str] = {
     pa.string(): "string",
     pa.int32(): "int",
     pa.int64(): "bigint",
@@ -164,3 +165,5 @@ _HIVE: Mapping[pa.DataType, str] = {
     pa.date32(): "date",
     _MOMENT: "timestamp",
 }
+_DUCKDB = _Spelling("{}[]", "struct({})", '"{}" {}', _DUCKDB_SIMPLE)
+_HIVE = _Spelling("array<{}>", "struct<{}>", "`{}`: {}", _HIVE_SIMPLE)

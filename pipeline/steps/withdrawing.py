@@ -98,7 +98,7 @@ def put_back(run: Run) -> bool:
         for table in sorted(kept, key=lambda table: table == "runs"):
             for key in kept[table]:
                 _copy(output, set_aside_key(run_key, key), key)
-            with _fetched(output, kept[table][0]) as file:
+            with fetched(output, kept[table][0]) as file:
                 schema = pq.read_schema(file)
             catalog.commit(table, schema, run_key, kept[table])
     return bool(kept)
@@ -152,12 +152,12 @@ def _read_list(output: ObjectStore, run_key: str) -> dict[str, list[str]] | None
 
 
 def _copy(output: ObjectStore, source: str, target: str) -> None:
-    with _fetched(output, source) as file:
+    with fetched(output, source) as file:
         output.write(target, file)
 
 
 @contextmanager
-def _fetched(output: ObjectStore, key: str) -> Iterator[BinaryIO]:
+def fetched(output: ObjectStore, key: str) -> Iterator[BinaryIO]:
     """An object as a file, never whole in memory."""
     with tempfile.TemporaryFile() as file:
         for piece in output.stream(key):

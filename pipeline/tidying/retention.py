@@ -56,6 +56,15 @@ def tidy_runs(services: Services, work_uri: str, *, dry_run: bool = False) -> li
     return found
 
 
+def delete_work_of(services: Services, work: ObjectStore, run_key: str) -> int:
+    """Delete the working files of a published run now; how many. To be called while no run plans, and nobody tidies."""
+    store = services.open(work.uri(run_folder(run_key)))
+    files, size_bytes = count_working(store)
+    _put_tombstone(services, work, Leftover(run_key, True, services.clock(), files, size_bytes))
+    _delete(store)
+    return files
+
+
 def find_leftovers(services: Services, work_uri: str) -> list[Leftover]:
     """Every run that is old enough to be tidied, and was not."""
     work = services.open(work_uri)

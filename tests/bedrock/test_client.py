@@ -24,6 +24,7 @@ OPERATIONS = {
     ],
     "bedrock-runtime": ["InvokeModel"],
     "pricing": ["GetProducts"],
+    "glue": ["GetDatabase", "CreateDatabase", "GetTable", "GetTables", "CreateTable", "UpdateTable"],
 }
 
 

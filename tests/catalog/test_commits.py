@@ -18,6 +18,7 @@ from pipeline.catalog import Catalog, Place, open_catalog
 from pipeline.catalog.opening import chosen_catalog, storage_properties
 from pipeline.errors import DeclarationError, ObjectMissing, SettingsError, StorageError
 from pipeline.schemas import Column, arrow_schema
+from pipeline.schemas.columns import USD
 from pipeline.settings import Settings
 from pipeline.storage.objects import S3Access
 from tests.published import ACCESS, MOOD, START, TABLES, Output
@@ -119,6 +120,45 @@ def test_new_columns_stand_where_a_reader_seeks_them(output: Output) -> None:
         {"name": "Ada", "town": None, "age": 36},
         {"name": "Bo", "town": "Ulm", "age": 7},
     ]
+
+
+def test_a_column_behind_the_last_one_is_put_in_its_place(output: Output) -> None:
+    """Tables of a version that added columns at the end are read in order; their files and types stay as they are.
+
+    Once: runs that declare less or the same move nothing any more; a column that nobody declares stays behind.
+    """
+    a, gone, c = (
+        wider((name, kind, "A number"))[2] for name, kind in (("a", pa.int64()), ("g", pa.int64()), ("c", USD))
+    )
+    output.commit("mood", "1", [{"mood": "glad"}])
+    output.commit("mood", "2", [{"mood": "sad", "a": 2**40, "g": 7, "c": 5}], [*MOOD, a, gone, c])
+    now = [*wider((a[0], pa.int32(), a[2]))[:4], c, MOOD[3]]
+    names = [one[0] for one in now]
+    with output.catalog() as catalog:
+        kept = catalog.references("mood")
+        assert catalog.dataset("mood").schema.names == [*(name for name, *_ in MOOD), "a", "g", "c"]
+    output.commit("mood", "3", [{"mood": "calm", "a": 3}], now)
+    found = schema_numbers(output)
+    output.commit("mood", "4", [{"mood": "glad"}])
+    output.commit("mood", "5", [{"a": 5}], now)
+    assert schema_numbers(output) == found
+    with output.catalog() as catalog:
+        assert catalog.dataset("mood").schema.names == [*names, "g"]
+        assert catalog.dataset("mood").schema.field("a").type == pa.int64()
+        assert {key for key in kept if key.startswith("tables/")} <= catalog.references("mood")
+        scanned = catalog.vendor.load_table("docbatch.mood").scan().to_arrow().sort_by("run_key").to_pylist()
+    assert scanned == rows(output, "mood")
+    assert list(scanned[0]) == [*names, "g"]
+    assert [(row["a"], row["g"], row["c"]) for row in scanned[:3]] == [
+        (None, None, None),
+        (2**40, 7, 5),
+        (3, None, None),
+    ]
+
+
+def schema_numbers(output: Output) -> list[int]:
+    with output.catalog() as catalog:
+        return [one.schema_id for one in catalog.vendor.load_table("docbatch.mood").metadata.schemas]
 
 
 @pytest.mark.parametrize(

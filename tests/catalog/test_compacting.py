@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import os
 import shutil
 from dataclasses import replace
@@ -20,6 +21,7 @@ from pipeline.catalog.compacting import compact
 from pipeline.catalog.reading import committed_runs, list_tables, open_views, read_table, runs_as_of
 from pipeline.catalog.sweeping import sweep
 from pipeline.errors import StorageError
+from pipeline.parquet import looked_up_in, published_key, write_rows
 from pipeline.schemas import arrow_schema
 from tests.chaos.seam import Killed, Seam, SeamCatalog, SeamStore, dying_at
 from tests.published import MOOD, START, TABLES, Output
@@ -101,6 +103,23 @@ def test_the_file_is_as_those_that_it_holds(output: Output) -> None:
         copy = pq.read_schema(path)
         assert copy.remove_metadata().equals(own.remove_metadata(), check_metadata=True)
         assert list(dict.fromkeys(pq.read_table(path)["run_key"].to_pylist())) == list(RUNS)
+
+
+@pytest.mark.parametrize("looked_up", [["document_id"], ["document_id", "mood"]])
+def test_a_copy_is_looked_up_by_the_same_columns(tmp_path: Path, looked_up: list[str]) -> None:
+    """Those that the largest file has Bloom filters for, an analysis' label among them."""
+    output, schema = Output(tmp_path / "output"), arrow_schema("mood", "A table", MOOD)
+    for day, run_key in enumerate(RUNS):
+        key = published_key("mood", run_key, 0)
+        with io.BytesIO() as file:
+            write_rows(schema, [[run_key, run_key, "glad", run_key]], file, looked_up=looked_up)
+            output.store.write(key, file.getvalue())
+        with output.catalog() as catalog:
+            catalog.commit("mood", schema, run_key, [key])
+        output.commit("runs", run_key, [{"ended": START + dt.timedelta(days=day)}])
+    assert compacted(output)["mood"] == 4
+    (path,) = (output.folder / "compacted" / "mood").iterdir()
+    assert looked_up_in(pq.read_metadata(path)) == looked_up
 
 
 def test_only_old_runs_and_only_when_they_are_many(output: Output) -> None:

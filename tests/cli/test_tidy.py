@@ -58,3 +58,18 @@ def test_tidying_leaves_every_other_command_as_it_was(user: User) -> None:
     assert "Its work files were deleted on " in user.types("resume old").stdout
     again = json.loads(user.types('run "my documents" --json').stdout)
     assert (again["requests"], again["cost_usd"]) == (0, "0")
+
+
+def test_a_withdrawn_run_is_erased(user: User) -> None:
+    """Refused before it is withdrawn, and with --dry-run; then done, and resume cannot bring it back."""
+    refused = user.types("tidy --erase old")
+    assert (refused.returncode, "begin with docbatch withdraw old" in refused.stderr) == (1, True)
+    assert user.types("withdraw old --yes").returncode == 0
+    dry = user.types("tidy --erase old --dry-run")
+    assert (dry.returncode, "has no --dry-run" in dry.stderr) == (2, True)
+    told = user.types("tidy --erase old")
+    assert (told.returncode, told.stdout.splitlines()[0]) == (
+        0,
+        "Run old: erased; it cannot be brought back, and what it asked would be paid again",
+    )
+    assert user.types("resume old").returncode == 1

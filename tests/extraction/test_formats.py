@@ -18,20 +18,11 @@ from pipeline.extraction import Text, extract
 from pipeline.extraction.forms import READ
 from tests.extraction import office, outlook, single
 from tests.extraction.stories import AUTHOR, STORIES, Story
+from tests.extraction.writers import DOCUMENTS
 
 WRITERS: dict[str, Callable[[Story], bytes]] = {
     "pdf": single.story_pdf,
-    "docx": office.docx,
-    "pptx": office.pptx,
-    "xlsx": office.xlsx,
-    "odt": office.odt,
-    "ods": office.ods,
-    "odp": office.odp,
-    "rtf": single.rtf,
-    "epub": office.epub,
-    "html": single.page,
-    "eml": single.eml,
-    "msg": outlook.msg,
+    **DOCUMENTS,
     "csv": single.as_csv,
     "json": single.as_json,
 }

@@ -18,7 +18,7 @@ from pipeline.storage.objects import absolute_uri
 from pipeline.tidying import expire_snapshots, tidy_runs
 from tests.steps.test_publishing import everything, kept, ready, seen
 from tests.tidying.scenes import later
-from tests.world import WORK_URI, Broken, World
+from tests.world import WORK_URI, World
 
 WITHOUT = {"documents": 7, "failures": 1, "ledger": 6, "runs": 1, "sentiment": 6}
 TABLES = set(WITHOUT)
@@ -159,16 +159,7 @@ def test_broken_off_anywhere_it_is_whole_or_gone(world: World, tmp_path: Path, a
     assert len(moments) > 10
     for number in range(len(moments)):
         put_back()
-        left = iter(range(number, -1, -1))
-
-        def count_down(what: str, left: Any = left) -> None:
-            if next(left) == 0:
-                raise Broken(what)
-
-        world.on_publish = count_down
-        with pytest.raises(Broken):
-            do(world)
-        world.on_publish = lambda _what: None
+        world.break_off(lambda: do(world), number)
         runs = seen(world)
         assert runs in (whole, WITHOUT), moments[number]
         do(world)

@@ -15,7 +15,7 @@ from pipeline.terminal.tidied import snapshot_lines
 from pipeline.tidying import Expired, expire_snapshots
 from tests.steps.test_publishing import kept, seen
 from tests.tidying.scenes import later
-from tests.world import Broken, World
+from tests.world import World
 
 RUNS = ("first", "second", "third")
 
@@ -99,16 +99,7 @@ def test_broken_off_anywhere_a_run_within_is_whole_or_gone(world: World, tmp_pat
     assert len(moments) > 8
     for number in range(len(moments)):
         put_back()
-        left = iter(range(number, -1, -1))
-
-        def count_down(what: str, left: Any = left) -> None:
-            if next(left) == 0:
-                raise Broken(what)
-
-        world.on_publish = count_down
-        with pytest.raises(Broken):
-            do()
-        world.on_publish = lambda _what: None
+        world.break_off(do, number)
         assert seen(world) in (whole, without), moments[number]
         do()
         assert seen(world) == after == (without if act == "withdraw" else whole), moments[number]
