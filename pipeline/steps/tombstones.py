@@ -52,5 +52,5 @@ def refuse_tidied(run: Run) -> None:
         kept = "it was withdrawn, and the files that were set aside of its tables are deleted as well"
     raise RunError(
         f"run {run.manifest.run_key}: its work files were deleted on {found.tidied:%Y-%m-%d} "
-        f"(DOCBATCH_KEEP_WORK_DAYS); {kept}. Begin a run with another key: answers are kept, and not paid again"
+        f"(DOCBATCH_KEEP_WORK_DAYS); {kept}. Begin a run with another key: answers that are kept are not paid again"
     )
