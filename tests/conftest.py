@@ -50,6 +50,34 @@ GOLDEN = Path(__file__).parent / "golden"
 Golden = Callable[[str, str], None]
 
 
+# Files that take a minute or more go first, the longest first: no worker waits long for the last one of another.
+LONG = [
+    "standalone/test_standalone",
+    "chaos/test_random_plans",
+    "steps/test_properties",
+    "airflow/test_document_analysis",
+    "tidying/test_compacting",
+    "local/test_racing",
+    "cli/test_mixed_folder",
+    "steps/test_publishing",
+    "money/test_month",
+    "chaos/",
+    "steps/test_withdrawing",
+    "airflow/",
+    "cli/",
+]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order in which workers take files; pytest-xdist's own takes files with few tests last."""
+
+    def place(item: pytest.Item) -> int:
+        return next((number for number, part in enumerate(LONG) if f"/tests/{part}" in item.path.as_posix()), len(LONG))
+
+    items.sort(key=place)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos", action="store_true", help="let the chaos suite take every call and every seed")
     parser.addoption("--cluster", action="store_true", help="take the night on Celery workers")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import TimeoutError as NotShown
 
 from tests.standalone.server import DAG, Server
 
@@ -21,7 +22,7 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_MS = 120_000
+PATIENCE_MS, RELOADS = 120_000, 3
 
 
 @contextmanager
@@ -40,6 +41,16 @@ def opened(server: Server, folder: Path) -> Iterator[Page]:
         _log_in(page, server)
         yield page
         browser.close()
+
+
+def shown_at_last(page: Page, wanted: Locator) -> Locator:
+    """On a busy machine Airflow's page was seen to stay without its grid; people reload it."""
+    for _ in range(RELOADS):
+        with suppress(NotShown):
+            wanted.wait_for(timeout=30_000)
+            break
+        page.reload()
+    return wanted
 
 
 def _log_in(page: Page, server: Server) -> None:

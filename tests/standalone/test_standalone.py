@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -11,13 +10,12 @@ from urllib.parse import unquote
 import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Page, expect
-from playwright.sync_api import TimeoutError as NotShown
 
 from pipeline.local import stack
 from pipeline.storage.objects import absolute_uri
 from tests.local.embedded_clients import make_client
 from tests.local.test_control import Control
-from tests.standalone.browser import CHROMIUM, Form, opened
+from tests.standalone.browser import CHROMIUM, Form, opened, shown_at_last
 from tests.standalone.conftest import make_documents
 from tests.standalone.server import DAG, FOLLOWER, UPSTREAM, Server
 
@@ -274,13 +272,7 @@ def test_the_form_refuses_what_is_not_allowed(page: Page, server: Server) -> Non
 def test_the_graph_reads_as_the_flow(page: Page, server: Server, nightly: str, output: Path) -> None:
     """Every task of a run is on it, by the name that says what it does."""
     page.goto(f"{server.url}/dags/{DAG}/runs/{nightly}")
-    expand = page.get_by_label("Expand all task groups").first
-    with suppress(NotShown):
-        expand.wait_for(timeout=30_000)
-    if not expand.is_visible():  # on a busy machine Airflow's page was seen to stay without its grid; people reload it
-        page.screenshot(path=output.parent / "without grid.png")
-        page.reload()
-    expand.click()
+    shown_at_last(page, page.get_by_label("Expand all task groups").first).click()
     page.get_by_label("Show Graph (Press g)").click()
     nodes = page.locator(".react-flow__node")
     nodes.filter(has_text="collect").last.wait_for()
