@@ -19,6 +19,7 @@ from tests.loaded_shell import LoadedShell
 from tests.shell import DOCBATCH, PATIENCE_SECONDS, User, new_user, own_environment
 
 CTRL_C, END_OF_INPUT = "\x03", "\x04"
+AGAIN_SECONDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def at_terminal(user: User, line: str, question: str, keys: str) -> tuple[int, s
     try:
         said = read_terminal(ours, question)
         os.write(ours, keys.encode())
-        said += read_terminal(ours, None)
+        said += read_terminal(ours, None, again=keys if keys == CTRL_C else "")
         return program.wait(PATIENCE_SECONDS), said.replace("\r\n", "\n")
     finally:
         program.kill()
@@ -123,12 +124,20 @@ def at_terminal(user: User, line: str, question: str, keys: str) -> tuple[int, s
         os.close(ours)
 
 
-def read_terminal(ours: int, until: str | None) -> str:
-    """What is shown up to these words, or to the end, within the time that a command may take."""
+def read_terminal(ours: int, until: str | None, again: str = "") -> str:
+    """What is shown up to these words, or to the end, within the time that a command may take.
+
+    `again` is pressed until then, as people do: a signal in the moment before Python waits for a line is seen at the
+    next one only.
+    """
     said, end = "", time.monotonic() + PATIENCE_SECONDS
     while until is None or until not in said:
-        ready, _, _ = select.select([ours], [], [], max(0.0, end - time.monotonic()))
-        assert ready, f"never said {until!r}:\n{said}"
+        left = max(0.0, end - time.monotonic())
+        ready, _, _ = select.select([ours], [], [], min(left, AGAIN_SECONDS) if again else left)
+        assert ready or (again and left), f"never said {until!r}:\n{said}"
+        if not ready:
+            os.write(ours, again.encode())
+            continue
         try:
             piece = os.read(ours, 4_096)
         except OSError:  # Linux tells so that nobody holds the other side any more
