@@ -156,6 +156,8 @@ def show(
                     print(f"{name:<20} {len(runs)} runs{last}")
                 return
             if is_run(catalog, table):
+                chosen = {"run_key": run_key, "all_runs": all_runs, "as_of": as_of, "where": where, "limit": limit}
+                reporting.refuse_options_of_rows(table, chosen)
                 reporting.print_run(catalog, table, form, sys.stdout)
                 return
             rows = shown_rows(catalog, table, run_key, all_runs=all_runs, limit=limit, as_of=as_of, where=where)

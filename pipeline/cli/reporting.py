@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
@@ -42,6 +43,17 @@ def report(
                 raise ObjectMissing(f"{output_uri}: no run is published there; begin one with: docbatch run")
             drawn = write_report(services, output_uri, found)
     print(shown_place(drawn))
+
+
+def refuse_options_of_rows(run_key: str, given: Mapping[str, object]) -> None:
+    """Raises SettingsError for an option that chooses rows, since the figures of a run are of all its rows."""
+    for name, value in given.items():
+        if value is not None and value is not False:
+            told = name if value is True else f"{name} = {value}"
+            raise SettingsError(
+                f"{told}: {run_key} is a run and no table, and its figures are of all its rows; leave "
+                f"--{name.replace('_', '-')} out, or name a table: docbatch show documents --run-key {run_key}"
+            )
 
 
 def print_run(catalog: Catalog, run_key: str, form: str, stream: TextIO) -> None:

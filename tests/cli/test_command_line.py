@@ -230,6 +230,11 @@ MISTAKES: list[tuple[str, dict[str, str], int, str]] = [
     ("costs --depth 1", {}, 2, r"docbatch: depth: divides sources; say --by source as well"),
     ("reconcile frist", {}, 1, r"docbatch: .*/frist: nothing is published there; published runs are .*first"),
     ("reconcile --cur bill.csv", {}, 2, r"docbatch: cur = bill.csv: there is no such file"),
+    ("show first --where 1=1", {}, 2, r"docbatch: where = 1=1: first is a run and no table, .*; leave --where out"),
+    ("show first --limit 0", {}, 2, r"docbatch: limit = 0: first is a run and no table, .*; leave --limit out"),
+    ("show first --as-of first", {}, 2, r"docbatch: as_of = first: first is a run .*; leave --as-of out"),
+    ("show first --all-runs", {}, 2, r"docbatch: all_runs: first is a run .*; leave --all-runs out, or name a table"),
+    ("show first --run-key first", {}, 2, r"docbatch: run_key = first: first is a run .*; leave --run-key out"),
     ("show ledgr --output output", {}, 1, r"docbatch: .*/ledgr: nothing is published there; published tables are"),
 ]
 
