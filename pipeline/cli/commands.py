@@ -22,6 +22,7 @@ from pipeline.forecasts.drawing import SEED
 from pipeline.local import stack
 from pipeline.local.borrowing import give_up, keep
 from pipeline.local.embedded import shell_variables
+from pipeline.loop import counted
 from pipeline.manifest import refuse_illegal
 from pipeline.settings import load_settings
 from pipeline.sources.spelling import absolute_sources
@@ -153,7 +154,7 @@ def show(
             if table is None:
                 for name, runs in list_tables(catalog, as_of).items():
                     last = f", the last is {runs[-1]}" if runs else ""
-                    print(f"{name:<20} {len(runs)} runs{last}")
+                    print(f"{name:<20} {counted(len(runs), 'run')}{last}")
                 return
             if is_run(catalog, table):
                 chosen = {"run_key": run_key, "all_runs": all_runs, "as_of": as_of, "where": where, "limit": limit}

@@ -154,7 +154,7 @@ def test_show_lists_the_tables(user: User, finished: subprocess.CompletedProcess
     """Without a name, every published table with its runs."""
     listed = user.types("show")
     assert (listed.returncode, listed.stderr) == (0, "")
-    assert re.match(r"classification +1 runs, the last is first\n", listed.stdout)
+    assert re.match(r"classification +1 run, the last is first\n", listed.stdout)
     assert len(listed.stdout.splitlines()) == 7
 
 
