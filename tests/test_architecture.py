@@ -44,7 +44,7 @@ INSIDE = {
     "tidying": "remains+waiting+snapshots retention+orphans+texts erasing __init__",
     "terminal": "progress+console showing+statement+quotes+tidied",
     "cli": (
-        "connecting+choosing operating+foretelling+pricing+auditing+tabling+reporting+browsing withdrawing+maintaining "
+        "connecting+choosing operating+foretelling+pricing+auditing+tabling+browsing withdrawing+maintaining+reporting "
         "commands"
     ),
     "reports": (

@@ -161,6 +161,7 @@ def show(
                 reporting.refuse_options_of_rows(table, chosen)
                 reporting.print_run(catalog, table, form, sys.stdout)
                 return
+            reporting.refuse_unpublished(services, catalog, table, output)
             rows = shown_rows(catalog, table, run_key, all_runs=all_runs, limit=limit, as_of=as_of, where=where)
             whose = whose_rows(catalog, table, run_key, all_runs=all_runs, as_of=as_of)
     console.print_table(rows, form, sys.stdout, whose)

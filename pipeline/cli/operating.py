@@ -187,10 +187,10 @@ def find_run(services: Services, work_uri: str, run_key: str) -> Run:
             f"run {run_key}: had not begun anything when it ended, or is still listing its documents; start it with: "
             f"docbatch run SOURCE --run-key {run_key}"
         )
-    raise SettingsError(f"run {run_key}: there is no such run in {work_uri}; there are: {_some(known)}")
+    raise SettingsError(f"run {run_key}: there is no such run in {work_uri}; there are: {some_of(known)}")
 
 
-def _some(run_keys: list[str]) -> str:
+def some_of(run_keys: list[str]) -> str:
     """The last of the keys, which are the newest where nobody chose them, and how many more there are."""
     shown, more = run_keys[: -MOST_SHOWN - 1 : -1], len(run_keys) - MOST_SHOWN
     return (", ".join(shown) or "none") + (f" and {more:,} more (docbatch status shows all)" if more > 0 else "")
@@ -208,12 +208,12 @@ def newest_open(services: Services, work_uri: str, output: str | None) -> str:
         for key, place in outputs.items():
             if place == wanted:
                 return key
-        others = _some([f"{key} ({console.shown_place(outputs[key])})" for key in reversed(found)])
+        others = some_of([f"{key} ({console.shown_place(outputs[key])})" for key in reversed(found)])
         raise SettingsError(
             f"no run that writes to {console.shown_place(wanted)} is open; to resume one of another output, name it: "
             f"{others}"
         )
-    stopped = _some(sorted(one.run_key for one in runs if one.phase is Phase.STOPPED))
+    stopped = some_of(sorted(one.run_key for one in runs if one.phase is Phase.STOPPED))
     advice = f"name one that was stopped: {stopped}" if stopped != "none" else "begin one with: docbatch run"
     raise SettingsError(f"no run in {work_uri} is open; {advice}")
 

@@ -235,7 +235,9 @@ MISTAKES: list[tuple[str, dict[str, str], int, str]] = [
     ("show first --as-of first", {}, 2, r"docbatch: as_of = first: first is a run .*; leave --as-of out"),
     ("show first --all-runs", {}, 2, r"docbatch: all_runs: first is a run .*; leave --all-runs out, or name a table"),
     ("show first --run-key first", {}, 2, r"docbatch: run_key = first: first is a run .*; leave --run-key out"),
-    ("show ledgr --output output", {}, 1, r"docbatch: .*/ledgr: nothing is published there; published tables are"),
+    ("show ledgr --output output", {}, 1, r"docbatch: .*: neither a table nor a published run is .* ledgr: tables are"),
+    ("show frist", {}, 1, r"docbatch: .* called frist: tables are .*; the newest runs are first$"),
+    ("report frist", {}, 1, r"docbatch: .*/output: no published run is called frist: the newest runs are first$"),
 ]
 
 
