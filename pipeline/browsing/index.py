@@ -175,8 +175,9 @@ def build(catalog: Catalog, file: Path, label_properties: Mapping[str, str | Non
     """
     try:
         _build(catalog, file, label_properties)
-    except duckdb.Error:
-        told = f"{catalog.place.uri}: the tables cannot be read as they are now; try again in a moment"
+    except duckdb.Error as error:  # its text may be that of a document
+        kind = type(error).__name__
+        told = f"{catalog.place.uri}: the tables cannot be read as they are now ({kind}); try again in a moment"
         raise StorageError(told) from None
 
 
@@ -250,7 +251,8 @@ def _insertion(table: str, about: str, analysis: str, labels: str, text: str, an
     """  # noqa: S608 - names of analyses and columns are identifiers
 
 
-_NAME = "case when starts_with(uri, 'file:') then url_decode(uri) else uri end"  # as people read it
+# As people read it; what is not UTF-8 stays as it is.
+_NAME = "case when starts_with(uri, 'file:') then coalesce(try(url_decode(uri)), uri) else uri end"
 
 
 def _words(name: str, kind: str) -> str:

@@ -129,7 +129,7 @@ def spread(spreads: Sequence[Spread]) -> Picture:
     )
     numbers = [(one.documents, one.low_tokens, one.median_tokens, one.high_tokens) for one in spreads]
     rows = [(size_class(one), *map(_count, found)) for one, found in zip(spreads, numbers, strict=True)]
-    names = ("size", "documents", "10th of 100", "median", "90th of 100")
+    names = ("size", "documents", "10th percentile", "median", "90th percentile")
     draw = partial(drawing.ranges, ranges)
     return Picture("Tokens by size of the document", f"Medians: {told}.", draw, names, tuple(rows), note)
 

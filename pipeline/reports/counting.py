@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.catalog.reading import committed_runs, open_views, refuse_unknown
 from pipeline.declared import PROVENANCE
+from pipeline.domain import Change
 from pipeline.money.costs import Amount
 from pipeline.reports.figures import (
     Arrivals,
@@ -42,7 +43,7 @@ MOST_CHARACTERS = 600  # of one value of a sample
 MOST_POINTS = 5  # of a list in a sample
 SIZES = (0, 1_000, 4_000, 16_000, 64_000, 256_000, 1_000_000)  # from so many bytes on
 # documents.change as Arrivals calls it; a version that did not compare took every document for new.
-ARRIVALS = {"new": "new", None: "new", "changed": "changed", "unchanged": "again", "not read": "unread"}
+ARRIVALS = {Change.NEW: "new", None: "new", Change.CHANGED: "changed", Change.UNCHANGED: "again"}
 _AMOUNT = "count(*), coalesce(sum(cost_usd), 0), count(*) - count(cost_usd)"
 
 
@@ -131,7 +132,10 @@ class _Counting:
 
     def _arrivals(self, documents: int) -> Arrivals:
         change = self._of("documents", "change")
-        query = f"select change, count(*) from (select {change} from documents where run_key = $run_key) group by 1"  # noqa: S608 - ours
+        query = f"""
+            select change, count(*) from (select {change} from documents where run_key = $run_key)
+            where change is distinct from '{Change.DELETED}' group by change
+        """  # noqa: S608 - ours
         found = dict(self._ask(query))
         came = Counter({"new": 0, "changed": 0, "again": 0})
         for change, count in found.items():
@@ -144,7 +148,7 @@ class _Counting:
         found: Counter[tuple[str, str, str]] = Counter()
         for change, analysis, end, count in self._ask(query):
             found[ARRIVALS[change], analysis, end] += count
-        for arrival, one in product(dict.fromkeys(ARRIVALS.values()), ends):
+        for arrival, one in product(("new", "changed", "again", "unread"), ends):
             results, failures = (found[arrival, one.analysis, end] for end in ("results", "failures"))
             rest = max(0, getattr(arrivals, arrival) - results - failures)
             for end, count in (("results", results), ("failures", failures), ("unchanged", rest)):
@@ -176,13 +180,14 @@ class _Counting:
 
     def _spreads(self) -> list[Spread]:
         floors = " ".join(f"when size_bytes >= {size} then {size}" for size in SIZES[::-1])
+        quantiles = ", ".join(f"quantile_cont(tokens, {one})" for one in (0.1, 0.5, 0.9))
         query = f"""
-            select above, count(*), quantile_disc(tokens, 0.1), quantile_disc(tokens, 0.5), quantile_disc(tokens, 0.9)
+            select above, count(*), {quantiles}
             from (select case {floors} end as above, sum(input_tokens) as tokens from ends
                   group by document_id, size_bytes having sum(input_tokens) > 0)
             where above is not null group by above order by above
         """  # noqa: S608 - ours
-        return [Spread(*(int(value) for value in row)) for row in self._ask(query)]
+        return [Spread(*(round(value) for value in row)) for row in self._ask(query)]
 
     def _named(self, by: str) -> list[Named]:
         """A sum is null where nothing of it is known, or a part of a cost is not."""

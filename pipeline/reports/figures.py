@@ -196,7 +196,7 @@ class RunPoint:
 
 @dataclass(frozen=True, slots=True)
 class DayPoint:
-    """All runs of one day. A cost is None where that of a run is; drift is that of the day's last run that has one."""
+    """All runs of one day. A cost is None where that of a run is; drift is the largest of the day's runs."""
 
     day: dt.date
     runs: int
@@ -246,7 +246,8 @@ def by_day(points: tuple[RunPoint, ...]) -> tuple[DayPoint, ...]:
 def _day(day: dt.date, runs: list[RunPoint]) -> DayPoint:
     costs = [one.cost_usd for one in runs]
     known = [one for one in costs if one is not None]
-    drifts = {name: value for one in runs for name, value in one.drifts.items()}
+    names = sorted({name for one in runs for name in one.drifts})
+    drifts = {name: max(one.drifts[name] for one in runs if name in one.drifts) for name in names}
     failures = sum(one.failures for one in runs)
     asked = failures + sum(one.results for one in runs)
     suspects = sum(one.is_suspect for one in runs)

@@ -30,7 +30,7 @@ from pipeline.reports.figures import (
     page_name,
 )
 from pipeline.reports.repeating import again_says, commands
-from pipeline.terminal.console import shown_place, to_json, usd, usd_of
+from pipeline.terminal.console import shown_name, to_json, usd, usd_of
 
 SHOWN_SUSPECTS = 5  # of those that are told before the charts; the list of runs marks all
 SHOWN_RUNS = 30  # of the page over all runs; the others are folded away
@@ -154,7 +154,7 @@ def _sent(row: Mapping[str, Any]) -> str:
 
 def _named(one: Named) -> tuple[str, ...]:
     counts = (_count(one.input_tokens), _count(one.output_tokens), usd(one.cost_usd))
-    return (shown_place(one.uri), _size(one.size_bytes), *counts)
+    return (shown_name(one.uri), _size(one.size_bytes), *counts)
 
 
 def _by_document(samples: Sequence[Sample]) -> list[tuple[str, list[Sample]]]:
@@ -218,7 +218,7 @@ def environment() -> Environment:
         "counted": counted,
         "usd": usd,
         "time": _time,
-        "place": shown_place,
+        "place": shown_name,
         "numeric": _is_numeric,
         "drawing": _drawing,
         "page": page_name,

@@ -13,7 +13,7 @@ from rich.text import Text
 from pipeline.loop import counted
 from pipeline.money.costs import Amount
 from pipeline.reports.figures import Labels, RunFigures, answered_by
-from pipeline.terminal.console import console_on, shown_place, usd, usd_of
+from pipeline.terminal.console import console_on, shown_name, shown_place, usd, usd_of
 
 PIPE_COLUMNS = 80  # of what goes to a file; on a terminal, its own width
 LABEL_COLUMNS, TEXT_COLUMNS = 24, 22
@@ -38,7 +38,7 @@ def print_figures(figures: RunFigures, stream: TextIO) -> None:
     for one in figures.failures:
         _say(console, f"{one.reason}: {one.advice or 'see the table `failures`'}")
         for example in one.examples:
-            _say(console, f"  {example.document_id}  {shown_place(example.uri)}")
+            _say(console, f"  {example.document_id}  {shown_name(example.uri)}")
 
 
 def _sections(figures: RunFigures) -> Iterator[tuple[str, Sequence[Row]]]:
@@ -57,9 +57,9 @@ def _sections(figures: RunFigures) -> Iterator[tuple[str, Sequence[Row]]]:
     for labels in figures.labels:
         if figures.run_key in labels.counts:
             yield _title(labels, figures.run_key), _shares(labels, figures.run_key)
-    dearest = [(shown_place(one.uri), _value(one.cost_usd), usd(one.cost_usd)) for one in figures.dearest]
+    dearest = [(shown_name(one.uri), _value(one.cost_usd), usd(one.cost_usd)) for one in figures.dearest]
     yield "The most expensive documents", dearest
-    longest = [(shown_place(one.uri), one.input_tokens, f"{one.input_tokens or 0:,} tokens") for one in figures.longest]
+    longest = [(shown_name(one.uri), one.input_tokens, f"{one.input_tokens or 0:,} tokens") for one in figures.longest]
     yield "The longest documents", longest
     yield "Failures", [(one.reason, one.failures, f"{one.failures:,}") for one in figures.failures]
 

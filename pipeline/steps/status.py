@@ -100,7 +100,7 @@ class Counts:
 class RunStatus:
     """One run with everything that it has planned. `cost_usd` is what its collected batches cost; None when none is
     collected and something was sent, or without a price. `tidied` says when its working files were deleted,
-    `withdrawn` when it left the tables."""
+    `withdrawn` when it left the tables, `erased` that it cannot be brought back."""
 
     run_key: str
     phase: Phase
@@ -117,6 +117,7 @@ class RunStatus:
     rounds: tuple[RoundStatus, ...]
     tidied: dt.datetime | None = None
     withdrawn: dt.datetime | None = None
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +230,7 @@ def _status(run: Run, rounds: list[RoundStatus]) -> RunStatus:
         rounds=tuple(rounds),
         tidied=tombstone.tidied if tombstone else None,
         withdrawn=withdrawn_since(run.work, manifest.run_key),
+        erased=tombstone is not None and tombstone.erased,
     )
 
 

@@ -17,7 +17,8 @@ from pipeline.storage.objects import ObjectStore
 class Tombstone:
     """When the deletion of so many files began; it may have been broken off unless it is `complete`.
 
-    `published` says whether the run had been: of another, nothing but its plans and counts is left.
+    `published` says whether the run had been: of another, nothing but its plans and counts is left. An `erased` one has
+    no answers either, and no rows that could be brought back.
     """
 
     tidied: dt.datetime
@@ -25,6 +26,7 @@ class Tombstone:
     size_bytes: int
     published: bool
     complete: bool = False
+    erased: bool = False
 
 
 _TOMBSTONE = TypeAdapter(Tombstone)
@@ -47,6 +49,11 @@ def refuse_tidied(run: Run) -> None:
     found = read_tombstone(run.store)
     if found is None:
         return
+    if found.erased:
+        raise RunError(
+            f"run {run.manifest.run_key}: was erased (docbatch tidy --erase) on {found.tidied:%Y-%m-%d}, and cannot be "
+            "brought back. Begin a run with another key; what this one had paid for is asked, and paid, again"
+        )
     kept = "its tables stay as they were published" if found.published else "it was never published"
     if run.work.exists(withdrawn_key(run.manifest.run_key)):
         kept = "it was withdrawn, and the files that were set aside of its tables are deleted as well"

@@ -8,13 +8,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISLNK, S_ISREG
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 PAGE_FILES = 1_000
+ATTEMPTS = 100  # to make a file in a folder that others remove whenever it is empty
 Piece = bytes
 
 
@@ -129,8 +130,7 @@ class Folder:
     def put(self, key: str, content: bytes | BinaryIO, *, mode: str = "overwrite", **_how: object) -> None:
         """Whole or not at all: written beside its place, then renamed; `create` refuses a file that is there."""
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".docbatch-", delete=False) as file:
+        with _new_beside(path) as file:
             try:
                 file.write(content) if isinstance(content, bytes) else shutil.copyfileobj(content, file, 1 << 20)
                 file.flush()
@@ -142,7 +142,16 @@ class Folder:
 
     def delete(self, keys: str | Sequence[str]) -> None:
         for key in [keys] if isinstance(keys, str) else keys:
-            self._path(key).unlink(missing_ok=True)
+            path = self._path(key)
+            path.unlink(missing_ok=True)
+            self._remove_empty(path.parent)
+
+    def _remove_empty(self, folder: Path) -> None:
+        """As in S3 there is no folder without a file, nor the name of a run whose files are gone."""
+        with suppress(OSError):  # it holds something, or somebody else was quicker
+            while self._root in folder.parents:
+                folder.rmdir()
+                folder = folder.parent
 
     def _path(self, key: str) -> Path:
         return self._root / key
@@ -154,6 +163,19 @@ class Folder:
         if not S_ISREG(found.st_mode) and not S_ISLNK(found.st_mode):
             return None
         return _described(os.path.relpath(path, self._root), found)
+
+
+def _new_beside(path: Path) -> IO[bytes]:
+    """A file in the folder of a path, which is made anew while others remove it for being empty."""
+    for _ in range(ATTEMPTS):
+        with suppress(FileNotFoundError, FileExistsError):  # gone between two of the calls that make it
+            return _try_beside(path)
+    return _try_beside(path)
+
+
+def _try_beside(path: Path) -> IO[bytes]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return tempfile.NamedTemporaryFile(dir=path.parent, prefix=".docbatch-", delete=False)
 
 
 def _described(key: str, found: os.stat_result) -> dict[str, Any]:

@@ -24,6 +24,8 @@ SHOWN_CHARACTERS = 60
 UNBOUNDED_COLUMNS = 100_000
 # A text may hold escape sequences that a terminal would obey.
 _FILE_URI = re.compile(r"file://(/[^|?#]*)")
+# Controls, marks that turn the direction of what follows, ends of lines, and what stands for bytes that are no UTF-8.
+_ACTING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffd]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -199,7 +201,18 @@ def usd_of(amount: Amount) -> str:
 
 def shown_place(uri: str) -> str:
     """A file: uri as the path that people type, wherever it stands in a text of sources; any other uri as it is."""
-    return _FILE_URI.sub(lambda found: unquote(found[1]), uri)
+    return _FILE_URI.sub(_typed, uri)
+
+
+def shown_name(uri: str) -> str:
+    """The same for reading alone: no character of a name acts on the text around it."""
+    return _ACTING.sub("\ufffd", shown_place(uri))
+
+
+def _typed(found: re.Match[str]) -> str:
+    """What cannot be read, or would act on a terminal or a page, stays encoded; every command takes that as well."""
+    path = unquote(found[1])
+    return found[0] if _ACTING.search(path) else path
 
 
 def _cell(value: Any) -> str:

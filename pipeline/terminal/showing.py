@@ -124,7 +124,8 @@ def _about(status: RunStatus) -> list[str]:
     same = f" ({unchanged:,} results unchanged)" if unchanged else ""
     tidied = [f"Its work files were deleted on {status.tidied:%Y-%m-%d %H:%M} UTC."] if status.tidied else []
     left = f"Its rows left the tables on {status.withdrawn:%Y-%m-%d %H:%M} UTC" if status.withdrawn else ""
-    withdrawn = [f"{left}. Bring them back with: docbatch resume {status.run_key}"] if left else []
+    back = f"Bring them back with: docbatch resume {status.run_key}"
+    withdrawn = [f"{left}. {'They were erased, and its answers with them.' if status.erased else back}"] if left else []
     return [
         f"Run {status.run_key}: {status.phase}, started {status.started:%Y-%m-%d %H:%M} UTC",
         f"{status.documents:,} documents{same} in {source}, tables to {output}",

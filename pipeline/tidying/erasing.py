@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from pipeline.errors import ObjectMissing, RunError
 from pipeline.manifest import ANSWERS, ERASING, PLANNING_LEASE, TEXTS, TIDYING_LEASE
 from pipeline.parquet import COMPACTED
 from pipeline.steps.run import Run, Services
+from pipeline.steps.tombstones import read_tombstone, write_tombstone
 from pipeline.steps.withdrawing import alone, delete_set_aside, fetched, withdrawn_since
 from pipeline.storage.leases import Lease, holding
 from pipeline.storage.objects import ObjectStore
@@ -58,6 +59,7 @@ def erase(services: Services, run_uri: str) -> Erased:
         with holding(Lease(work, PLANNING_LEASE, services.settings.lease_seconds)):
             _refuse(services, run)
             files = delete_work_of(services, work, run_key)
+            _mark(run)
         answers, texts = _delete_below(work, f"{ANSWERS}/{run_key}"), _delete_below(work, TEXTS)
     return Erased(run_key, tables, files, answers, texts)
 
@@ -68,6 +70,13 @@ def _refuse(services: Services, run: Run) -> None:
         raise RunError(f"run {key}: is not withdrawn; begin with docbatch withdraw {key}")
     if waiting := awaited_runs(services, run.work).get(key):
         raise RunError(f"run {key}: run {waiting} waits for its answers; erase it when that has ended, or was stopped")
+
+
+def _mark(run: Run) -> None:
+    """Whoever asks for the run hears that it is gone for good."""
+    tombstone = read_tombstone(run.store)
+    assert tombstone is not None  # its working files were just deleted
+    write_tombstone(run.store, replace(tombstone, erased=True))
 
 
 def _forget(catalog: Catalog, output: ObjectStore, run: Run) -> int:

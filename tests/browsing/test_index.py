@@ -162,6 +162,21 @@ def test_patterns_are_escaped() -> None:
     assert escaped(r"50%_\ x") == r"50\%\_\\ x"
 
 
+def test_a_name_that_is_not_utf_8_is_found_as_it_is(tmp_path: Path) -> None:
+    """One such file makes no other answer unreadable."""
+    output, uris = Output(tmp_path / "output"), ["file:///a%20b.txt", "file:///latin%FF.txt"]
+    columns = result_columns(load_analysis(shipped_prompts(), "summarization", output_language="English"))
+    rows = [{"document_id": uri, "uri": uri, "summary": "A letter."} for uri in uris]
+    output.commit("documents", "night", [{"document_id": uri, "uri": uri} for uri in uris])
+    output.commit("summarization", "night", rows, columns)
+    output.commit("runs", "night", [{"ended": START}])
+    with output.catalog() as catalog:
+        build(catalog, tmp_path / "index", {})
+    index = Index(tmp_path / "index")
+    assert [line.name for line in index.lines(Search(), 10)] == ["file:///a b.txt", "file:///latin%FF.txt"]
+    index.close()
+
+
 @pytest.fixture
 def many(tmp_path: Path) -> Output:
     """A hundred thousand answers in one run."""

@@ -93,11 +93,12 @@ def night(user: User, key: str, options: str = "") -> Night:
     said = " ".join(f"'{one}'" for one in SOURCES)
     ended = user.types(f"run {said} --output out --run-key {key} --json {options}")
     assert ended.returncode == 0, ended.stderr
+    assert (user.folder / "out" / "reports" / f"{key}.html").exists(), ended.stderr
     return Night(json.loads(ended.stdout), user)
 
 
 def test_three_nights_over_every_kind_of_source(user: User, s3: Any) -> None:
-    """Everything is sent once; the second night sends nothing, the third what changed, and says what is gone."""
+    """Everything is sent once; the second night sends nothing, the third what changed, and each has a page."""
     said = " ".join(f"'{one}'" for one in SOURCES)
     planned = json.loads(user.types(f"plan {said} --output out --json").stdout)
     assert planned["documents"]["listed"] == DOCUMENTS

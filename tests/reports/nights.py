@@ -24,6 +24,7 @@ CATEGORIES = ("contract", "news", "review")
 MOODS = ("positive", "negative", "mixed")
 FAILS = 11  # every so manyth document
 UNREAD = 7  # of the documents that were listed, as before and not read
+GONE = 3  # documents of earlier runs that were not listed any more, with rows of their own
 
 HOSTILE = (
     "<script>window.ran = true</script>",
@@ -61,6 +62,9 @@ class Night:
             size = 200 + (number * 7919) % 40_000
             read = {"size_bytes": size, "language": LANGUAGES[number % 4], "characters": size}
             yield self._named(number) | read | {"change": ("new", "changed", "unchanged")[number % 3]} | self.about
+        for number in range(GONE):
+            gone = f"gone {number}"
+            yield {"document_id": short_hash(gone), "uri": gone, "change": "deleted"} | self.about
 
     def result_rows(self, analysis: str) -> Iterator[dict[str, Any]]:
         for number in range(self.documents):
@@ -121,7 +125,7 @@ class Night:
         places = {"source_uri": "s3://bucket/docs", "output_uri": "file:///out", "docbatch_version": "0.1.0"}
         asked = {"model": "baseline", "priced_as": "llama", "output_language": "English", "billing": "tokens"}
         money = {"cost_usd": whole, "forecast_usd": whole, "unused_requests": 3 * failed, "unused_usd": None}
-        rest = {"unchanged": 3 * UNREAD, "requests": 3 * self.documents, "known": 0, "deleted": 0, "duplicates": 0}
+        rest = {"unchanged": 3 * UNREAD, "requests": 3 * self.documents, "known": 0, "deleted": GONE, "duplicates": 0}
         times = {"started": ended - dt.timedelta(hours=1), "ended": ended, "left_out": 0, "rounds": 2}
         return (
             {"analyses": analyses}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -72,9 +73,18 @@ def test_tokens_by_size_are_those_of_whole_documents(figures: RunFigures) -> Non
     """Every document is in the class of its size, with its tokens over all analyses between the outer quantiles."""
     assert sum(one.documents for one in figures.spreads) == LAST.documents
     sizes = Counter(
-        max(floor for floor in (0, 1_000, 4_000, 16_000) if one["size_bytes"] >= floor) for one in LAST.document_rows()
+        max(floor for floor in (0, 1_000, 4_000, 16_000) if one["size_bytes"] >= floor)
+        for one in LAST.document_rows()
+        if "size_bytes" in one
     )
     assert {one.above_bytes: one.documents for one in figures.spreads} == sizes
+    tokens: dict[int, list[int]] = {}
+    for number, one in enumerate(list(LAST.document_rows())[: LAST.documents]):
+        floor = max(floor for floor in sizes if one["size_bytes"] >= floor)
+        tokens.setdefault(floor, []).append(3 * LAST.spent(number)["input_tokens"])
+    assert {one.above_bytes: one.median_tokens for one in figures.spreads} == {
+        floor: round(median(some)) for floor, some in tokens.items()
+    }
     assert all(one.low_tokens <= one.median_tokens <= one.high_tokens for one in figures.spreads)
 
 

@@ -190,6 +190,12 @@ def test_a_day_with_an_unknown_cost_has_none() -> None:
     assert "Unknown on 1 day." in texts
 
 
+def test_a_day_shows_the_largest_drift_of_its_runs() -> None:
+    """A run that departed is not hidden by a later one of the same day."""
+    (day,) = by_day((point(1, drifts={"mood": 0.8, "kind": 0.1}), point(1, run_key="later", drifts={"mood": 0.2})))
+    assert day.drifts == {"mood": 0.8, "kind": 0.1}
+
+
 def test_suspect_runs_are_marked() -> None:
     """On the page over all runs, with what departed, which is text whatever a model called its labels."""
     why = ("sentiment: label '<script>' 82.4%; usual is 20.1% to 35.0%",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,29 @@ def test_what_is_no_document_is_not_listed(store: ObjectStore, tmp_path: Path) -
     assert [entry.key for entry in store.list()] == ["a.txt", "broken.txt", "link.txt"]
     with pytest.raises(ObjectMissing, match=r"broken\.txt: is a link to a file that is not there"):
         store.read("broken.txt")
+
+
+def test_a_folder_goes_with_its_last_file(store: ObjectStore, tmp_path: Path) -> None:
+    """As in S3: what held nothing but the file, up to the store itself, which stays."""
+    for key in ("a/b/one.txt", "a/two.txt"):
+        store.write(key, b"text")
+    store.delete("a/b/one.txt")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["two.txt"]
+    store.delete("a/two.txt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writers_and_deleters_of_one_folder_do_not_disturb_each_other(store: ObjectStore) -> None:
+    """A folder that is removed for being empty is made again by whoever writes into it."""
+
+    def write_and_delete(number: int) -> None:
+        for _ in range(200):
+            store.write(f"deep/er/{number}.txt", b"text")
+            store.delete(f"deep/er/{number}.txt")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(write_and_delete, range(4))) == [None] * 4
+    assert list(store.list()) == []
 
 
 def test_a_write_that_fails_leaves_nothing(store: ObjectStore, tmp_path: Path) -> None:

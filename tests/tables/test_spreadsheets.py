@@ -54,6 +54,8 @@ ATTACKS = [
     "a\r\n=1+1",
     "a\u2028=1+1",
     "a;  @SUM(1)",
+    "a|=1+1",
+    "a | -1",
     "{=1+1}",
     "http://127.0.0.1/",
     "https://127.0.0.1/ = 1",
@@ -62,8 +64,20 @@ ATTACKS = [
     "file:///etc/passwd",
     "\\\\127.0.0.1\\share",
 ]
-HARMLESS = ["", "A lease - of two years.", "a, -5 degrees", "1 = 1", "ü;a", "0+1", "x@y.z", "a\nb", "12;34", "{}"]
-SEPARATORS = (",", ";", "\t")
+HARMLESS = [
+    "",
+    "A lease - of two years.",
+    "a, -5 degrees",
+    "1 = 1",
+    "ü;a",
+    "0+1",
+    "x@y.z",
+    "a\nb",
+    "12;34",
+    "a|b",
+    "{}",
+]
+SEPARATORS = (",", ";", "\t", "|")
 TRIGGERS = "=+-@＝＋－＠﹦﹢﹣﹫−"
 TEXT = pa.schema([("id", pa.int64()), ("text", pa.string())])
 

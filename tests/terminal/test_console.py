@@ -137,6 +137,23 @@ def printed(summary: RunSummary) -> str:
     return stream.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("uri", "typed", "read"),
+    [
+        ("file:///a%20b/%E4%BD%A0.txt", "/a b/你.txt", "/a b/你.txt"),
+        ("s3://bucket/a%20b", "s3://bucket/a%20b", "s3://bucket/a%20b"),
+        ("file:///a%1B%5B31m", "file:///a%1B%5B31m", "file:///a%1B%5B31m"),
+        ("file:///a%E2%80%AEtxt.exe", "file:///a%E2%80%AEtxt.exe", "file:///a%E2%80%AEtxt.exe"),
+        ("file:///latin%FF", "file:///latin%FF", "file:///latin%FF"),
+        ("s3://bucket/a\x1b[31m\u202eb", "s3://bucket/a\x1b[31m\u202eb", "s3://bucket/a\ufffd[31m\ufffdb"),
+        ("file:///a%0A | s3://b", "file:///a%0A | s3://b", "file:///a%0A | s3://b"),
+    ],
+)
+def test_a_name_does_not_act_on_what_stands_around_it(uri: str, typed: str, read: str) -> None:
+    """A file's path is told as people type it, unless that would hide or turn a part of it."""
+    assert (console.shown_place(uri), console.shown_name(uri)) == (typed, read)
+
+
 @pytest.mark.parametrize(("summary", "text"), [(SUMMARY, GOLDEN), (NEXT, SECOND_NIGHT), (UNCHANGED, NOTHING_NEW)])
 def test_the_summary_of_a_run(summary: RunSummary, text: str) -> None:
     """Counts, tokens and cost of each analysis, what was not paid again, what answered, and where the tables are."""

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import RunError
 from pipeline.steps import publish
-from pipeline.steps.status import Phase, phase_of
+from pipeline.steps.status import Phase, phase_of, read_status
 from pipeline.steps.withdrawing import withdraw
 from pipeline.storage.objects import absolute_uri
 from pipeline.tidying import Erased, erase, expire_snapshots
@@ -108,9 +108,10 @@ def test_it_cannot_be_brought_back(world: World) -> None:
     """Whoever tries is told; the run is withdrawn as before."""
     withdraw(world.services, world.state("second").store.uri())
     erased(world)
-    with pytest.raises(RunError, match="its work files were deleted"):
+    with pytest.raises(RunError, match=r"run second: was erased .* is asked, and paid, again"):
         publish(world.services, world.state("second").store.uri())
     assert phase_of(world.state("second")) is Phase.WITHDRAWN
+    assert read_status(world.services, world.state("second").store.uri()).erased
 
 
 def test_a_run_whose_rows_are_read_is_not_erased(world: World) -> None:
