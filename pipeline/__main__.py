@@ -1,4 +1,4 @@
-"""The way in: quiet on Ctrl-C from the first moment, and one line for every error that is ours."""
+"""The way in: one line on Ctrl-C from the first moment, and one line for every error that is ours."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def _end(code: object) -> None:
 
 
 def _leave(_number: int, _frame: object) -> None:
+    os.write(2, b"docbatch: interrupted before anything was begun\n")  # print may be what was interrupted
     os._exit(INTERRUPTED)
 
 

@@ -36,7 +36,7 @@ INSIDE = {
     "forecasts": "languages+estimating densities+amounts outlooks drawing",
     "bedrock": "pacing+retries client async_client",
     "catalog": (
-        "translation+place+fields+rest+glue+snapshots making+files commits opening __init__ reading+history+sweeping "
+        "place translation+fields+rest+glue+snapshots making+files commits opening __init__ reading+history+sweeping "
         "compacting"
     ),
     "money": "costs+hours+budgets+comparing booked reconciling billing+cloudwatch spending price_list own_models",
@@ -44,7 +44,7 @@ INSIDE = {
     "tidying": "remains+waiting+snapshots retention+orphans+texts erasing __init__",
     "terminal": "progress+console showing+statement+quotes+tidied",
     "cli": (
-        "connecting+choosing operating+foretelling+pricing+auditing+tabling+reporting+browsing withdrawing+maintaining "
+        "connecting+choosing operating+foretelling+pricing+auditing+tabling+browsing withdrawing+maintaining+reporting "
         "commands"
     ),
     "reports": (

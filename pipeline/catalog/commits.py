@@ -32,8 +32,8 @@ from pipeline.catalog.files import Footers, Look, held, least_values, look_at
 from pipeline.catalog.making import CREATED, new_table
 from pipeline.catalog.place import Place
 from pipeline.catalog.snapshots import forget, referred, superseded
-from pipeline.catalog.translation import LOST_RACE, MADE_MEANWHILE, translated
-from pipeline.errors import ObjectMissing, SettingsError
+from pipeline.catalog.translation import LOST_RACE, MADE_MEANWHILE, misplaced, translated
+from pipeline.errors import ObjectMissing
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog as Vendor
@@ -260,12 +260,8 @@ class Catalog:
             raise  # somebody else's table of that name, which `translated` tells
         except NoSuchTableError:
             raise ObjectMissing(f"{self.place.uri}/tables/{table}: nothing is published there") from None
-        expected = self.place.location(f"tables/{table}")
-        if found.location() != expected:
-            raise SettingsError(
-                f"catalog_namespace = {self.namespace}: its table {table} lies at {found.location()}, not {expected}. "
-                "Give each output a namespace of its own (DOCBATCH_CATALOG_NAMESPACE)"
-            )
+        if found.location() != self.place.location(f"tables/{table}"):
+            raise misplaced(self.vendor, self.namespace, table, found.location(), self.place)
         return found
 
     def _made(self, table: str, schema: pa.Schema) -> Table:

@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from pipeline.catalog.commits import Catalog
 from pipeline.catalog.glue import connect_glue
-from pipeline.catalog.place import Place
+from pipeline.catalog.place import OWN_DATABASE, Place
 from pipeline.catalog.rest import SCHEME, connect_rest
 from pipeline.catalog.translation import translated
 from pipeline.domain import short_hash
@@ -109,7 +109,7 @@ def _see_to(file: Path, place: Place, *, make: bool) -> None:
 
 def _database(settings: Settings, place: Place) -> Path:
     if place.uri.startswith("file:"):
-        return Path(place.location("catalog/catalog.db"))
+        return Path(place.location(OWN_DATABASE))
     return settings.home.absolute() / "catalogs" / f"{short_hash(place.uri)}.db"
 
 

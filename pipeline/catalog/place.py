@@ -8,6 +8,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from pipeline.errors import SettingsError
 
+OWN_DATABASE = "catalog/catalog.db"  # of the SQLite catalog that lies in an output itself
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pyiceberg.exceptions import (
@@ -21,8 +22,12 @@ from pyiceberg.exceptions import (
 from sqlalchemy import exc as sql
 
 from pipeline.bedrock.retries import translate
+from pipeline.catalog.place import OWN_DATABASE, Place
 from pipeline.errors import AccessDenied, ObjectMissing, SettingsError, StorageError
 from pipeline.storage.refusals import refusal
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog as Vendor
 
 # What says that somebody else was quicker, so that looking again is right. A database says it by its unique keys.
 LOST_RACE = (
@@ -65,6 +70,22 @@ def translated(where: str) -> Iterator[None]:
         ) from None
     except (ClientError, BotoCoreError) as error:
         raise translate(error, f"{where}: AWS Glue") from error
+
+
+def misplaced(vendor: Vendor, namespace: str, table: str, found: str, place: Place) -> SettingsError:
+    """A table of that name lies at `found`, outside the output: it is another output's, or this one is a copy."""
+    key = f"tables/{table}"
+    if place.location(OWN_DATABASE) == getattr(vendor.properties.get("uri"), "database", None):
+        return SettingsError(
+            f"{place.uri}: was copied or moved here: its catalog says that table {table} lies at {found}. An Iceberg "
+            "table knows its files by their whole place, so an output cannot be copied or moved; read it where it was "
+            f"({found.removesuffix(f'/{key}')}), or read the plain Parquet files in {place.location('tables')}, or run "
+            "again with another --output (answers in the same work store are not paid twice)"
+        )
+    return SettingsError(
+        f"catalog_namespace = {namespace}: its table {table} lies at {found}, not {place.location(key)}. "
+        "Give each output a namespace of its own (DOCBATCH_CATALOG_NAMESPACE)"
+    )
 
 
 def _reason(error: sql.SQLAlchemyError) -> str:

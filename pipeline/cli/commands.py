@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import ExitStack
 from enum import StrEnum
 from typing import Annotated
 
@@ -15,13 +16,14 @@ from pipeline.cli import auditing, foretelling, maintaining, operating, pricing,
 from pipeline.cli.browsing import browse
 from pipeline.cli.choosing import Exclude, Include, MaxBytes, MinBytes, ModifiedSince, Sources, selected
 from pipeline.cli.connecting import AsJson, Fuse, Output, RunDate, connected, reading, tell_lifecycle
-from pipeline.cli.operating import carry_out
+from pipeline.cli.operating import carry_out, nothing_begun
 from pipeline.cli.tabling import AsOf, Where
 from pipeline.errors import StackError
 from pipeline.forecasts.drawing import SEED
 from pipeline.local import stack
 from pipeline.local.borrowing import give_up, keep
 from pipeline.local.embedded import shell_variables
+from pipeline.loop import counted
 from pipeline.manifest import refuse_illegal
 from pipeline.settings import load_settings
 from pipeline.sources.spelling import absolute_sources
@@ -106,13 +108,15 @@ def run(
     if run_key is not None:
         refuse_illegal(run_key)
     source_uri, output_uri = absolute_sources(*sources), absolute_uri(settings.output)
-    with connected(settings, quiet=as_json) as services:
-        refuse_missing(services, source_uri)  # before there is anything to continue
-        work_uri = work_uri_for(services.settings, output_uri)
-        key = new_run_key(services, source_uri, output_uri, work_uri) if run_key is None else run_key
-        day = run_date or services.clock().date()
-        tell_lifecycle(services, day)
-        order = RunOrder(key, day, source_uri, output_uri, work_uri, force, sample, seed)
+    with ExitStack() as until_the_end:
+        with nothing_begun():
+            services = until_the_end.enter_context(connected(settings, quiet=as_json))
+            refuse_missing(services, source_uri)  # before there is anything to continue
+            work_uri = work_uri_for(services.settings, output_uri)
+            key = new_run_key(services, source_uri, output_uri, work_uri) if run_key is None else run_key
+            day = run_date or services.clock().date()
+            tell_lifecycle(services, day)
+            order = RunOrder(key, day, source_uri, output_uri, work_uri, force, sample, seed)
         carry_out(services, order, output, as_json=as_json)
 
 
@@ -153,11 +157,14 @@ def show(
             if table is None:
                 for name, runs in list_tables(catalog, as_of).items():
                     last = f", the last is {runs[-1]}" if runs else ""
-                    print(f"{name:<20} {len(runs)} runs{last}")
+                    print(f"{name:<20} {counted(len(runs), 'run')}{last}")
                 return
             if is_run(catalog, table):
+                chosen = {"run_key": run_key, "all_runs": all_runs, "as_of": as_of, "where": where, "limit": limit}
+                reporting.refuse_options_of_rows(table, chosen)
                 reporting.print_run(catalog, table, form, sys.stdout)
                 return
+            reporting.refuse_unpublished(services, catalog, table, output)
             rows = shown_rows(catalog, table, run_key, all_runs=all_runs, limit=limit, as_of=as_of, where=where)
             whose = whose_rows(catalog, table, run_key, all_runs=all_runs, as_of=as_of)
     console.print_table(rows, form, sys.stdout, whose)

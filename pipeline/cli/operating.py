@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Annotated, TypeVar
 
@@ -34,6 +34,7 @@ T = TypeVar("T")
 LOOK_SECONDS = (0.5, 5.0)  # between two looks of --follow, whatever the pause of the run itself is
 MOST_SHOWN = 10  # keys in the message about a run that is not there
 PATIENCE_SECONDS = 10.0  # with a busy Bedrock, before whoever only looks is told so
+NOT_BEGUN = "Interrupted before a run was begun: this command sent nothing."
 
 RunKey = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run", show_default=False)]
 AnyRunKey = Annotated[str | None, typer.Argument(metavar="RUN", help="Name of the run", show_default=False)]
@@ -117,12 +118,14 @@ def stop(run_key: RunKey, output: Output = None, as_json: AsJson = False) -> Non
 def carry_out(services: Services, order: RunOrder, output: str | None, *, as_json: bool) -> None:
     """A run to its end, and what came out. One that breaks off says how to go on, one that was published says so."""
     pace = Looped(services.settings.poll_seconds)
-    before = _published_before(services, order)
     try:
+        before = _published_before(services, order)
         summary = run_to_the_end(services, order, watch_for(sys.stderr, quiet=as_json), pace)
-    except (StorageError, ServiceError, StackError, OSError, KeyboardInterrupt):
+    except (StorageError, ServiceError, StackError, OSError, KeyboardInterrupt) as error:
         if _has_begun(services, order):
             say(f"The run is not complete. To continue it: {resume_command(services, order.run_key, output)}")
+        elif isinstance(error, KeyboardInterrupt):
+            say(NOT_BEGUN)
         raise
     report = _draw(services, summary, quiet=as_json)
     if as_json:
@@ -134,6 +137,16 @@ def carry_out(services: Services, order: RunOrder, output: str | None, *, as_jso
             "To begin another run: leave --run-key out, or name another (with --force, what is known is asked again)."
         )
     console.print_summary(summary, sys.stdout, report)
+
+
+@contextmanager
+def nothing_begun() -> Iterator[None]:
+    """What comes before a run: whoever interrupts it is told that there is none to continue."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(NOT_BEGUN)
+        raise
 
 
 def _draw(services: Services, summary: RunSummary, *, quiet: bool) -> str | None:
@@ -187,10 +200,10 @@ def find_run(services: Services, work_uri: str, run_key: str) -> Run:
             f"run {run_key}: had not begun anything when it ended, or is still listing its documents; start it with: "
             f"docbatch run SOURCE --run-key {run_key}"
         )
-    raise SettingsError(f"run {run_key}: there is no such run in {work_uri}; there are: {_some(known)}")
+    raise SettingsError(f"run {run_key}: there is no such run in {work_uri}; there are: {some_of(known)}")
 
 
-def _some(run_keys: list[str]) -> str:
+def some_of(run_keys: list[str]) -> str:
     """The last of the keys, which are the newest where nobody chose them, and how many more there are."""
     shown, more = run_keys[: -MOST_SHOWN - 1 : -1], len(run_keys) - MOST_SHOWN
     return (", ".join(shown) or "none") + (f" and {more:,} more (docbatch status shows all)" if more > 0 else "")
@@ -208,12 +221,12 @@ def newest_open(services: Services, work_uri: str, output: str | None) -> str:
         for key, place in outputs.items():
             if place == wanted:
                 return key
-        others = _some([f"{key} ({console.shown_place(outputs[key])})" for key in reversed(found)])
+        others = some_of([f"{key} ({console.shown_place(outputs[key])})" for key in reversed(found)])
         raise SettingsError(
             f"no run that writes to {console.shown_place(wanted)} is open; to resume one of another output, name it: "
             f"{others}"
         )
-    stopped = _some(sorted(one.run_key for one in runs if one.phase is Phase.STOPPED))
+    stopped = some_of(sorted(one.run_key for one in runs if one.phase is Phase.STOPPED))
     advice = f"name one that was stopped: {stopped}" if stopped != "none" else "begin one with: docbatch run"
     raise SettingsError(f"no run in {work_uri} is open; {advice}")
 

@@ -50,11 +50,12 @@ class Way(StrEnum):
         return _AGAINST[self]
 
 
+_AT = "at the price of a batch where there is one"
 _AGAINST = {
     Way.BATCH: "the same tokens at the on-demand price",
-    Way.KNOWN: "asking again what other runs have answered",
+    Way.KNOWN: f"asking again what other runs have answered, {_AT}",
     Way.DUPLICATES: "asking for every copy of a text",
-    Way.UNCHANGED: "asking again for results that still hold",
+    Way.UNCHANGED: f"asking again for results that still hold, {_AT}",
     Way.FUSED: "the input tokens of a prompt for each analysis",
     Way.CAPS: "answers as long as the model may write (so much at most)",
 }

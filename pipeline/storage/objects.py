@@ -41,6 +41,14 @@ PART_BYTES = 16 << 20
 PARTS_AT_ONCE = 4  # obstore's default of 12 would hold 192 MB of one file
 _FORBIDDEN = "access denied; check the permissions of the file and its folders"
 
+# The system's error names the file beside its place that `Folder` writes first, which nobody knows.
+_FULL = "make room there, and repeat the command"
+_UNWRITABLE = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: "let its disk be written, and repeat the command",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -284,5 +292,7 @@ class _Translated:
             return AccessDenied(f"{self._uri}: {DENIED if self._uri.startswith('s3:') else _FORBIDDEN}")
         if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             return ObjectMissing(f"{self._uri}: not found ({error.strerror})")
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            return StorageError(f"{self._uri}: cannot be written ({error.strerror}); {_UNWRITABLE[error.errno]}")
         reason = str(error).split("\n\nDebug source", 1)[0].split("<?xml", 1)[0].strip()
         return StorageError(f"{self._uri}: {reason}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,23 @@ def test_a_folder_that_was_moved_is_told(tmp_path: Path) -> None:
     moved = r"names is gone .*; if the folder was moved, move it back"
     with Output(tmp_path / "there").catalog() as catalog, pytest.raises(ObjectMissing, match=moved):
         catalog.dataset("mood")
+
+
+def test_a_folder_that_was_copied_is_told(tmp_path: Path) -> None:
+    """Its own catalog leads to the first folder: it is refused to readers and writers, with the ways out."""
+    first = Output(tmp_path / "here")
+    first.commit("mood", "monday", [{"mood": "glad"}])
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    with Output(tmp_path / "there").catalog() as catalog:
+        for use in (catalog.dataset, lambda name: catalog.prepare({name: arrow_schema(name, "A table", MOOD)})):
+            with pytest.raises(SettingsError) as refused:
+                use("mood")
+            told = str(refused.value)
+            assert told.startswith(f"{tmp_path.as_uri()}/there: was copied or moved here: ")
+            assert f"where it was ({tmp_path}/here), or read the plain Parquet files in {tmp_path}/there/tables" in told
+            assert "with another --output" in told
+            assert "namespace" not in told
+    assert [row["mood"] for row in rows(first, "mood")] == ["glad"]
 
 
 class Losing(SqlCatalog):

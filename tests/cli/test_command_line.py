@@ -154,7 +154,7 @@ def test_show_lists_the_tables(user: User, finished: subprocess.CompletedProcess
     """Without a name, every published table with its runs."""
     listed = user.types("show")
     assert (listed.returncode, listed.stderr) == (0, "")
-    assert re.match(r"classification +1 runs, the last is first\n", listed.stdout)
+    assert re.match(r"classification +1 run, the last is first\n", listed.stdout)
     assert len(listed.stdout.splitlines()) == 7
 
 
@@ -230,7 +230,14 @@ MISTAKES: list[tuple[str, dict[str, str], int, str]] = [
     ("costs --depth 1", {}, 2, r"docbatch: depth: divides sources; say --by source as well"),
     ("reconcile frist", {}, 1, r"docbatch: .*/frist: nothing is published there; published runs are .*first"),
     ("reconcile --cur bill.csv", {}, 2, r"docbatch: cur = bill.csv: there is no such file"),
-    ("show ledgr --output output", {}, 1, r"docbatch: .*/ledgr: nothing is published there; published tables are"),
+    ("show first --where 1=1", {}, 2, r"docbatch: where = 1=1: first is a run and no table, .*; leave --where out"),
+    ("show first --limit 0", {}, 2, r"docbatch: limit = 0: first is a run and no table, .*; leave --limit out"),
+    ("show first --as-of first", {}, 2, r"docbatch: as_of = first: first is a run .*; leave --as-of out"),
+    ("show first --all-runs", {}, 2, r"docbatch: all_runs: first is a run .*; leave --all-runs out, or name a table"),
+    ("show first --run-key first", {}, 2, r"docbatch: run_key = first: first is a run .*; leave --run-key out"),
+    ("show ledgr --output output", {}, 1, r"docbatch: .*: neither a table nor a published run is .* ledgr: tables are"),
+    ("show frist", {}, 1, r"docbatch: .* called frist: tables are .*; the newest runs are first$"),
+    ("report frist", {}, 1, r"docbatch: .*/output: no published run is called frist: the newest runs are first$"),
 ]
 
 

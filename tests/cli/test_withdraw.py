@@ -51,6 +51,14 @@ def test_a_run_is_withdrawn_and_brought_back(user: User) -> None:
     assert "Bring back docbatch resume night" in told.stdout
     assert user.types("show").stdout == ""
     assert "published runs are none" in user.types("show runs --as-of night").stderr
+    for command in ("show night", "report night"):
+        refused = user.types(f"{command} --output output")
+        assert refused.returncode == 1
+        assert (
+            " called night: it was withdrawn; to bring it back: docbatch resume night --output output."
+            in refused.stderr
+        )
+        assert refused.stderr.endswith("Else no run is published\n")
     left = reports(user)
     assert set(left) == {"index.html"}
     assert "night" not in left["index.html"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import io
+import os
 import re
 import shlex
 import sys
@@ -141,6 +143,32 @@ def test_a_forbidden_object_is_named() -> None:
     store = ObjectStore(Forbidding(), "s3://bucket/in")  # type: ignore[arg-type] # as much of a store as is asked
     with pytest.raises(AccessDenied, match="s3://bucket/in/x: access denied"):
         store.read("x")
+
+
+class Full:
+    """A folder on a disk that takes nothing more; as in `Folder`, it is a temporary file that is named."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def put(self, key: str, _content: bytes, **_how: object) -> None:
+        raise OSError(self._number, os.strerror(self._number), f"/out/.docbatch-{key}")
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.ENOSPC, "(No space left on device); make room there, and repeat the command"),
+        (errno.EDQUOT, "(Disk quota exceeded); make room there, and repeat the command"),
+        (errno.EROFS, "(Read-only file system); let its disk be written, and repeat the command"),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_told(number: int, told: str) -> None:
+    """The message names the place and what to do, and no temporary file."""
+    store = ObjectStore(Full(number), "file:///out")  # type: ignore[arg-type] # as much of a store as is asked
+    with pytest.raises(StorageError) as raised:
+        store.write("night.html", b"x", content_type="text/html")
+    assert str(raised.value) == f"file:///out/night.html: cannot be written {told}"
 
 
 def test_other_errors_are_ours_and_short(tmp_path: Path) -> None:

@@ -189,8 +189,10 @@ def test_what_was_wasted_and_saved_is_said_in_a_line_each() -> None:
         "Unused     $0.002000 of it, for 4 answers that no result rests on",
         "Saved      $1.53 by batch, against the same tokens at the on-demand price",
         "           $0.000300 by 3 duplicates, against asking for every copy of a text",
-        "           at least $0.001200 by 12 known answers, against asking again what other runs have answered",
-        "           unknown by 1 unchanged result, against asking again for results that still hold",
+        "           at least $0.001200 by 12 known answers, against asking again what other runs have answered, "
+        "at the price of a batch where there is one",
+        "           unknown by 1 unchanged result, against asking again for results that still hold, "
+        "at the price of a batch where there is one",
         "           up to $0.510000 by a limit on the length of each of 2,412 answers, against the model's own",
     ]
     assert "Unused" not in printed(replace(SUMMARY, unused=Amount(0, Decimal(0), 0)))
