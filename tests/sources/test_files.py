@@ -128,7 +128,7 @@ def test_a_line_without_an_end_takes_no_memory(tmp_path: Path) -> None:
     [
         ("t.csv", "id,text\n1,x\n".encode("utf-16"), SettingsError, "is UTF-16 or UTF-32, and must be UTF-8"),
         ("t.csv", "id,text\n1,x\n".encode("utf-16-be"), SettingsError, "is UTF-16 or UTF-32, and must be UTF-8"),
-        ("t.jsonl.gz", gzip.compress("{}\n".encode("utf-16")), SettingsError, "is UTF-16 or UTF-32"),
+        ("t.jsonl.gz", gzip.compress("{}\n".encode("utf-16"), mtime=0), SettingsError, "is UTF-16 or UTF-32"),
         ("t.jsonl", b"", SettingsError, r"t\.jsonl: is empty \(0 bytes\)"),
         ("t.parquet", b"", SettingsError, r"is empty \(0 bytes\)"),
         ("t.parquet", b"no table", StorageError, "cannot be read as Parquet after row 0"),
