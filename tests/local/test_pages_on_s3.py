@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from pipeline.local.embedded import embedded_environment, embedded_settings
 from pipeline.reports.writing import write_report, write_trend
@@ -15,7 +15,7 @@ from pipeline.settings import Settings
 from pipeline.steps import connect
 from tests.local.test_tables_on_s3 import InBucket
 from tests.reports.nights import Night
-from tests.standalone.browser import CHROMIUM, QUIET
+from tests.standalone.browser import chromium
 
 if TYPE_CHECKING:
     from pipeline.local.stack import Stack
@@ -38,12 +38,8 @@ def pages(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium; on Debian: apt-get install chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=QUIET)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

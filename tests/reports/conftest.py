@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from pipeline.reports.pages import run_page, trend_page
 from pipeline.reports.trends import run_points
 from tests.published import Output
 from tests.reports.nights import HOSTILE, Night, figures_of
 from tests.reports.screens import DESK, Open, told_request
-from tests.standalone.browser import CHROMIUM, QUIET
+from tests.standalone.browser import chromium
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium; on Debian: apt-get install chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=QUIET)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, sync_playwright
+import pytest
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from playwright.sync_api import TimeoutError as NotShown
 
 from tests.standalone.server import DAG, Server
@@ -23,6 +24,17 @@ QUIET = [
     "--disable-sync",
 ]
 PATIENCE_MS, RELOADS = 120_000, 3
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser with nothing open; without one on the machine the test is skipped."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium; on Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=QUIET)
+        yield started
+        started.close()
 
 
 @contextmanager
